@@ -1,0 +1,324 @@
+"""Typed, frozen parameters: what ``params.yaml`` may hold, in which unit and range."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from audiopg.errors import AudiopgError
+from audiopg.registry import suggestion
+
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+
+
+def _number(value: object) -> object:
+    """Accept "1e-5": YAML 1.1 reads it as a string and ``dvc exp run -S`` writes it so."""
+    return float(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
+
+
+Float = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Positive = Annotated[Float, Field(gt=0)]
+NonNegative = Annotated[Float, Field(ge=0)]
+Fraction = Annotated[Float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Index = Annotated[int, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """Base of all sections: strict, frozen, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Range(Section):
+    """Distribution of one drawn parameter: uniform in value, in its logarithm, or over whole numbers."""
+
+    min: Float
+    max: Float
+    scale: Literal["linear", "log", "integer"] = "linear"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Range":
+        if self.min > self.max:
+            msg = f"min {self.min} is above max {self.max}"
+            raise ValueError(msg)
+        if self.scale == "log" and self.min <= 0:
+            msg = f"a log range starts above 0, not at {self.min}"
+            raise ValueError(msg)
+        return self
+
+
+class Choice(Section):
+    """Distribution of one drawn parameter: one of the listed values, all equally likely."""
+
+    choices: Annotated[list[Float], Field(min_length=1)]
+
+
+def _kind(value: object) -> str:
+    """Tell the two distributions apart by their keys, so that a mistake is explained for the one that was meant."""
+    return "<choice>" if isinstance(value, Choice) or (isinstance(value, dict) and "choices" in value) else "<range>"
+
+
+Distribution = Annotated[
+    Annotated[Range, Tag("<range>")] | Annotated[Choice, Tag("<choice>")],
+    Discriminator(_kind),
+]
+
+
+class Source(Section):
+    """One sound source of the corpus: how often it plays, and the distribution of each of its parameters."""
+
+    weight: NonNegative
+    parameters: dict[str, Distribution]
+
+
+class Events(Section):
+    """Segments of the source, each with an envelope, placed in the clip."""
+
+    count: Range
+    duration_s_min: Positive
+    level_db: Range
+    attack_fraction: Range
+    decay_fraction: Range
+    sustain_level: Range
+
+
+class Transient(Section):
+    """A short burst of white noise, placed in the clip."""
+
+    probability: Fraction
+    duration_s: Range
+    gain: Range
+
+
+class Damping(Section):
+    """A second-order low-pass over all events."""
+
+    probability: Fraction
+    cutoff_hz: Range
+
+
+class Synth(Section):
+    """What the corpus sounds like."""
+
+    clip_s: Positive
+    sample_rate_hz: Count
+    f0_hz: Range
+    sources: Annotated[dict[str, Source], Field(min_length=1)]
+    events: Events
+    transient: Transient
+    damping: Damping
+    noise_floor_amplitude: Range
+
+    @property
+    def n_samples(self) -> int:
+        """Samples per clip."""
+        return round(self.clip_s * self.sample_rate_hz)
+
+    @model_validator(mode="after")
+    def _playable(self) -> "Synth":
+        nyquist_hz = self.sample_rate_hz / 2
+        if not 0 < self.f0_hz.min <= self.f0_hz.max < nyquist_hz:
+            msg = f"f0_hz must lie between 0 and the Nyquist frequency {nyquist_hz:g} Hz"
+            raise ValueError(msg)
+        if self.events.duration_s_min * self.events.count.max > self.clip_s:
+            msg = f"events.count.max × events.duration_s_min must fit into clip_s = {self.clip_s:g}"
+            raise ValueError(msg)
+        if sum(source.weight for source in self.sources.values()) == 0:
+            msg = "sources: at least one weight must be above 0"
+            raise ValueError(msg)
+        return self
+
+
+class Features(Section):
+    """Log-mel spectrogram, Kaldi's definition."""
+
+    sample_rate_hz: Count
+    n_mels: Count
+    window_ms: Positive
+    hop_ms: Positive
+    n_fft: Count
+    f_min_hz: NonNegative
+    f_max_hz: Positive
+    preemphasis: Fraction
+    norm_mean: Float
+    norm_std: Positive
+
+    def n_frames(self, clip_s: float) -> int:
+        """Frames of a clip: one per hop, whatever the window."""
+        return round(clip_s * 1000 / self.hop_ms)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Features":
+        if self.window_ms * self.sample_rate_hz > 1000 * self.n_fft:
+            msg = f"n_fft = {self.n_fft} is shorter than the window of {self.window_ms:g} ms"
+            raise ValueError(msg)
+        if not self.f_min_hz < self.f_max_hz <= self.sample_rate_hz / 2:
+            msg = "f_min_hz < f_max_hz <= sample_rate_hz / 2 must hold"
+            raise ValueError(msg)
+        return self
+
+
+class Encoder(Section):
+    """Vision transformer over patches of the log-mel spectrogram."""
+
+    size: str
+    patch_frames: Count
+    patch_mels: Count
+
+
+class Decoder(Section):
+    """The masked autoencoder's decoder; it is thrown away after pre-training."""
+
+    width: Count
+    depth: Count
+    n_heads: Count
+
+    @model_validator(mode="after")
+    def _divides(self) -> "Decoder":
+        if self.width % self.n_heads or self.width % 4:
+            msg = f"width {self.width} must be a multiple of n_heads {self.n_heads} and of 4"
+            raise ValueError(msg)
+        return self
+
+
+class Optimizer(Section):
+    """AdamW with linear warm-up and a cosine to 0, per step."""
+
+    lr: Positive
+    weight_decay: NonNegative
+    betas: tuple[Fraction, Fraction]
+    warmup_fraction: Fraction
+    clip_norm: Positive
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pair(cls, data: object) -> object:
+        """YAML has lists only; a strict tuple wants a tuple."""
+        if isinstance(data, dict) and isinstance(data.get("betas"), list):
+            return {**data, "betas": tuple(data["betas"])}
+        return data
+
+
+class Pretrain(Section):
+    """Masked-autoencoder pre-training on the synthetic corpus."""
+
+    n_steps: Count
+    batch_size: Count
+    mask_ratio: Annotated[Float, Field(gt=0, lt=1)]
+    decoder: Decoder
+    optimizer: Optimizer
+    save_every: Count
+    n_threads: Count
+
+
+class Finetune(Section):
+    """Fine-tuning recipe, the same for pre-trained and scratch encoders."""
+
+    n_epochs: Count
+    batch_size: Count
+    optimizer: Optimizer
+    drop_path: Annotated[Float, Field(ge=0, lt=1)]
+    mixup_alpha: NonNegative
+    label_smoothing: Annotated[Float, Field(ge=0, lt=1)]
+    shift_frames: Index
+    n_threads: Count
+
+
+class Task(Section):
+    """One benchmark: the length of its clips, and where its recipe differs from the ``finetune`` section."""
+
+    clip_s: Positive
+    finetune: dict[str, Any] = {}
+
+
+class Probe(Section):
+    """Frozen-feature probes; the regularisation is chosen inside the training folds."""
+
+    ridge_alphas: Annotated[list[Positive], Field(min_length=1)]
+    knn_k: Count
+    n_threads: Count
+
+
+class Latent(Section):
+    """Latent analysis on a probe corpus of its own."""
+
+    n_clips: Annotated[int, Field(ge=50)]
+    second_event_level_db: Range
+    ridge_alphas: Annotated[list[Positive], Field(min_length=1)]
+    n_null: Count
+    n_threads: Count
+
+
+class Compute(Section):
+    """Where the numbers are made; part of what they depend on."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["auto", "float32", "bfloat16"]
+
+
+# Mappings whose keys the user chooses; an overlay replaces one of these as a whole.
+OPEN_MAPPINGS = re.compile(r"(tasks|synth\.sources)")
+
+
+def merge(base: Mapping[str, Any], overlay: Mapping[str, Any], place: str = "") -> dict[str, Any]:
+    """Lay ``overlay`` over ``base``; only keys that exist may change.
+
+    Raises:
+        AudiopgError: a key of the overlay is not in the base.
+    """
+    merged = dict(base)
+    for key, value in overlay.items():
+        path = f"{place}.{key}" if place else key
+        if key not in base:
+            msg = f"{path}: unknown key{suggestion(key, list(base))}"
+            raise AudiopgError(msg)
+        closed = isinstance(value, Mapping) and isinstance(base[key], Mapping) and not OPEN_MAPPINGS.fullmatch(path)
+        merged[key] = merge(base[key], value, path) if closed else value
+    return merged
+
+
+class Config(Section):
+    """Everything in ``params.yaml``."""
+
+    seed: Index
+    compute: Compute
+    synth: Synth
+    features: Features
+    encoder: Encoder
+    pretrain: Pretrain
+    finetune: Finetune
+    tasks: Annotated[dict[str, Task], Field(min_length=1)]
+    probe: Probe
+    latent: Latent
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Config":
+        if self.synth.sample_rate_hz != self.features.sample_rate_hz:
+            msg = "synth.sample_rate_hz and features.sample_rate_hz must be equal"
+            raise ValueError(msg)
+        if self.features.n_mels % self.encoder.patch_mels:
+            msg = f"features.n_mels = {self.features.n_mels} must be a multiple of encoder.patch_mels"
+            raise ValueError(msg)
+        clips = {"synth": self.synth.clip_s, **{f"tasks.{name}": task.clip_s for name, task in self.tasks.items()}}
+        for place, clip_s in clips.items():
+            if self.features.n_frames(clip_s) % self.encoder.patch_frames:
+                msg = (
+                    f"{place}.clip_s = {clip_s:g} is {self.features.n_frames(clip_s)} frames;"
+                    f" a multiple of encoder.patch_frames = {self.encoder.patch_frames} is needed"
+                )
+                raise ValueError(msg)
+        return self
+
+    def grid(self, clip_s: float) -> tuple[int, int]:
+        """Patches of a clip along time and along frequency."""
+        return (
+            self.features.n_frames(clip_s) // self.encoder.patch_frames,
+            self.features.n_mels // self.encoder.patch_mels,
+        )
+
+    def recipe(self, task: str) -> Finetune:
+        """Return the fine-tuning recipe of one task: the common section with the task's own changes."""
+        place = f"tasks.{task}.finetune"
+        return Finetune.model_validate(merge(self.finetune.model_dump(), self.tasks[task].finetune, place))

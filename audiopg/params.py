@@ -1,0 +1,137 @@
+"""Reading ``params.yaml``: profiles, one-line errors, and the part of it that each stage depends on."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from audiopg.config import Choice, Config, Finetune, Range, merge
+from audiopg.errors import AudiopgError
+from audiopg.registry import suggestion
+
+# What each stage reads. Snakemake compares these values, dvc.yaml lists the same names (a test holds them together),
+# and each run card records them.
+READS: dict[str, tuple[str, ...]] = {
+    "prepare": (),
+    "pretrain": ("seed", "compute", "synth", "features", "encoder", "pretrain"),
+    "finetune": ("seed", "compute", "features", "encoder", "finetune", "tasks.{task}"),
+    "probe": ("seed", "compute", "features", "encoder", "probe", "tasks.{task}.clip_s"),
+    "aggregate": (),
+    "latent": ("seed", "compute", "synth", "features", "encoder", "latent"),
+    "table": ("tasks",),
+}
+
+
+def reads(config: Config, stage: str, task: str = "") -> dict[str, Any]:
+    """Return the parameters that a stage depends on, by dotted name."""
+    data = config.model_dump(mode="json")
+    slices = {}
+    for template in READS[stage]:
+        name = template.format(task=task)
+        node = data
+        for key in name.split("."):
+            node = node[key]
+        slices[name] = node
+    return slices
+
+
+def canonical(value: object) -> str:
+    """Write a value as JSON with sorted keys, so that it is compared by content and not by the order of its keys."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def profile(name: str, folder: Path) -> dict[str, Any]:
+    """Return the parameters of a profile: ``paper.yaml``, with the overlay ``<name>.yaml`` laid over it.
+
+    Raises:
+        AudiopgError: there is no such profile in ``folder``, or its overlay changes a key that does not exist.
+    """
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in known:
+        msg = f"unknown profile '{name}'; known: {', '.join(known)}"
+        raise AudiopgError(msg)
+    paper = read_yaml(folder / "paper.yaml")
+    return paper if name == "paper" else merge(paper, read_yaml(folder / f"{name}.yaml"))
+
+
+def load(path: Path) -> Config:
+    """Read and check a parameter file.
+
+    Raises:
+        AudiopgError: the file is missing, is not YAML, or holds a value that is not allowed; the message gives the
+            dotted path, the value and what is allowed.
+    """
+    return parse(read_yaml(path), str(path))
+
+
+def parse(data: Mapping[str, Any], source: str) -> Config:
+    """Check parameters that were read from ``source`` (a name for error messages).
+
+    Raises:
+        AudiopgError: as `load`.
+    """
+    place = ""
+    try:
+        config = Config.model_validate(data)
+        for task in config.tasks:
+            place = f"tasks.{task}.finetune"
+            config.recipe(task)
+    except ValidationError as error:
+        raise AudiopgError(f"{source}: {_explain(error, place)}") from None
+    except AudiopgError as error:
+        raise AudiopgError(f"{source}: {error}") from None
+    return config
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Raises:
+        AudiopgError: the file is missing or is not a YAML mapping.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        msg = f"{path}: no such file; `audiopg profile quick` writes one"
+        raise AudiopgError(msg) from None
+    except yaml.YAMLError as error:
+        msg = f"{path}: not YAML: {' '.join(str(error).split())}"
+        raise AudiopgError(msg) from None
+    if not isinstance(data, dict):
+        msg = f"{path}: expected a mapping of sections, found {type(data).__name__}"
+        raise AudiopgError(msg)
+    return data
+
+
+UNION_TAGS = {"<range>": Range, "<choice>": Choice}
+
+
+def _explain(error: ValidationError, place: str) -> str:
+    """Put the first mistake of a validation into one line."""
+    mistake = error.errors()[0]
+    location = list(mistake["loc"])
+    path = ".".join(str(part) for part in [place, *location] if part not in {"", *UNION_TAGS})
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if mistake["type"] == "extra_forbidden":
+        known = _keys_at(Finetune if place else Config, location[:-1])
+        return f"{path}: unknown key{suggestion(str(location[-1]), known)}{more}"
+    if mistake["type"] == "missing":
+        return f"{path}: missing{more}"
+    if mistake["type"] == "value_error":
+        return f"{path + ': ' if path else ''}{mistake['ctx']['error']}{more}"
+    return f"{path}: {mistake['msg']}, found {mistake['input']!r}{more}"
+
+
+def _keys_at(annotation: Any, location: list[int | str]) -> list[str]:  # noqa: ANN401  (a type annotation)
+    """List the keys that are known at a location of the configuration."""
+    for part in location:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            annotation = annotation.model_fields[str(part)].annotation
+        elif get_origin(annotation) is dict:
+            annotation = get_args(annotation)[1]
+        else:
+            annotation = UNION_TAGS[str(part)]
+    return list(annotation.model_fields)
