@@ -1,4 +1,4 @@
-"""Reading ``params.yaml``: profiles, one-line errors, and the part of it that each stage depends on."""
+"""Reading ``params.yaml``: one-line errors, and the part of it that each stage depends on."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from audiopg.config import Choice, Config, Finetune, Range, merge
+from audiopg.config import Choice, Config, Finetune, Range
 from audiopg.errors import AudiopgError
 from audiopg.registry import suggestion
 
@@ -41,20 +41,6 @@ def reads(config: Config, stage: str, task: str = "") -> dict[str, Any]:
 def canonical(value: object) -> str:
     """Write a value as JSON with sorted keys, so that it is compared by content and not by the order of its keys."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def profile(name: str, folder: Path) -> dict[str, Any]:
-    """Return the parameters of a profile: ``paper.yaml``, with the overlay ``<name>.yaml`` laid over it.
-
-    Raises:
-        AudiopgError: there is no such profile in ``folder``, or its overlay changes a key that does not exist.
-    """
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
-    if name not in known:
-        msg = f"unknown profile '{name}'; known: {', '.join(known)}"
-        raise AudiopgError(msg)
-    paper = read_yaml(folder / "paper.yaml")
-    return paper if name == "paper" else merge(paper, read_yaml(folder / f"{name}.yaml"))
 
 
 def load(path: Path) -> Config:

@@ -1,0 +1,1 @@
+"""What the encoder's latent space knows about the physics."""

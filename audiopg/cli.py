@@ -1,0 +1,186 @@
+"""The command line: one subcommand per stage, with explicit inputs and outputs."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from audiopg.errors import AudiopgError
+
+if TYPE_CHECKING:
+    from audiopg.config import Config
+
+app = typer.Typer(
+    help="Learn to hear from procedural sound; evaluate on real recordings.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+PARAMS = Path("params.yaml")
+PROFILES = Path("workflow/params")
+
+Params = Annotated[Path, typer.Option(help="Parameter file.")]
+Task = Annotated[str, typer.Option(help="Name of the task.")]
+Manifest = Annotated[Path, typer.Option(help="The task's manifest (CSV).")]
+Encoder = Annotated[Path, typer.Option(help="Weights of the pre-trained encoder (safetensors).")]
+
+
+class Init(StrEnum):
+    """Where a classifier's encoder comes from."""
+
+    pretrained = "pretrained"
+    scratch = "scratch"
+
+
+def _config(path: Path) -> "Config":
+    from audiopg import params
+
+    return params.load(path)
+
+
+@app.command()
+def profile(
+    name: Annotated[str, typer.Argument(help="quick, small, paper or test.")],
+    out: Annotated[Path, typer.Option(help="File to write.")] = PARAMS,
+) -> None:
+    """Write params.yaml: paper.yaml with the profile's overlay laid over it."""
+    from audiopg import profiles, storage
+
+    storage.write_text(out, profiles.profile(name, PROFILES))
+
+
+@app.command()
+def code(out: Annotated[Path, typer.Option(help="JSON file to write.")]) -> None:
+    """Write a digest of the code behind each stage."""
+    from audiopg import closure, storage
+
+    storage.write_json(out, closure.stage_digests())
+
+
+@app.command()
+def prepare(task: Task, out: Annotated[Path, typer.Option(help="Manifest to write (CSV).")]) -> None:
+    """Locate a task's recordings, check them and write their manifest."""
+    from audiopg.data import prepare as stage
+
+    stage.run(task, out)
+
+
+@app.command()
+def pretrain(
+    resume: Annotated[Path, typer.Option(help="File that keeps the state while the run lasts.")],
+    encoder: Annotated[Path, typer.Option(help="Weights to write (safetensors).")],
+    state: Annotated[Path, typer.Option(help="Full final state to write (safetensors).")],
+    loss: Annotated[Path, typer.Option(help="Loss per step to write (CSV).")],
+    card: Annotated[Path, typer.Option(help="Run card to write (JSON).")],
+    params: Params = PARAMS,
+) -> None:
+    """Train a masked autoencoder on synthetic sound."""
+    config = _config(params)
+    from audiopg.train import pretrain as stage
+
+    stage.run(config, resume, stage.Outputs(encoder, state, loss, card))
+
+
+@app.command()
+def finetune(
+    task: Task,
+    fold: Annotated[int, typer.Option(help="Held-out fold, from 1.")],
+    init: Annotated[Init, typer.Option(help="Where the encoder's weights come from.")],
+    manifest: Manifest,
+    out_dir: Annotated[Path, typer.Option(help="Folder for metrics, predictions, losses, weights and card.")],
+    encoder: Annotated[Path | None, typer.Option(help="Pre-trained encoder; not from scratch.")] = None,
+    params: Params = PARAMS,
+) -> None:
+    """Fine-tune a classifier on one fold of a task."""
+    if (init is Init.pretrained) != (encoder is not None):
+        msg = "--encoder goes with --init pretrained, and only with it"
+        raise AudiopgError(msg)
+    config = _config(params)
+    from audiopg.train import finetune as stage
+
+    start: Literal["pretrained", "scratch"] = init.value
+    stage.run(config, task, fold, start, manifest, encoder, out_dir)
+
+
+@app.command()
+def probe(
+    task: Task,
+    manifest: Manifest,
+    encoder: Encoder,
+    out: Annotated[Path, typer.Option(help="Scores to write (JSON).")],
+    params: Params = PARAMS,
+) -> None:
+    """Probe the frozen encoder and its controls on all folds of a task."""
+    config = _config(params)
+    from audiopg.evaluate import probes as stage
+
+    stage.run(config, task, manifest, encoder, out)
+
+
+@app.command()
+def aggregate(
+    folds: Annotated[list[Path], typer.Argument(help="metrics.json of each fine-tuned fold.")],
+    task: Task,
+    probe: Annotated[Path, typer.Option(help="Scores of the probe stage (JSON).")],
+    out: Annotated[Path, typer.Option(help="Averages to write (JSON).")],
+) -> None:
+    """Average the folds of a task."""
+    from audiopg.evaluate import aggregate as stage
+
+    stage.run(task, folds, probe, out)
+
+
+@app.command()
+def latent(
+    encoder: Encoder,
+    out_dir: Annotated[Path, typer.Option(help="Folder for metrics, figures and card.")],
+    params: Params = PARAMS,
+) -> None:
+    """Ask the encoder's latent space about the physics of sound."""
+    config = _config(params)
+    from audiopg.analysis import latent as stage
+
+    stage.run(config, encoder, out_dir)
+
+
+@app.command()
+def table(
+    metrics: Annotated[list[Path], typer.Argument(help="Averages of each task (JSON).")],
+    latent: Annotated[Path, typer.Option(help="Metrics of the latent analysis (JSON).")],
+    out_dir: Annotated[Path, typer.Option(help="Folder for table.csv and table.md.")],
+) -> None:
+    """Write the results table."""
+    from audiopg import report as stage
+
+    stage.run(metrics, latent, out_dir)
+
+
+@app.command()
+def track() -> None:
+    """Record what Snakemake made in dvc.lock."""
+    from audiopg import ledger
+
+    ledger.track()
+
+
+@app.command()
+def sync() -> None:
+    """Check out what dvc.lock describes and tell Snakemake about it."""
+    from audiopg import ledger
+
+    ledger.sync()
+
+
+def main() -> None:
+    """Run the command line; an expected failure is one line and exit code 2, Ctrl-C one line and 130."""
+    try:
+        app(standalone_mode=True)
+    except AudiopgError as error:
+        sys.stderr.write(f"audiopg: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("audiopg: interrupted; the next run continues where this one stopped\n")
+        sys.exit(130)

@@ -1,0 +1,109 @@
+"""Recordings as log-mel spectrograms: decoded once, kept in a memory-mapped file that folds and stages share."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from audiopg import audio, closure, config, storage
+from audiopg.data.prepare import audio_root, data_folder
+from audiopg.features import LogMel
+from audiopg.progress import progress
+from audiopg.tasks.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Clips:
+    """The spectrograms of one task, in the order of its manifest.
+
+    A recording is at least one window long (shorter ones end in silence) and otherwise kept whole.
+    """
+
+    frames: NDArray[np.float32]
+    """All recordings one after another, shape (frames of all, M)."""
+    starts: NDArray[np.int64]
+    """First frame of each recording and, last, the number of all frames, shape (N + 1,)."""
+    window: int
+    """Frames F that the model sees at a time."""
+    silence: float
+    """Value of a silent bin."""
+
+    def __len__(self) -> int:
+        """Count the recordings."""
+        return len(self.starts) - 1
+
+    def n_frames(self, row: int) -> int:
+        """Length of a recording in frames, at least one window."""
+        return int(self.starts[row + 1] - self.starts[row])
+
+    def cut(self, row: int, offset: int) -> NDArray[np.float32]:
+        """Return one window that begins ``offset`` frames into a recording; what lies outside is silent, (F, M)."""
+        begin, end = max(offset, 0), min(offset + self.window, self.n_frames(row))
+        window = np.full((self.window, self.frames.shape[1]), self.silence, dtype=np.float32)
+        if begin < end:
+            window[begin - offset : end - offset] = self.frames[self.starts[row] + begin : self.starts[row] + end]
+        return window
+
+    def batch(self, rows: Sequence[int], offsets: Sequence[int]) -> Tensor:
+        """Return one window of each recording, shape (B, F, M), float32."""
+        return torch.from_numpy(np.stack([self.cut(row, o) for row, o in zip(rows, offsets, strict=True)]))
+
+    def offsets(self, row: int) -> list[int]:
+        """Offsets of the windows that evaluation averages: they cover the recording, evenly, overlapping if need be."""
+        slack = self.n_frames(row) - self.window
+        count = -(-slack // self.window) + 1
+        return [round(number * slack / max(count - 1, 1)) for number in range(count)]
+
+    def all_windows(self, batch_size: int) -> "list[tuple[list[int], list[int]]]":
+        """List the windows of all recordings in batches of (rows, offsets)."""
+        pairs = [(row, offset) for row in range(len(self)) for offset in self.offsets(row)]
+        batches = [pairs[begin : begin + batch_size] for begin in range(0, len(pairs), batch_size)]
+        return [([row for row, _ in batch], [offset for _, offset in batch]) for batch in batches]
+
+
+def load(task: str, manifest: Path, features: config.Features, clip_s: float) -> Clips:
+    """Return the spectrograms of a task's recordings; decode them if no earlier run has.
+
+    The cache is named by what it depends on: the manifest (which holds a digest of each recording), the parameters and
+    the code between a file and its spectrogram.
+
+    Raises:
+        AudiopgError: a recording is missing or cannot be decoded.
+    """
+    parts = {
+        "manifest": hashlib.sha256(manifest.read_bytes()).hexdigest(),
+        "features": features.model_dump(mode="json"),
+        "clip_s": clip_s,
+        "code": closure.digest("audiopg.data.clips"),
+    }
+    name = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    folder = data_folder() / "log_mel" / f"{task}-{name}"
+    if not (folder / "frames.f32").exists():
+        _decode(task, Manifest.read(manifest), LogMel(features), clip_s, folder)
+    starts = np.load(folder / "starts.npy")
+    frames = np.memmap(folder / "frames.f32", np.float32, "r", shape=(int(starts[-1]), features.n_mels))
+    return Clips(frames, starts, features.n_frames(clip_s), LogMel(features).silence)
+
+
+def _decode(task: str, manifest: Manifest, log_mel: LogMel, clip_s: float, folder: Path) -> None:
+    """Write the two files of a cache; the spectrograms get their name last, so that their presence means both."""
+    root = audio_root(task)
+    rate_hz = log_mel.features.sample_rate_hz
+    lengths = [0]
+    with storage.replacing(folder / "frames.f32") as temporary:
+        with temporary.open("wb") as file:
+            for path in progress(manifest.paths, f"{task}: decoding", total=len(manifest.paths)):
+                waveform = torch.from_numpy(audio.read(root / path, rate_hz))
+                missing = round(clip_s * rate_hz) - len(waveform)
+                spectrogram = log_mel(functional.pad(waveform, (0, max(missing, 0)))[None])[0].numpy()
+                file.write(spectrogram.tobytes())
+                lengths.append(len(spectrogram))
+        with storage.replacing(folder / "starts.npy") as starts:
+            np.save(starts, np.cumsum(lengths, dtype=np.int64))

@@ -1,0 +1,1 @@
+"""Vision transformer over log-mel patches: encoder, masked autoencoder, classifier."""

@@ -1,0 +1,168 @@
+"""The encoder: a vision transformer over patches of a log-mel spectrogram."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from audiopg import rng
+from audiopg.models.positions import sincos_2d
+from audiopg.registry import Registry
+
+if TYPE_CHECKING:
+    from audiopg import config
+
+NORM_EPS = 1e-6
+
+
+@dataclass(frozen=True)
+class Size:
+    """Shape of a transformer: width D, number of blocks, attention heads."""
+
+    width: int
+    depth: int
+    n_heads: int
+
+
+SIZES: Registry[Size] = Registry("encoder size")
+SIZES.add("micro", Size(width=128, depth=6, n_heads=4))
+SIZES.add("tiny", Size(width=192, depth=12, n_heads=3))
+SIZES.add("small", Size(width=384, depth=12, n_heads=6))
+SIZES.add("base", Size(width=768, depth=12, n_heads=12))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: self-attention, then a two-layer perceptron four times as wide."""
+
+    def __init__(self, width: int, n_heads: int) -> None:
+        """Build the block; the width is a multiple of the number of heads."""
+        super().__init__()
+        self.n_heads = n_heads
+        self.norm_attention = nn.LayerNorm(width, eps=NORM_EPS)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.project = nn.Linear(width, width)
+        self.norm_mlp = nn.LayerNorm(width, eps=NORM_EPS)
+        self.expand = nn.Linear(width, 4 * width)
+        self.contract = nn.Linear(4 * width, width)
+
+    def attend(self, x: Tensor) -> Tensor:
+        """Multi-head self-attention, (B, L, D) to (B, L, D)."""
+        batch, length, width = x.shape
+        qkv = self.qkv(x).view(batch, length, 3, self.n_heads, width // self.n_heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(query, key, value)
+        out: Tensor = self.project(mixed.transpose(1, 2).reshape(batch, length, width))
+        return out
+
+    def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Apply the block.
+
+        Args:
+            x: tokens, shape (B, L, D).
+            keep: factors of the two residual branches, shape (2, B): 0 drops a branch (drop-path); None is all ones.
+        """
+        scale = torch.ones(2, 1, 1, 1, device=x.device, dtype=x.dtype) if keep is None else keep[:, :, None, None]
+        x = x + scale[0] * self.attend(self.norm_attention(x))
+        out: Tensor = x + scale[1] * self.contract(functional.gelu(self.expand(self.norm_mlp(x))))
+        return out
+
+
+class Encoder(nn.Module):
+    """Vision transformer without a class token; the embedding of a clip is the mean of its tokens.
+
+    Differs from the paper: one implementation with one LayerNorm epsilon (1e-6) serves pre-training and fine-tuning;
+    the release has two, with 1e-6 and 1e-5.
+    Source: ViT, Dosovitskiy et al. (2021); ``base`` is ViT-B/16.
+    """
+
+    def __init__(self, encoder: "config.Encoder") -> None:
+        """Build the size that the ``encoder`` section names."""
+        super().__init__()
+        self.config = encoder
+        self.size = SIZES[encoder.size]
+        width = self.size.width
+        self.embed = nn.Linear(encoder.patch_frames * encoder.patch_mels, width)
+        self.blocks = nn.ModuleList(Block(width, self.size.n_heads) for _ in range(self.size.depth))
+        self.norm = nn.LayerNorm(width, eps=NORM_EPS)
+
+    def patches(self, spectrogram: Tensor) -> Tensor:
+        """Cut a spectrogram into patches, time-major.
+
+        Args:
+            spectrogram: shape (B, F, M), with F and M multiples of the patch.
+
+        Returns:
+            Shape (B, L, patch_frames · patch_mels).
+        """
+        batch, n_frames, n_mels = spectrogram.shape
+        frames, mels = self.config.patch_frames, self.config.patch_mels
+        grid = spectrogram.reshape(batch, n_frames // frames, frames, n_mels // mels, mels)
+        return grid.permute(0, 1, 3, 2, 4).reshape(batch, -1, frames * mels)
+
+    def tokens(self, spectrogram: Tensor, visible: Tensor | None = None) -> Tensor:
+        """Embed patches and add their positions.
+
+        Args:
+            spectrogram: shape (B, F, M).
+            visible: numbers of the patches to keep, shape (B, V), int64; None keeps all.
+
+        Returns:
+            Shape (B, V, D).
+        """
+        n_time = spectrogram.shape[1] // self.config.patch_frames
+        n_frequency = spectrogram.shape[2] // self.config.patch_mels
+        patches = self.patches(spectrogram)
+        positions = sincos_2d(n_time, n_frequency, self.size.width).to(patches)
+        if visible is None:
+            return self.embed(patches) + positions  # type: ignore[no-any-return]
+        chosen = patches.gather(1, visible[..., None].expand(-1, -1, patches.shape[-1]))
+        return self.embed(chosen) + positions[visible]  # type: ignore[no-any-return]
+
+    def forward(self, spectrogram: Tensor, visible: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
+        """Encode a spectrogram.
+
+        Args:
+            spectrogram: normalised log-mel, shape (B, F, M).
+            visible: numbers of the patches to encode, shape (B, V), int64; None encodes all.
+            keep: drop-path factors, shape (depth, 2, B); None drops nothing.
+
+        Returns:
+            Tokens after the last norm, shape (B, V, D).
+        """
+        x = self.tokens(spectrogram, visible)
+        for number, block in enumerate(self.blocks):
+            x = block(x, None if keep is None else keep[number])
+        out: Tensor = self.norm(x)
+        return out
+
+    def layers(self, spectrogram: Tensor) -> Tensor:
+        """Mean token after the patch embedding, after each block, and after the last norm, shape (B, depth + 2, D)."""
+        x = self.tokens(spectrogram)
+        pooled = [x.mean(dim=1)]
+        for block in self.blocks:
+            x = block(x)
+            pooled.append(x.mean(dim=1))
+        return torch.stack([*pooled, self.norm(x).mean(dim=1)], dim=1)
+
+
+@torch.no_grad()
+def initialise(model: nn.Module, seed: int) -> None:
+    """Set all parameters from their address (seed, parameter name): a model's weights do not depend on what ran before.
+
+    Matrices are Xavier-uniform as in MAE, vectors 0, norm gains 1, the mask token normal with σ = 0.02.
+    """
+    gains = {id(module.weight) for module in model.modules() if isinstance(module, nn.LayerNorm)}
+    for name, parameter in model.named_parameters():
+        if id(parameter) in gains:
+            parameter.fill_(1.0)
+        elif name.endswith("bias"):
+            parameter.zero_()
+        else:
+            draw = rng.generator(seed, f"init/{name}", 0)
+            if parameter.ndim == 2:  # noqa: PLR2004  (a matrix)
+                bound = (6.0 / sum(parameter.shape)) ** 0.5
+                parameter.copy_(torch.from_numpy(draw.uniform(-bound, bound, parameter.shape)))
+            else:
+                parameter.copy_(torch.from_numpy(draw.normal(0.0, 0.02, parameter.shape)))

@@ -1,0 +1,60 @@
+"""Files that are either whole or absent: written under a temporary name, then renamed."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from audiopg.errors import AudiopgError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that becomes ``path`` when the block ends without an exception.
+
+    The temporary name keeps the suffix, for writers that choose the format by it.
+
+    Raises:
+        AudiopgError: the disk is full, or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        msg = f"{path}: cannot be written ({error.strerror or error}); free some space or choose another folder"
+        raise AudiopgError(msg) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a mapping as indented JSON, atomically; the order of the keys is kept."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON mapping.
+
+    Raises:
+        AudiopgError: the file is missing or is not JSON.
+    """
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        msg = f"{path}: no such file"
+        raise AudiopgError(msg) from None
+    except ValueError as error:
+        msg = f"{path}: not JSON ({error}); delete it and run again"
+        raise AudiopgError(msg) from None
+    return data

@@ -1,0 +1,42 @@
+"""Named tensors on disk: safetensors files with a text header."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from audiopg.errors import AudiopgError
+from audiopg.storage import replacing
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    """Write tensors and a text header, atomically.
+
+    Raises:
+        AudiopgError: the disk is full, or the folder cannot be written.
+    """
+    with replacing(path) as temporary:
+        try:
+            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, dict(header))
+        except SafetensorError as error:  # a full disk looks so from here
+            msg = f"{path}: cannot be written ({error}); free some space or choose another folder"
+            raise AudiopgError(msg) from error
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read tensors to the CPU, and the text header.
+
+    Raises:
+        AudiopgError: the file is missing or damaged.
+    """
+    if not path.exists():
+        msg = f"{path}: no such checkpoint; `snakemake --cores all` makes it"
+        raise AudiopgError(msg)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        msg = f"{path}: damaged checkpoint ({error}); delete it and run again"
+        raise AudiopgError(msg) from None

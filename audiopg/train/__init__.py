@@ -1,0 +1,1 @@
+"""Optimisation: pre-training, fine-tuning, and the loop under both."""

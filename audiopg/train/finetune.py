@@ -1,0 +1,142 @@
+"""The stage that fine-tunes a classifier on one fold of a task, from a pre-trained encoder or from scratch."""
+
+import time
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from audiopg import closure, compute, config, params, provenance, rng, storage, tensors
+from audiopg.data import clips as recordings
+from audiopg.data.clips import Clips
+from audiopg.evaluate import metrics
+from audiopg.evaluate.protocol import split
+from audiopg.models.checkpoint import load_encoder
+from audiopg.models.classifier import Classifier
+from audiopg.models.vit import initialise
+from audiopg.tasks import TASKS
+from audiopg.tasks.manifest import Manifest
+from audiopg.train.augment import drop_path, mixup, random_offsets
+from audiopg.train.loop import Training
+
+
+class Batches:
+    """Augmented training batches of one fold, by step number."""
+
+    def __init__(self, clips: Clips, classes: NDArray[np.int64], rows: NDArray[np.int64], n_classes: int) -> None:
+        """Take all recordings, their classes, the rows that train, and the number of classes C."""
+        self.clips = clips
+        self.classes = classes
+        self.rows = rows
+        self.n_classes = n_classes
+
+    def n_steps(self, recipe: config.Finetune) -> int:
+        """Steps of all epochs; the last batch of an epoch may be smaller."""
+        return recipe.n_epochs * -(-len(self.rows) // recipe.batch_size)
+
+    def batch(self, recipe: config.Finetune, seed: int, stream: str, step: int) -> tuple[Tensor, Tensor]:
+        """Return spectrograms (B, F, M) and class probabilities (B, C) of one step."""
+        per_epoch = -(-len(self.rows) // recipe.batch_size)
+        epoch, number = divmod(step, per_epoch)
+        order = rng.generator(seed, f"{stream}/order", epoch).permutation(len(self.rows))
+        rows = self.rows[order[number * recipe.batch_size : (number + 1) * recipe.batch_size]]
+        draw = rng.generator(seed, f"{stream}/augment", step)
+        offsets = random_offsets(self.clips, rows.tolist(), recipe.shift_frames, draw.random(len(rows)))
+        targets = functional.one_hot(torch.from_numpy(self.classes[rows]), self.n_classes).float()
+        targets = targets * (1 - recipe.label_smoothing) + recipe.label_smoothing / self.n_classes
+        return mixup(self.clips.batch(rows.tolist(), offsets), targets, recipe.mixup_alpha, draw)
+
+
+@torch.no_grad()
+def predict(model: Classifier, clips: Clips, rows: NDArray[np.int64], backend: compute.Backend) -> NDArray[np.float64]:
+    """Average the logits of each recording's windows, shape (len(rows), C)."""
+    model.eval()
+    scores = []
+    for row in rows.tolist():
+        offsets = clips.offsets(row)
+        with backend.autocast():
+            logits = model(clips.batch([row] * len(offsets), offsets).to(backend.device))
+        scores.append(logits.double().mean(dim=0).cpu().numpy())
+    return np.stack(scores)
+
+
+def run(  # noqa: PLR0913  (the stage's inputs and outputs)
+    cfg: config.Config,
+    task: str,
+    fold: int,
+    init: Literal["pretrained", "scratch"],
+    manifest_path: Path,
+    encoder_path: Path | None,
+    out: Path,
+) -> None:
+    """Fine-tune for a fixed number of epochs and report the last one on the held-out fold.
+
+    Both initialisations see the same batches, augmentation and budget.
+
+    Args:
+        cfg: all parameters.
+        task: name of the task.
+        fold: number of the held-out fold, from 1.
+        init: where the encoder's weights come from.
+        manifest_path: the task's manifest.
+        encoder_path: the pre-trained encoder; None from scratch.
+        out: folder for metrics, predictions, losses, weights and run card.
+
+    Raises:
+        AudiopgError: a recording or checkpoint is missing or damaged, or the loss is not finite.
+    """
+    recipe, card = cfg.recipe(task), TASKS[task].card
+    backend = compute.backend(cfg.compute, recipe.n_threads)
+    manifest = Manifest.read(manifest_path)
+    clips = recordings.load(task, manifest_path, cfg.features, cfg.tasks[task].clip_s)
+    train, test = split(manifest, fold)
+    batches = Batches(clips, manifest.classes, train, len(card.class_names))
+    model = Classifier(cfg.encoder, batches.n_classes)
+    initialise(model, cfg.seed)
+    if encoder_path is not None:
+        model.encoder = load_encoder(encoder_path, cfg.encoder, cfg.features)
+    model.to(backend.device)
+    stream = f"finetune/{task}/fold{fold}"
+
+    def loss_of(step: int) -> Tensor:
+        spectrograms, targets = batches.batch(recipe, cfg.seed, stream, step)
+        draw = rng.generator(cfg.seed, f"{stream}/drop_path", step)
+        keep = drop_path(recipe.drop_path, model.encoder.size.depth, len(targets), draw)
+        logits = model(spectrograms.to(backend.device), None if keep is None else keep.to(backend.device))
+        return functional.cross_entropy(logits, targets.to(backend.device))
+
+    began = time.monotonic()
+    training = Training(model, recipe.optimizer, batches.n_steps(recipe))
+    training.fit(loss_of, backend, f"{task} fold {fold} {init}", recipe.batch_size)
+    scores = predict(model, clips, test, backend)
+    truth = manifest.classes[test]
+    inputs = [manifest_path] if encoder_path is None else [manifest_path, encoder_path]
+    facts = {
+        "code": closure.digest("audiopg.train.finetune"),
+        "task": task,
+        "fold": fold,
+        "init": init,
+        "n_train": len(train),
+        "n_test": len(test),
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    run_card = provenance.run_card("finetune", params.reads(cfg, "finetune", task), inputs, backend.name, **facts)
+    storage.write_json(out / "card.json", run_card)
+    training.write_losses(out / "loss.csv")
+    names = np.array(card.class_names)
+    predictions = pd.DataFrame(
+        {
+            "path": np.array(manifest.paths)[test],
+            "actual": names[truth],
+            "predicted": names[scores.argmax(axis=1)],
+        }
+    )
+    storage.write_text(out / "predictions.csv", predictions.to_csv(index=False))
+    tensors.write(out / "classifier.safetensors", model.state_dict(), {"classes": "|".join(card.class_names)})
+    accuracy = round(metrics.accuracy(truth, scores), 6)
+    storage.write_json(out / "metrics.json", {"task": task, "init": init, "fold": fold, "accuracy": accuracy})

@@ -1,0 +1,82 @@
+"""The stage that trains a masked autoencoder on the synthetic corpus, made on the fly."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from audiopg import closure, compute, config, params, provenance, rng, storage
+from audiopg.data.synthetic import SyntheticClips
+from audiopg.models.checkpoint import save_encoder
+from audiopg.models.mae import MaskedAutoencoder
+from audiopg.models.vit import initialise
+from audiopg.synth.parameters import CORPUS
+from audiopg.train.loop import Resume, Training
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files that the stage leaves."""
+
+    encoder: Path
+    """Weights of the encoder."""
+    state: Path
+    """Weights of encoder and decoder, optimiser, losses."""
+    loss: Path
+    """Loss of each step, CSV."""
+    card: Path
+    """Run card, JSON."""
+
+
+def run(cfg: config.Config, resume: Path, outputs: Outputs) -> None:
+    """Pre-train an encoder; continue exactly where an interrupted run with the same parameters stopped.
+
+    Args:
+        cfg: all parameters.
+        resume: file for the state while the run lasts.
+        outputs: where the results go.
+
+    Raises:
+        AudiopgError: no such device, a loss that is not finite, a full disk.
+    """
+    backend = compute.backend(cfg.compute, cfg.pretrain.n_threads)
+    reads = params.reads(cfg, "pretrain")
+    code = closure.digest("audiopg.train.pretrain")
+    run_digest = hashlib.sha256((params.canonical(reads) + code).encode()).hexdigest()
+    clips = SyntheticClips(cfg.synth, cfg.features, cfg.seed, backend.device)
+    model = MaskedAutoencoder(cfg.encoder, cfg.pretrain.decoder, cfg.pretrain.mask_ratio)
+    initialise(model, cfg.seed)
+    model.to(backend.device)
+    training = Training(model, cfg.pretrain.optimizer, cfg.pretrain.n_steps)
+    n_time, n_frequency = cfg.grid(cfg.synth.clip_s)
+    batch_size = cfg.pretrain.batch_size
+
+    def loss_of(step: int) -> Tensor:
+        indices = range(step * batch_size, (step + 1) * batch_size)
+        noise = torch.from_numpy(rng.uniforms(cfg.seed, "pretrain/mask", indices, n_time * n_frequency))
+        loss: Tensor = model(clips.batch(indices), noise.to(backend.device)).loss
+        return loss
+
+    began = time.monotonic()
+    training.fit(
+        loss_of, backend, "pretrain", batch_size, Resume(resume, run_digest, save_every=cfg.pretrain.save_every)
+    )
+    training.save(outputs.state, run_digest)
+    training.write_losses(outputs.loss)
+    card = provenance.run_card(
+        "pretrain",
+        reads,
+        [],
+        backend.name,
+        code=code,
+        corpus=CORPUS,
+        clips_seen=cfg.pretrain.n_steps * batch_size,
+        final_loss=round(sum(training.losses[-50:]) / len(training.losses[-50:]), 6),
+        seconds=round(time.monotonic() - began, 1),
+    )
+    storage.write_json(outputs.card, card)
+    save_encoder(outputs.encoder, model.encoder, cfg.features)
+    resume.unlink(missing_ok=True)

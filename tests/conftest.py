@@ -1,0 +1,28 @@
+"""Configurations that all tests share."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from audiopg import params
+from audiopg.config import Config
+from audiopg.profiles import profile
+
+
+@pytest.fixture(scope="session")
+def profiles() -> Path:
+    """Folder of the profiles."""
+    return Path(__file__).parents[1] / "workflow" / "params"
+
+
+@pytest.fixture(scope="session")
+def quick(profiles: Path) -> Config:
+    """The parameters of profile `quick`."""
+    return params.parse(yaml.safe_load(profile("quick", profiles)), "quick")
+
+
+@pytest.fixture(scope="session")
+def tiny(profiles: Path) -> Config:
+    """The parameters of profile `test`: a few steps of everything."""
+    return params.parse(yaml.safe_load(profile("test", profiles)), "test")

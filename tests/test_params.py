@@ -1,0 +1,152 @@
+"""Parameters: one-line errors, slices, profiles."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from audiopg import params
+from audiopg.config import Config, merge
+from audiopg.errors import AudiopgError
+from audiopg.profiles import profile
+
+ROOT = Path(__file__).parents[1]
+PROFILES = sorted(path.stem for path in (ROOT / "workflow" / "params").glob("*.yaml"))
+
+
+@pytest.fixture
+def values(profiles: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(profile("quick", profiles))
+    return loaded
+
+
+def put(path: str, value: object) -> Callable[[dict[str, Any]], None]:
+    def change(values: dict[str, Any]) -> None:
+        *parents, last = path.split("/")
+        for key in parents:
+            values = values[key]
+        values[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (put("pretrain/step", 3), "pretrain.step: unknown key; did you mean 'n_steps'?"),
+        (put("synth/f0_hz/min", "abc"), "synth.f0_hz.min: Input should be a valid number, found 'abc'"),
+        (put("pretrain/n_steps", 0), "pretrain.n_steps: Input should be greater than or equal to 1, found 0"),
+        (put("pretrain/n_steps", 1.5), "pretrain.n_steps: Input should be a valid integer, found 1.5"),
+        (put("seed", None), "seed: Input should be a valid integer, found None"),
+        (put("compute/device", "tpu"), "compute.device: Input should be 'auto', 'cpu' or 'cuda', found 'tpu'"),
+        (put("tasks/drums/clp", 3), "tasks.drums.clp: unknown key; did you mean 'clip_s'?"),
+        (
+            put("tasks/drums/finetune", {"n_epoch": 3}),
+            "tasks.drums.finetune.n_epoch: unknown key; did you mean 'n_epochs'?",
+        ),
+        (
+            put("tasks/drums/finetune", {"optimizer": {"lr": -1}}),
+            "tasks.drums.finetune.optimizer.lr: Input should be greater than 0, found -1",
+        ),
+        (put("tasks/drums/finetune", {"optimizer": 3}), "tasks.drums.finetune.optimizer: Input should be a valid"),
+        (
+            put("pretrain/optimizer/lr", float("nan")),
+            "pretrain.optimizer.lr: Input should be a finite number, found nan",
+        ),
+        (
+            put("synth/sources/fm/parameters/modulation_index/scl", "log"),
+            "synth.sources.fm.parameters.modulation_index.scl: unknown key; did you mean 'scale'?",
+        ),
+        (put("synth/f0_hz", {"min": 900, "max": 9000}), "synth: f0_hz must lie between 0 and the Nyquist frequency"),
+        (put("synth/f0_hz", {"min": 9, "max": 2}), "synth.f0_hz: min 9.0 is above max 2.0"),
+        (put("synth/clip_s", 1.0), "synth.clip_s = 1 is 100 frames; a multiple of encoder.patch_frames = 16"),
+        (put("features/n_fft", 256), "features: n_fft = 256 is shorter than the window of 25 ms"),
+        (put("synth/sample_rate_hz", 8000), "synth.sample_rate_hz and features.sample_rate_hz must be equal"),
+        (put("pretrain/decoder/width", 97), "pretrain.decoder: width 97 must be a multiple of n_heads 4 and of 4"),
+        (put("pretrain/optimizer", {}), "pretrain.optimizer.lr: missing"),
+        (put("tasks", {}), "tasks: Dictionary should have at least 1 item"),
+    ],
+)
+def test_a_mistake_is_one_line_with_its_place(
+    change: Callable[[dict[str, Any]], None], message: str, values: dict[str, Any]
+) -> None:
+    change(values)
+    with pytest.raises(AudiopgError) as caught:
+        params.parse(values, "params.yaml")
+    assert str(caught.value).startswith(f"params.yaml: {message}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["1e-5", "1e-05", "0.00001", "1.0e-5", "+1E-5", ".00001"])
+def test_scientific_notation_is_a_float(text: str, values: dict[str, Any]) -> None:
+    values["pretrain"]["optimizer"]["lr"] = yaml.safe_load(text)
+    assert params.parse(values, "x").pretrain.optimizer.lr == 1e-5
+
+
+def test_files_that_are_no_parameters(tmp_path: Path) -> None:
+    with pytest.raises(AudiopgError, match=r"nothing\.yaml: no such file; `audiopg profile quick` writes one"):
+        params.load(tmp_path / "nothing.yaml")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [1")
+    with pytest.raises(AudiopgError, match=r"broken\.yaml: not YAML: "):
+        params.load(broken)
+    broken.write_text("- 1")
+    with pytest.raises(AudiopgError, match="expected a mapping of sections, found list"):
+        params.load(broken)
+
+
+def test_the_order_of_keys_does_not_matter(values: dict[str, Any]) -> None:
+    def reverse(node: object) -> object:
+        return {k: reverse(v) for k, v in reversed(node.items())} if isinstance(node, dict) else node
+
+    other = params.parse(reverse(values), "x")  # type: ignore[arg-type]
+    config = params.parse(values, "x")
+    for stage in params.READS:
+        assert params.canonical(params.reads(config, stage, "drums")) == params.canonical(
+            params.reads(other, stage, "drums")
+        )
+
+
+def test_slices_hold_what_a_stage_reads(quick: Config) -> None:
+    slices = params.reads(quick, "finetune", "drums")
+    assert set(slices) == {"seed", "compute", "features", "encoder", "finetune", "tasks.drums"}
+    assert slices["tasks.drums"]["clip_s"] == quick.tasks["drums"].clip_s
+    json.dumps(slices)
+
+
+def test_a_task_changes_single_values_of_the_recipe(quick: Config) -> None:
+    assert quick.recipe("drums").n_epochs == quick.tasks["drums"].finetune["n_epochs"] != quick.finetune.n_epochs
+    assert quick.recipe("drums").optimizer == quick.finetune.optimizer
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_profile_is_paper_with_its_overlay(name: str, profiles: Path) -> None:
+    base = params.read_yaml(profiles / "paper.yaml")
+    overlay = params.read_yaml(profiles / f"{name}.yaml")
+    text = profile(name, profiles)
+    assert yaml.safe_load(text) == merge(base, overlay)
+    assert all(len(line) <= 160 for line in text.splitlines())
+
+
+def test_params_yaml_is_profile_quick(profiles: Path) -> None:
+    assert (ROOT / "params.yaml").read_text(encoding="utf-8") == profile("quick", profiles)
+
+
+def test_an_overlay_changes_known_keys_only(profiles: Path, tmp_path: Path) -> None:
+    for path in profiles.glob("*.yaml"):
+        (tmp_path / path.name).write_text(path.read_text())
+    (tmp_path / "mine.yaml").write_text("pretrain: {n_step: 3}\n")
+    with pytest.raises(AudiopgError, match=r"mine\.yaml: pretrain\.n_step: unknown key; did you mean 'n_steps'\?"):
+        profile("mine", tmp_path)
+    with pytest.raises(AudiopgError, match="unknown profile 'quik'; known: "):
+        profile("quik", profiles)
+
+
+def test_merge_leaves_its_inputs_alone(values: dict[str, Any]) -> None:
+    before = copy.deepcopy(values)
+    merge(values, {"pretrain": {"n_steps": 7}})
+    assert values == before

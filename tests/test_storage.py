@@ -1,0 +1,74 @@
+"""Files are whole or absent."""
+
+import errno
+from pathlib import Path
+
+import pytest
+import torch
+
+from audiopg import storage, tensors
+from audiopg.errors import AudiopgError
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def stopped(path: Path, reason: BaseException) -> None:
+    """Write half a file, then stop."""
+    with storage.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise reason
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    storage.write_json(path, {"a": 1})
+    with pytest.raises(KeyboardInterrupt):
+        stopped(path, KeyboardInterrupt())
+    assert storage.read_json(path) == {"a": 1}
+    assert names(tmp_path) == ["x.json"]
+
+
+def test_a_full_disk_is_one_line_and_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    with pytest.raises(AudiopgError, match=r"x\.json: cannot be written \(No space left"):
+        stopped(path, OSError(errno.ENOSPC, "No space left on device"))
+    assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_checkpoint_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        with open("/dev/full", "wb", buffering=0) as file:  # noqa: PTH123
+            file.write(b"x")
+
+    monkeypatch.setattr(tensors, "save_file", full)
+    with pytest.raises(AudiopgError, match=r"w\.safetensors: cannot be written \(No space left on device\)"):
+        tensors.write(tmp_path / "w.safetensors", {"a": torch.zeros(3)}, {})
+    assert names(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AudiopgError, match="cannot be written"):
+        storage.write_text(tmp_path / "file" / "x.txt", "x")
+
+
+def test_json_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(AudiopgError, match="no such file"):
+        storage.read_json(tmp_path / "none.json")
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(AudiopgError, match=r"bad\.json: not JSON .* delete it and run again"):
+        storage.read_json(tmp_path / "bad.json")
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        storage.write_json(tmp_path / "nan.json", {"x": float("nan")})
+    assert names(tmp_path) == ["bad.json"]
+
+
+def test_tensors_round_trip(tmp_path: Path) -> None:
+    written = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(3)}
+    tensors.write(tmp_path / "t.safetensors", written, {"note": "x"})
+    read, header = tensors.read(tmp_path / "t.safetensors")
+    assert header == {"note": "x"}
+    assert all(torch.equal(written[k], read[k]) for k in written)

@@ -1,0 +1,16 @@
+rule aggregate:
+    input:
+        probe="results/probe/{task}.json",
+        folds=lambda wc: expand(
+            f"{FOLD}/metrics.json", task=wc.task, init=INITS, fold=FOLDS[wc.task]
+        ),
+    output:
+        "results/metrics/{task}.json",
+    log:
+        "logs/aggregate/{task}.log",
+    params:
+        *reads("aggregate"),
+        code=CODE["aggregate"],
+    shell:
+        "audiopg aggregate --task {wildcards.task} --probe {input.probe} --out {output} {input.folds}"
+        " 2>&1 | tee -i {log} >&2"

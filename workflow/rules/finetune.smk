@@ -1,0 +1,35 @@
+rule finetune:
+    input:
+        manifest="results/tasks/{task}/manifest.csv",
+        encoder=lambda wc: ENCODER if wc.init == "pretrained" else [],
+    output:
+        metrics=f"{FOLD}/metrics.json",
+        predictions=f"{FOLD}/predictions.csv",
+        loss=f"{FOLD}/loss.csv",
+        classifier=f"{FOLD}/classifier.safetensors",
+        card=f"{FOLD}/card.json",
+    log:
+        "logs/finetune/{task}/{init}/fold{fold}.log",
+    threads: lambda wc: CONFIG.recipe(wc.task).n_threads
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+    params:
+        *reads("finetune"),
+        code=CODE["finetune"],
+        encoder=lambda wc, input: f"--encoder {input.encoder}" if input.encoder else "",
+    shell:
+        "audiopg finetune --task {wildcards.task} --fold {wildcards.fold} --init {wildcards.init}"
+        " --manifest {input.manifest} {params.encoder} --out-dir $(dirname {output.metrics})"
+        " 2>&1 | tee -i {log} >&2"
+
+
+# All folds of a task under one name, for dvc.yaml, which does not know how many there are.
+for task, folds in FOLDS.items():
+    for init in INITS:
+
+        rule:
+            name:
+                f"folds_{init}_{task}"
+            input:
+                expand(f"{FOLD}/metrics.json", task=task, init=init, fold=folds),

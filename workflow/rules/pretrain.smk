@@ -1,0 +1,18 @@
+rule pretrain:
+    output:
+        encoder=ENCODER,
+        state="results/pretrain/state.safetensors",
+        loss="results/pretrain/loss.csv",
+        card="results/pretrain/card.json",
+    log:
+        "logs/pretrain.log",
+    threads: CONFIG.pretrain.n_threads
+    resources:
+        gpu=GPU,
+        mem_mb=16000,
+    params:
+        *reads("pretrain"),
+        code=CODE["pretrain"],
+    shell:
+        "audiopg pretrain --resume resume/pretrain --encoder {output.encoder} --state {output.state}"
+        " --loss {output.loss} --card {output.card} 2>&1 | tee -i {log} >&2"

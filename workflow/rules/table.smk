@@ -1,0 +1,15 @@
+rule table:
+    input:
+        metrics=expand("results/metrics/{task}.json", task=CONFIG.tasks),
+        latent="results/latent/metrics.json",
+    output:
+        csv="results/table.csv",
+        md=report("results/table.md", category="Results"),
+    log:
+        "logs/table.log",
+    params:
+        *reads("table"),
+        code=CODE["table"],
+    shell:
+        "audiopg table --latent {input.latent} --out-dir $(dirname {output.md}) {input.metrics}"
+        " 2>&1 | tee -i {log} >&2"
