@@ -1,6 +1,7 @@
 """The stage that fine-tunes a classifier on one fold of a task, from a pre-trained encoder or from scratch."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -114,29 +115,37 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     training = Training(model, recipe.optimizer, batches.n_steps(recipe))
     training.fit(loss_of, backend, f"{task} fold {fold} {init}", recipe.batch_size)
     scores = predict(model, clips, test, backend)
-    truth = manifest.classes[test]
-    inputs = [manifest_path] if encoder_path is None else [manifest_path, encoder_path]
-    facts = {
-        "code": closure.digest("audiopg.train.finetune"),
-        "task": task,
-        "fold": fold,
-        "init": init,
-        "n_train": len(train),
-        "n_test": len(test),
-        "seconds": round(time.monotonic() - began, 1),
-    }
-    run_card = provenance.run_card("finetune", params.reads(cfg, "finetune", task), inputs, backend.name, **facts)
-    storage.write_json(out / "card.json", run_card)
+    seconds = round(time.monotonic() - began, 1)
+    storage.write_json(
+        out / "card.json",
+        provenance.run_card(
+            "finetune",
+            params.reads(cfg, "finetune", task),
+            [path for path in (manifest_path, encoder_path) if path is not None],
+            backend.name,
+            code=closure.digest("audiopg.train.finetune"),
+            seconds=seconds,
+            n_train=len(train),
+            n_test=len(test),
+        ),
+    )
     training.write_losses(out / "loss.csv")
-    names = np.array(card.class_names)
-    predictions = pd.DataFrame(
+    _write_predictions(out / "predictions.csv", manifest, test, scores, card.class_names)
+    tensors.write(out / "classifier.safetensors", model.state_dict(), {"classes": "|".join(card.class_names)})
+    accuracy = round(metrics.accuracy(manifest.classes[test], scores), 6)
+    storage.write_json(out / "metrics.json", {"task": task, "init": init, "fold": fold, "accuracy": accuracy})
+
+
+def _write_predictions(
+    path: Path, manifest: Manifest, rows: NDArray[np.int64], scores: NDArray[np.float64], class_names: Sequence[str]
+) -> None:
+    """Write the actual and the predicted class of each test clip as CSV."""
+    names = np.array(class_names)
+    table = pd.DataFrame(
         {
-            "path": np.array(manifest.paths)[test],
-            "actual": names[truth],
+            "path": np.array(manifest.paths)[rows],
+            "actual": names[manifest.classes[rows]],
             "predicted": names[scores.argmax(axis=1)],
         }
     )
-    storage.write_text(out / "predictions.csv", predictions.to_csv(index=False))
-    tensors.write(out / "classifier.safetensors", model.state_dict(), {"classes": "|".join(card.class_names)})
-    accuracy = round(metrics.accuracy(truth, scores), 6)
-    storage.write_json(out / "metrics.json", {"task": task, "init": init, "fold": fold, "accuracy": accuracy})
+    storage.write_text(path, table.to_csv(index=False))
