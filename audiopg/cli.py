@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+INTERRUPTED = 130
 PARAMS = Path("params.yaml")
 PROFILES = Path("workflow/params")
 
@@ -177,10 +178,11 @@ def sync() -> None:
 def main() -> None:
     """Run the command line; an expected failure is one line and exit code 2, Ctrl-C one line and 130."""
     try:
-        app(standalone_mode=True)
+        app()
     except AudiopgError as error:
         sys.stderr.write(f"audiopg: {error}\n")
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("audiopg: interrupted; the next run continues where this one stopped\n")
-        sys.exit(130)
+    except SystemExit as stop:  # typer turns Ctrl-C into the shell's code for it, without a word
+        if stop.code == INTERRUPTED:
+            sys.stderr.write("audiopg: interrupted; the next run continues where this one stopped\n")
+        raise

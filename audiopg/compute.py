@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from audiopg.errors import AudiopgError
 
@@ -41,6 +42,7 @@ def backend(compute: "config.Compute", n_threads: int) -> Backend:
         AudiopgError: CUDA is asked for and there is none.
     """
     torch.set_num_threads(n_threads)
+    threadpool_limits(n_threads)  # NumPy's and scikit-learn's matrix products
     if compute.device == "cuda" and not torch.cuda.is_available():
         msg = "params.yaml: compute.device: cuda asked for, but this machine has no CUDA device; use auto or cpu"
         raise AudiopgError(msg)

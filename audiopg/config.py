@@ -46,6 +46,9 @@ class Range(Section):
         if self.scale == "log" and self.min <= 0:
             msg = f"a log range starts above 0, not at {self.min}"
             raise ValueError(msg)
+        if self.scale == "integer" and not (self.min.is_integer() and self.max.is_integer()):
+            msg = f"an integer range has whole bounds, not {self.min} and {self.max}"
+            raise ValueError(msg)
         return self
 
 
@@ -82,6 +85,20 @@ class Events(Section):
     attack_fraction: Range
     decay_fraction: Range
     sustain_level: Range
+
+    @model_validator(mode="after")
+    def _playable(self) -> "Events":
+        if self.count.scale != "integer" or self.count.min < 1:
+            msg = "count must be a range of whole numbers from 1 (scale: integer)"
+            raise ValueError(msg)
+        attack, decay, sustain = self.attack_fraction, self.decay_fraction, self.sustain_level
+        if min(attack.min, decay.min) <= 0 or attack.max + decay.max >= 1:
+            msg = "attack_fraction and decay_fraction must be above 0, and their maxima together below 1"
+            raise ValueError(msg)
+        if sustain.min < 0 or sustain.max > 1:
+            msg = "sustain_level must lie between 0 and 1"
+            raise ValueError(msg)
+        return self
 
 
 class Transient(Section):
@@ -124,6 +141,13 @@ class Synth(Section):
             raise ValueError(msg)
         if self.events.duration_s_min * self.events.count.max > self.clip_s:
             msg = f"events.count.max × events.duration_s_min must fit into clip_s = {self.clip_s:g}"
+            raise ValueError(msg)
+        cutoff_hz = self.damping.cutoff_hz
+        if not 0 < cutoff_hz.min <= cutoff_hz.max < nyquist_hz:
+            msg = f"damping.cutoff_hz must lie between 0 and the Nyquist frequency {nyquist_hz:g} Hz"
+            raise ValueError(msg)
+        if not 0 < self.transient.duration_s.min <= self.transient.duration_s.max <= self.clip_s:
+            msg = f"transient.duration_s must lie between 0 and clip_s = {self.clip_s:g}"
             raise ValueError(msg)
         if sum(source.weight for source in self.sources.values()) == 0:
             msg = "sources: at least one weight must be above 0"
@@ -318,7 +342,18 @@ class Config(Section):
             self.features.n_mels // self.encoder.patch_mels,
         )
 
+    def task(self, name: str) -> Task:
+        """Return the section of one task.
+
+        Raises:
+            AudiopgError: there is no such task in the parameters.
+        """
+        if name not in self.tasks:
+            msg = f"params.yaml: tasks has no '{name}'{suggestion(name, list(self.tasks))}"
+            raise AudiopgError(msg)
+        return self.tasks[name]
+
     def recipe(self, task: str) -> Finetune:
         """Return the fine-tuning recipe of one task: the common section with the task's own changes."""
         place = f"tasks.{task}.finetune"
-        return Finetune.model_validate(merge(self.finetune.model_dump(), self.tasks[task].finetune, place))
+        return Finetune.model_validate(merge(self.finetune.model_dump(), self.task(task).finetune, place))

@@ -83,7 +83,7 @@ class LogMel(nn.Module):
         if waveform.device.type != "cpu":
             return self._spectrogram(waveform)
         n_clips = max(CPU_SAMPLES // waveform.shape[-1], 1)
-        return torch.cat([self._spectrogram(clips) for clips in waveform.split(n_clips)])
+        return torch.cat([self._spectrogram(clips) for clips in torch.split(waveform, n_clips)])
 
     def _spectrogram(self, waveform: Tensor) -> Tensor:
         n_frames = -(-waveform.shape[-1] // self.hop)

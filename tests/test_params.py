@@ -65,7 +65,7 @@ def put(path: str, value: object) -> Callable[[dict[str, Any]], None]:
         (put("synth/f0_hz", {"min": 9, "max": 2}), "synth.f0_hz: min 9.0 is above max 2.0"),
         (put("synth/clip_s", 1.0), "synth.clip_s = 1 is 100 frames; a multiple of encoder.patch_frames = 16"),
         (put("features/n_fft", 256), "features: n_fft = 256 is shorter than the window of 25 ms"),
-        (put("synth/sample_rate_hz", 8000), "synth.sample_rate_hz and features.sample_rate_hz must be equal"),
+        (put("synth/sample_rate_hz", 32000), "synth.sample_rate_hz and features.sample_rate_hz must be equal"),
         (put("pretrain/decoder/width", 97), "pretrain.decoder: width 97 must be a multiple of n_heads 4 and of 4"),
         (put("pretrain/optimizer", {}), "pretrain.optimizer.lr: missing"),
         (put("tasks", {}), "tasks: Dictionary should have at least 1 item"),

@@ -89,7 +89,7 @@ def run(cfg: config.Config, task: str, manifest_path: Path, encoder_path: Path, 
     """
     backend = compute.backend(cfg.compute, cfg.probe.n_threads)
     manifest = Manifest.read(manifest_path)
-    clips = recordings.load(task, manifest_path, cfg.features, cfg.tasks[task].clip_s)
+    clips = recordings.load(task, manifest_path, cfg.features, cfg.task(task).clip_s)
     random = Encoder(cfg.encoder)
     initialise(random, cfg.seed)
     pretrained = load_encoder(encoder_path, cfg.encoder, cfg.features)

@@ -94,7 +94,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     recipe, card = cfg.recipe(task), TASKS[task].card
     backend = compute.backend(cfg.compute, recipe.n_threads)
     manifest = Manifest.read(manifest_path)
-    clips = recordings.load(task, manifest_path, cfg.features, cfg.tasks[task].clip_s)
+    clips = recordings.load(task, manifest_path, cfg.features, cfg.task(task).clip_s)
     train, test = split(manifest, fold)
     batches = Batches(clips, manifest.classes, train, len(card.class_names))
     model = Classifier(cfg.encoder, batches.n_classes)

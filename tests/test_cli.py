@@ -1,0 +1,119 @@
+"""The command line as a user meets it: fast help, one-line errors, kills that lose nothing."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from audiopg import tensors
+from audiopg.profiles import profile
+
+AUDIOPG = Path(sys.executable).with_name("audiopg")
+
+
+def audiopg(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([AUDIOPG, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def project(tmp_path: Path, profiles: Path) -> Path:
+    """A folder with the parameters of profile `test`."""
+    (tmp_path / "params.yaml").write_text(profile("test", profiles))
+    return tmp_path
+
+
+def pretraining(project: Path, name: str) -> list[str]:
+    folder = project / name
+    files = {"encoder": "encoder.safetensors", "state": "state.safetensors", "loss": "loss.csv", "card": "card.json"}
+    options = [f"--{option}={folder / file}" for option, file in files.items()]
+    return ["pretrain", f"--params={project / 'params.yaml'}", f"--resume={folder}.resume.safetensors", *options]
+
+
+def test_help_does_not_import_torch() -> None:
+    code = "import sys, audiopg.cli; sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_help_lists_every_stage() -> None:
+    shown = audiopg("--help").stdout
+    for stage in (
+        "profile",
+        "prepare",
+        "pretrain",
+        "finetune",
+        "probe",
+        "aggregate",
+        "latent",
+        "table",
+        "track",
+        "sync",
+    ):
+        assert stage in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["prepare", "--task=drumz", "--out=m.csv"], "unknown task 'drumz'; did you mean 'drums'?"),
+        (["profile", "quik"], "workflow/params: no profiles here"),
+        (["latent", "--encoder=no.safetensors", "--out-dir=x"], "no.safetensors: no such checkpoint"),
+        (
+            ["finetune", "--task=drums", "--fold=1", "--init=pretrained", "--manifest=m.csv", "--out-dir=x"],
+            "--encoder goes with --init pretrained, and only with it",
+        ),
+        (
+            ["finetune", "--task=drum", "--fold=1", "--init=scratch", "--manifest=m.csv", "--out-dir=x"],
+            "params.yaml: tasks has no 'drum'; did you mean 'drums'?",
+        ),
+        (
+            ["finetune", "--task=drums", "--fold=1", "--init=scratch", "--manifest=m.csv", "--out-dir=x"],
+            "m.csv: not a readable manifest",
+        ),
+    ],
+)
+def test_what_a_user_can_cause_is_one_line_and_code_2(arguments: list[str], message: str, project: Path) -> None:
+    run = audiopg(*arguments, cwd=project)
+    assert run.returncode == 2
+    assert run.stderr.startswith(f"audiopg: {message}")
+    assert run.stderr.count("\n") == 1
+    assert sorted(path.name for path in project.iterdir()) == ["params.yaml"]
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_changes_no_weight(project: Path) -> None:
+    whole = audiopg(*pretraining(project, "whole"))
+    assert whole.returncode == 0, whole.stderr
+    command = [str(AUDIOPG), *pretraining(project, "killed")]
+    state = project / "killed.resume.safetensors"
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        while not state.exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert not (project / "killed").exists()
+    again = audiopg(*pretraining(project, "killed"))
+    assert "continuing at step" in again.stderr
+    for file in ("encoder.safetensors", "state.safetensors"):
+        expected, found = (tensors.read(project / name / file)[0] for name in ("whole", "killed"))
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(expected[key], found[key]) for key in expected)
+    assert (project / "whole" / "loss.csv").read_bytes() == (project / "killed" / "loss.csv").read_bytes()
+    assert not state.exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_one_line(project: Path) -> None:
+    command = [str(AUDIOPG), *pretraining(project, "stopped")]
+    state = project / "stopped.resume.safetensors"
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not state.exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, shown = process.communicate()
+    assert process.returncode == 130
+    assert shown.splitlines()[-1] == "audiopg: interrupted; the next run continues where this one stopped"
+    assert not (project / "stopped").exists()
+    assert not [path for path in project.iterdir() if ".part" in path.name]
