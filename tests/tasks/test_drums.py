@@ -102,10 +102,10 @@ def test_classes_are_those_of_the_package(data_dir: Path) -> None:
 
 
 def test_near_copies_are_all_listed(data_dir: Path) -> None:
-    """No two clips of different groups have a normalised cross-correlation above 0.9, at any lag."""
+    """No two clips of different groups have a normalised cross-correlation above 0.9, at any lag, in their first 2 s."""
     root = drums.locate(data_dir)
     rows = drums.make_manifest(root).rows
-    waveforms = [audio.read(root / row.path, 22_050) for row in rows]
+    waveforms = [audio.read(root / row.path, 8000)[: 2 * 8000] for row in rows]
     n_fft = 2 ** int(np.ceil(np.log2(2 * max(map(len, waveforms)))))
     spectra = [np.fft.rfft(waveform / np.linalg.norm(waveform), n_fft) for waveform in waveforms]
     found = set()

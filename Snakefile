@@ -1,0 +1,85 @@
+# The one graph, from params.yaml to the results table. A rule calls one `audiopg` command.
+# What it reads of params.yaml and the digest of its code are its params, so that Snakemake
+# redoes what either of them changes.
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+from audiopg import closure, ledger, params
+from audiopg.errors import AudiopgError
+from audiopg.tasks import TASKS
+
+min_version("9.0")
+
+# the environment's own programs first, also where it is not activated
+BIN = os.path.dirname(sys.executable)
+os.environ["PATH"] = BIN + os.pathsep + os.environ["PATH"]
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+try:
+    CONFIG = params.load(Path("params.yaml"))
+    FOLDS = {task: range(1, TASKS[task].card.n_folds + 1) for task in CONFIG.tasks}
+    ledger.guard()
+except AudiopgError as error:
+    sys.exit(f"audiopg: {error}")
+
+CODE = closure.stage_digests()
+INITS = ["pretrained", "scratch"]
+# the profile lets one job at a time have the GPU; on the CPU, folds run beside each other
+GPUS = {"cpu": 0, "cuda": 1, "auto": int(shutil.which("nvidia-smi") is not None)}
+GPU = GPUS[CONFIG.compute.device]
+ENCODER = "results/pretrain/encoder.safetensors"
+FOLD = "results/finetune/{task}/{init}/fold{fold}"
+
+
+def reads(stage):
+    """List what a stage reads as one param per name: a rerun's reason shows which changed."""
+
+    def read(number):
+        def value(wildcards):
+            slices = params.reads(CONFIG, stage, wildcards.get("task", ""))
+            return params.canonical(list(slices.items())[number])
+
+        return value
+
+    return [read(number) for number in range(len(params.READS[stage]))]
+
+
+wildcard_constraints:
+    task="|".join(CONFIG.tasks),
+    init="|".join(INITS),
+    fold=r"\d+",
+
+
+include: "workflow/rules/code.smk"
+include: "workflow/rules/prepare.smk"
+include: "workflow/rules/pretrain.smk"
+include: "workflow/rules/finetune.smk"
+include: "workflow/rules/probe.smk"
+include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/latent.smk"
+include: "workflow/rules/table.smk"
+
+
+onstart:
+    ledger.begin()
+
+
+onsuccess:
+    ledger.end()
+
+
+rule all:
+    default_target: True
+    input:
+        "results/code.json",
+        "results/table.md",
+        # what git does not carry: a fresh clone has everything else
+        ENCODER,
+        [
+            expand(f"{FOLD}/classifier.safetensors", task=task, init=INITS, fold=folds)
+            for task, folds in FOLDS.items()
+        ],

@@ -1,0 +1,176 @@
+"""Keeps two memories in step: what Snakemake remembers of its runs, and what dvc.lock says about the files.
+
+`track` records in dvc.lock what Snakemake vouches for, `sync` tells Snakemake what dvc.lock vouches for; each is
+refused where the other tool would still do something. `guard` stops a run while the two are about different files.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from audiopg import closure, storage
+from audiopg.errors import AudiopgError
+from audiopg.params import read_yaml
+
+LOCK = Path("dvc.lock")
+STAMP = Path(".snakemake/ledger.json")  # the results that both knew when they last agreed
+CODE = Path("results/code.json")
+FOLDERS = (Path("results/finetune"), Path("results/metrics"))  # DVC takes whole folders in here
+SWITCH = "AUDIOPG_LEDGER"  # "off": no guard; "inside": a call by this module, nothing at all
+SHOWN = 5
+
+
+def guard() -> None:
+    """Stop unless Snakemake's memory is about the files that are here; the Snakefile calls it first.
+
+    Raises:
+        AudiopgError: the files came from DVC (checkout, pull, repro), and Snakemake does not know them.
+    """
+    if _managed() or os.environ.get(SWITCH) == "off" or not LOCK.exists():
+        return
+    recorded = _recorded()
+    if STAMP.exists():
+        seen = storage.read_json(STAMP)
+        unknown = [path for path in recorded if seen["digests"].get(path) != recorded[path]]
+        unknown = unknown or [path for path, state in seen["states"].items() if _state(Path(path)) != state]
+    else:
+        unknown = _cached(recorded)
+    if unknown:
+        msg = (
+            f"dvc.lock describes results that Snakemake has not seen ({_some(unknown)})\n"
+            "  take them over:    audiopg sync     (in a new clone: dvc pull && audiopg sync)\n"
+            "  or make them all:  AUDIOPG_LEDGER=off snakemake --forceall"
+        )
+        raise AudiopgError(msg)
+
+
+def begin() -> None:
+    """Note that from now on Snakemake itself changes the files that the guard let pass."""
+    if not _managed() and os.environ.get(SWITCH) != "off" and LOCK.exists():
+        storage.write_json(STAMP, {"digests": _recorded(), "states": {}})
+
+
+def end() -> None:
+    """Record a successful run in dvc.lock, or say why not; under `dvc repro` DVC does that itself."""
+    if _managed():
+        return
+    try:
+        track()
+    except AudiopgError as error:
+        sys.stderr.write(f"audiopg: dvc.lock is as it was: {error}\n")
+
+
+def track() -> None:
+    """Record in dvc.lock and in DVC's cache what Snakemake made.
+
+    Raises:
+        AudiopgError: this is no DVC repository, Snakemake would still update something, or there are results that no
+            rule or no longer the present code makes.
+    """
+    missing = [name for name in (".git", ".dvc") if not Path(name).exists()]
+    if missing:
+        msg = f"results are tracked in a git checkout with DVC only, and here is no {' and no '.join(missing)}"
+        raise AudiopgError(msg)
+    plan = _plan()
+    stale = [path for path, todo in plan.items() if todo != "no update"]
+    if stale:
+        msg = f"{len(stale)} of {len(plan)} results are still to be made ({_some(stale)}); run `snakemake`"
+        raise AudiopgError(msg)
+    if storage.read_json(CODE) != closure.stage_digests():
+        msg = f"{CODE} is not about the present code; run `snakemake --forcerun code`"
+        raise AudiopgError(msg)
+    found = [path for folder in FOLDERS for path in folder.rglob("*") if path.is_file() and path.name != ".gitignore"]
+    orphans = [path.as_posix() for path in found if path.as_posix() not in plan]
+    if orphans:
+        msg = f"no rule makes {_some(orphans)}; delete what is left over from other parameters, then `audiopg track`"
+        raise AudiopgError(msg)
+    _call("dvc", "commit", "--force")
+    _stamp()
+    sys.stderr.write(f"audiopg: {len(plan)} results recorded in dvc.lock\n")
+
+
+def sync() -> None:
+    """Check out what dvc.lock describes, and record it in Snakemake's memory.
+
+    Raises:
+        AudiopgError: files are not in DVC's cache, or dvc.lock is not about the present parameters and code.
+    """
+    try:
+        _call("dvc", "checkout")
+    except AudiopgError as error:
+        msg = f"{error}; `dvc pull` fetches results that are not on this machine"
+        raise AudiopgError(msg) from error
+    changed = json.loads(_call("dvc", "status", "--json"))
+    if changed:
+        msg = f"dvc.lock does not vouch for {_some(sorted(changed))}; see `dvc status`; `dvc repro`, then sync again"
+        raise AudiopgError(msg)
+    _call("snakemake", "--touch", "--forceall", "--cores", "1", "--quiet")
+    _stamp()
+    sys.stderr.write("audiopg: Snakemake knows the results in dvc.lock\n")
+
+
+def _managed() -> bool:
+    """Tell whether somebody else keeps the memories in step: `dvc repro`, which sets DVC_STAGE, or this module."""
+    return "DVC_STAGE" in os.environ or os.environ.get(SWITCH) == "inside"
+
+
+def _recorded() -> dict[str, str]:
+    """Return the digest of every file or folder that dvc.lock describes."""
+    stages = read_yaml(LOCK).get("stages", {})
+    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+
+
+def _cached(recorded: dict[str, str]) -> list[str]:
+    """List the results that are here although git does not carry them."""
+    there = "\n".join(path for path in recorded if Path(path).exists())
+    try:
+        ignored = subprocess.run(
+            ["git", "check-ignore", "--stdin"], input=there, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:  # without git nothing was checked out
+        return []
+    return ignored.stdout.splitlines()
+
+
+def _state(path: Path) -> list[int]:
+    """Return how many files there are, how large they are and when one was last written."""
+    stats = [file.stat() for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
+    return [len(stats), sum(stat.st_size for stat in stats), max((stat.st_mtime_ns for stat in stats), default=0)]
+
+
+def _stamp() -> None:
+    recorded = _recorded()
+    storage.write_json(STAMP, {"digests": recorded, "states": {path: _state(Path(path)) for path in _cached(recorded)}})
+
+
+def _plan() -> dict[str, str]:
+    """Return what Snakemake would do with each output of the whole graph; "no update" is nothing."""
+    lines = _call("snakemake", "--summary").splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("output_file\t"))
+    header = lines[first].split("\t")
+    rows = [line.split("\t") for line in lines[first + 1 :]]
+    return {row[0]: row[header.index("plan")] for row in rows if len(row) == len(header)}
+
+
+def _call(tool: str, *arguments: str) -> str:
+    """Run Snakemake or DVC and return what it writes."""
+    done = subprocess.run(
+        [sys.executable, "-m", tool, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, SWITCH: "inside"},
+    )
+    if done.returncode:
+        reason = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+        msg = f"{tool} {' '.join(arguments)}: {reason}"
+        raise AudiopgError(msg)
+    return done.stdout
+
+
+def _some(paths: list[str]) -> str:
+    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+    return ", ".join(paths[:SHOWN]) + more

@@ -1,0 +1,147 @@
+"""A small project with a stand-in command line, in which both tools have recorded one run."""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audiopg.profiles import profile
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "dvc.yaml", ".dvc/config", ".dvcignore", ".gitignore", "audiopg", "workflow", "profiles")
+TWO_FOLDS = """
+from dataclasses import replace
+
+for _name, _task in TASKS._entries.items():
+    TASKS._entries[_name] = replace(_task, card=replace(_task.card, n_folds=2))
+"""
+# every stage as DVC resolves it
+STAGES = """
+import json
+from dvc.repo import Repo
+
+print(json.dumps({
+    stage.addressing: {
+        "cmd": stage.cmd,
+        "deps": [dep.def_path for dep in stage.deps if not hasattr(dep, "params")],
+        "params": {dep.def_path: sorted(dep.params) for dep in stage.deps if hasattr(dep, "params")},
+        "outs": {out.def_path: out.use_cache for out in stage.outs},
+    }
+    for stage in Repo(".").index.stages
+}))
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout in a temporary folder, with what the tools say about it."""
+
+    root: Path
+
+    def run(self, *command: str, code: int = 0, **env: str) -> str:
+        """Run a program of the environment and return what it writes; its exit code must be ``code``."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        identity = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            env={**os.environ, **identity, "PATH": path, "PYTHONPATH": str(self.root), **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout
+        return done.stdout
+
+    def commit(self) -> None:
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", "x")
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        file = self.root / path
+        text = file.read_text()
+        assert text.count(old) == 1, f"{path} holds {old!r} {text.count(old)} times"
+        file.write_text(text.replace(old, new))
+
+    def append(self, path: str, line: str) -> None:
+        with (self.root / path).open("a") as file:
+            file.write(line + "\n")
+
+    def calls(self) -> list[str]:
+        """Return the commands since the last call, sorted."""
+        log = self.root / "calls.log"
+        lines = sorted(log.read_text().splitlines()) if log.exists() else []
+        log.unlink(missing_ok=True)
+        return lines
+
+    def pending(self) -> set[str]:
+        """Return the outputs that Snakemake would make, were there no guard."""
+        out = self.run("snakemake", "--summary", AUDIOPG_LEDGER="off")
+        return {line.split("\t")[0] for line in out.splitlines() if line.endswith("\tupdate pending")}
+
+    def stale(self) -> set[str]:
+        """Return the stages that DVC would run."""
+        return set(json.loads(self.run("dvc", "status", "--json")))
+
+    def stages(self) -> dict[str, Any]:
+        """Return DVC's stages with the foreach resolved."""
+        out: dict[str, Any] = json.loads(self.run(sys.executable, "-c", STAGES))
+        return out
+
+    def records(self) -> dict[str, Any]:
+        """Return what Snakemake recorded of the making of each output."""
+        files = [path for path in (self.root / ".snakemake/metadata").rglob("*") if path.is_file()]
+        names = [path.relative_to(self.root / ".snakemake/metadata").parts for path in files]
+        outputs = [base64.urlsafe_b64decode("".join(part.lstrip("@") for part in name)).decode() for name in names]
+        return {output: json.loads(path.read_text()) for output, path in zip(outputs, files, strict=True)}
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Nothing made yet, committed."""
+    project = Project(tmp_path_factory.mktemp("fresh"))
+    for part in PARTS:
+        target = project.root / part
+        target.parent.mkdir(exist_ok=True)
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, target, ignore=shutil.ignore_patterns("__pycache__", "*.part*"))
+        else:
+            shutil.copy(ROOT / part, target)
+    shutil.copy(Path(__file__).parent / "stub_cli.py", project.root / "audiopg" / "cli.py")
+    project.append("audiopg/tasks/__init__.py", TWO_FOLDS)
+    project.append(".gitignore", "calls.log")
+    (project.root / "params.yaml").write_text(profile("test", project.root / "workflow" / "params"))
+    project.run("git", "init", "--quiet")
+    project.commit()
+    return project
+
+
+@pytest.fixture(scope="session")
+def finished(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Everything made by one `snakemake`, committed; not to be changed."""
+    project = copy(fresh, tmp_path_factory.mktemp("finished"))
+    assert "results recorded in dvc.lock" in project.run("snakemake")
+    project.commit()
+    return project
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished project to play with."""
+    return copy(finished, tmp_path)
+
+
+def copy(project: Project, folder: Path) -> Project:
+    target = Project(folder / "project")
+    shutil.copytree(project.root, target.root)
+    target.calls()
+    return target

@@ -1,0 +1,110 @@
+"""Snakemake's rules and DVC's stages are two descriptions of one graph: nothing may stand in one of them only."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audiopg import closure, ledger, params
+from audiopg.config import Config
+
+CODE = "results/code.json"
+CARRIED = {".json", ".csv", ".md", ".png"}  # what git shows; run cards and manifests are DVC's
+
+
+@pytest.fixture(scope="module")
+def stages(finished: Any) -> dict[str, Any]:
+    """DVC's stages, resolved."""
+    return finished.stages()
+
+
+@pytest.fixture(scope="module")
+def records(finished: Any) -> dict[str, Any]:
+    """What Snakemake recorded of each output."""
+    return finished.records()
+
+
+@pytest.fixture(scope="module")
+def config(finished: Any) -> Config:
+    return params.load(finished.root / "params.yaml")
+
+
+def owners(stages: dict[str, Any], path: str) -> list[str]:
+    """Stages whose outs hold a file."""
+    return [name for name, stage in stages.items() if any(Path(path).is_relative_to(out) for out in stage["outs"])]
+
+
+def rule(stage: str) -> str:
+    """The rule behind a stage: ``scratch`` is fine-tuning, too."""
+    return stage.partition("@")[0].replace("scratch", "finetune")
+
+
+def test_every_output_lies_in_one_stage_that_allows_its_rule(stages: dict[str, Any], records: dict[str, Any]) -> None:
+    for output, record in records.items():
+        assert [rule(stage) for stage in owners(stages, output)] == [record["rule"]], output
+    for name, stage in stages.items():
+        assert f"--allowed-rules {rule(name)} " in stage["cmd"]
+
+
+def test_every_out_is_made(stages: dict[str, Any], records: dict[str, Any]) -> None:
+    for stage in stages.values():
+        for out in stage["outs"]:
+            assert any(Path(output).is_relative_to(out) for output in records), out
+
+
+def test_stage_depends_on_what_its_rules_read(stages: dict[str, Any], records: dict[str, Any]) -> None:
+    for name, stage in stages.items():
+        if name == "code":
+            continue
+        own = [record for output, record in records.items() if owners(stages, output) == [name]]
+        read = {path for record in own for path in record["input"]}
+        uncovered = {path for path in read if not any(Path(path).is_relative_to(dep) for dep in stage["deps"])}
+        unused = {dep for dep in stage["deps"] if not any(Path(path).is_relative_to(dep) for path in read)}
+        assert (uncovered, unused) == (set(), set()), name
+
+
+def test_both_compare_the_parameters_that_the_stage_reads(
+    stages: dict[str, Any], records: dict[str, Any], config: Config
+) -> None:
+    for output, record in records.items():
+        if record["rule"] == "code":
+            continue
+        (name,) = owners(stages, output)
+        slices = params.reads(config, rule(name), name.partition("@")[2])
+        read = {repr(params.canonical(item)) for item in slices.items()}
+        assert {value for value in record["params"] if value.startswith("'[")} == read, output
+        assert stages[name]["params"].get("params.yaml", []) == sorted(slices), name
+
+
+def test_both_compare_the_code_of_the_stage(stages: dict[str, Any], records: dict[str, Any], finished: Any) -> None:
+    digests = finished.root.joinpath(CODE).read_text()
+    for output, record in records.items():
+        if record["rule"] == "code":
+            continue
+        code = [value.strip("'") for value in record["params"] if len(value.strip("'")) == 64]
+        assert f'"{record["rule"]}": "{code[0]}"' in digests, output
+        (name,) = owners(stages, output)
+        assert stages[name]["params"][CODE] == [record["rule"]], name
+
+
+def test_every_stage_has_a_rule_an_entry_module_and_a_slice_of_the_parameters(stages: dict[str, Any]) -> None:
+    assert {rule(name) for name in stages} - {"code"} == set(closure.ENTRIES) == set(params.READS)
+
+
+def test_every_parameter_is_read_by_a_stage(config: Config) -> None:
+    read = {name.partition(".")[0] for names in params.READS.values() for name in names}
+    assert read == set(type(config).model_fields)
+
+
+def test_large_files_are_in_the_cache_and_numbers_in_git(stages: dict[str, Any]) -> None:
+    for name, stage in stages.items():
+        for out, cached in stage["outs"].items():
+            git = Path(out).suffix in CARRIED and rule(name) != "prepare" and not out.endswith("/card.json")
+            assert cached != git, out
+
+
+def test_orphans_are_looked_for_wherever_dvc_takes_a_whole_folder(stages: dict[str, Any], finished: Any) -> None:
+    paths = {path for stage in stages.values() for path in [*stage["outs"], *stage["deps"]]}
+    folders = [path for path in paths if (finished.root / path).is_dir() and path.startswith("results")]
+    assert folders
+    assert all(any(Path(path).is_relative_to(folder) for folder in ledger.FOLDERS) for path in folders)

@@ -1,0 +1,168 @@
+"""What makes Snakemake and DVC repeat work, and what does not; what happens when they disagree."""
+
+import json
+from typing import Any
+
+import pytest
+
+TASK = "drums"
+TASK_LINE = "drums: {clip_s: 0.32}"
+TASK_CHANGED = "drums: {clip_s: 0.32, finetune: {drop_path: 0.2}}"
+FOLDS = {f"finetune {TASK} {init}{fold}" for init in ("pretrained", "scratch") for fold in (1, 2)}
+CONCERNED = sorted([*FOLDS, f"aggregate {TASK}", "table"])
+
+
+def rules(project: Any, outputs: set[str]) -> set[str]:
+    return {record["rule"] for output, record in project.records().items() if output in outputs}
+
+
+def test_neither_tool_has_anything_to_do_after_a_run(project: Any) -> None:
+    assert "Nothing to be done" in project.run("snakemake")
+    assert "Data and pipelines are up to date" in project.run("dvc", "repro")
+    assert project.stale() == set()
+    assert project.calls() == []
+
+
+def test_a_comment_concerns_the_stage_code_only(project: Any) -> None:
+    project.append("audiopg/train/pretrain.py", "# a comment")
+    project.append("workflow/rules/pretrain.smk", "# a comment")
+    assert project.pending() == set()
+    assert project.stale() == {"code"}
+
+
+def test_a_parameter_of_one_task_concerns_its_finetuning_and_the_table(project: Any) -> None:
+    project.edit("params.yaml", TASK_LINE, TASK_CHANGED)
+    assert project.stale() == {f"finetune@{TASK}", f"scratch@{TASK}", "table"}
+    pending = project.pending()
+    assert rules(project, pending) == {"finetune", "aggregate", "table"}
+    assert not any("instruments" in output for output in pending)
+
+
+@pytest.mark.slow
+def test_order_and_spelling_of_parameters_concern_nothing(project: Any) -> None:
+    lines = (project.root / "params.yaml").read_text().splitlines()
+    seed = next(line for line in lines if line.startswith("seed:"))
+    lines.remove(seed)
+    (project.root / "params.yaml").write_text("\n".join([*lines, seed]).replace("0.0002 ", "2.0e-4 ") + "\n")
+    assert "2.0e-4" in (project.root / "params.yaml").read_text()
+    assert (project.pending(), project.stale()) == (set(), set())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (TASK_LINE, "drumz: {clip_s: 0.32}", "audiopg: unknown task 'drumz'; did you mean 'drums'?"),
+        ("  mask_ratio: 0.75", "  mask_ratio: 75", "audiopg: params.yaml: pretrain.mask_ratio: "),
+    ],
+)
+def test_bad_parameters_are_one_line(project: Any, old: str, new: str, message: str) -> None:
+    project.edit("params.yaml", old, new)
+    lines = [line for line in project.run("snakemake", code=1).splitlines() if not line.startswith("Using workflow")]
+    assert len(lines) == 1
+    assert lines[0].startswith(message)
+
+
+@pytest.mark.slow
+def test_snakemake_does_what_a_parameter_asks_for_and_dvc_agrees(project: Any) -> None:
+    project.edit("params.yaml", TASK_LINE, TASK_CHANGED)
+    project.run("snakemake")
+    assert project.calls() == CONCERNED
+    assert project.stale() == set()
+
+
+@pytest.mark.slow
+def test_dvc_does_what_a_parameter_asks_for_and_snakemake_agrees_after_sync(project: Any) -> None:
+    project.edit("params.yaml", TASK_LINE, TASK_CHANGED)
+    project.run("dvc", "repro")
+    assert project.calls() == CONCERNED
+    assert "has not seen" in project.run("snakemake", code=1)
+    project.run("audiopg", "sync")
+    assert "Nothing to be done" in project.run("snakemake")
+    assert project.calls() == []
+
+
+@pytest.mark.slow
+def test_a_statement_concerns_its_stage_and_what_follows(project: Any) -> None:
+    project.append("audiopg/train/pretrain.py", "CHANGED = True")
+    pending = project.pending()
+    assert rules(project, pending) == {"code", "pretrain", "finetune", "probe", "aggregate", "latent", "table"}
+    assert not any("scratch" in output for output in pending)
+    project.run("dvc", "repro")
+    assert project.calls() == ["pretrain"]  # the encoder comes out the same, so DVC stops there
+    assert project.stale() == set()
+
+
+@pytest.mark.slow
+def test_a_change_of_pretraining_repeats_no_scratch_fold(project: Any) -> None:
+    project.edit("params.yaml", "  mask_ratio: 0.75", "  mask_ratio: 0.5")
+    project.run("dvc", "repro")
+    calls = project.calls()
+    assert f"finetune {TASK} pretrained1" in calls
+    assert not any("scratch" in call for call in calls)
+
+
+@pytest.mark.slow
+def test_files_that_dvc_brought_back_are_refused_until_sync(project: Any) -> None:
+    project.edit("params.yaml", TASK_LINE, TASK_CHANGED)
+    project.run("snakemake")
+    project.commit()
+    project.run("git", "checkout", "--quiet", "HEAD~1")
+    message = project.run("snakemake", code=1)
+    assert "audiopg sync" in message
+    assert "AUDIOPG_LEDGER=off snakemake --forceall" in message
+    project.run("audiopg", "sync")
+    assert "Nothing to be done" in project.run("snakemake")
+    # the same dvc.lock again, but not its files
+    project.run("git", "checkout", "--quiet", "-")
+    project.run("dvc", "checkout")
+    project.run("git", "checkout", "--quiet", "HEAD~1")
+    assert "has not seen" in project.run("snakemake", code=1)
+
+
+@pytest.mark.slow
+def test_a_new_clone_simply_runs_even_when_the_first_run_breaks_off(finished: Any, project: Any) -> None:
+    clone = type(project)(project.root.with_name("clone"))
+    project.run("git", "clone", "--quiet", str(finished.root), str(clone.root))
+    clone.run("snakemake", code=1, STUB_FAILS="latent")
+    clone.run("snakemake")
+    assert clone.run("git", "status", "--short") == ""
+    assert clone.stale() == set()
+
+
+@pytest.mark.slow
+def test_track_refuses_what_it_cannot_vouch_for(project: Any) -> None:
+    lock = (project.root / "dvc.lock").read_text()
+    extra = project.root / "results/finetune/drums/pretrained/fold9/metrics.json"
+    extra.parent.mkdir()
+    extra.write_text("{}")
+    assert "no rule makes results/finetune/drums/pretrained/fold9/metrics.json" in project.run(
+        "audiopg", "track", code=1
+    )
+    extra.unlink()
+    project.edit("params.yaml", TASK_LINE, TASK_CHANGED)
+    assert "still to be made" in project.run("audiopg", "track", code=1)
+    assert (project.root / "dvc.lock").read_text() == lock
+
+
+@pytest.mark.slow
+def test_a_run_without_git_succeeds_and_says_why_nothing_is_tracked(fresh: Any, tmp_path: Any, project: Any) -> None:
+    bare = type(project)(tmp_path / "bare")
+    project.run("cp", "-r", str(fresh.root), str(bare.root))
+    bare.run("rm", "-r", ".git")
+    out = bare.run("snakemake")
+    assert "here is no .git" in out
+    assert not (bare.root / "dvc.lock").exists()
+
+
+@pytest.mark.slow
+def test_a_failing_stage_is_shown_logged_and_fails_the_run(project: Any) -> None:
+    out = project.run("snakemake", "--forcerun", "table", code=1, STUB_FAILS="table")
+    assert "audiopg: table fails on demand" in out
+    assert "recorded in dvc.lock" not in out
+    assert (project.root / "logs/table.log").read_text() == "audiopg: table fails on demand\n"
+
+
+def test_metrics_and_plots_are_declared(project: Any) -> None:
+    shown = json.loads(project.run("dvc", "metrics", "show", "--json"))
+    names = set(shown[""]["data"])
+    assert names == {"results/metrics/drums.json", "results/metrics/instruments.json", "results/latent/metrics.json"}
