@@ -111,14 +111,14 @@ def probe(
     task: Task,
     manifest: Manifest,
     encoder: Encoder,
-    out: Annotated[Path, typer.Option(help="Scores to write (JSON).")],
+    out_dir: Annotated[Path, typer.Option(help="Folder for scores and card.")],
     params: Params = PARAMS,
 ) -> None:
     """Probe the frozen encoder and its controls on all folds of a task."""
     config = _config(params)
     from audiopg.evaluate import probes as stage
 
-    stage.run(config, task, manifest, encoder, out)
+    stage.run(config, task, manifest, encoder, out_dir)
 
 
 @app.command()

@@ -97,7 +97,8 @@ UNION_TAGS = {"<range>": Range, "<choice>": Choice}
 
 def _explain(error: ValidationError, place: str) -> str:
     """Put the first mistake of a validation into one line."""
-    mistake = error.errors()[0]
+    # an unknown key is most often a known one misspelt, which is then missing as well
+    mistake = min(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
     location = list(mistake["loc"])
     path = ".".join(str(part) for part in [place, *location] if part not in {"", *UNION_TAGS})
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""

@@ -1,6 +1,6 @@
 """Named entries (tasks, primitives, analyses) that are looked up by the names used in ``params.yaml``."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Generic, TypeVar
 
@@ -34,10 +34,6 @@ class Registry(Generic[T]):
             raise ValueError(msg)
         self._entries[name] = entry
         return entry
-
-    def register(self, name: str) -> Callable[[T], T]:
-        """Return a decorator that registers what it decorates under ``name``."""
-        return lambda entry: self.add(name, entry)
 
     def __getitem__(self, name: str) -> T:
         """Look a name up.

@@ -34,6 +34,16 @@ def put(path: str, value: object) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+def rename(path: str, name: str) -> Callable[[dict[str, Any]], None]:
+    def change(values: dict[str, Any]) -> None:
+        *parents, last = path.split("/")
+        for key in parents:
+            values = values[key]
+        values[name] = values.pop(last)
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -68,6 +78,10 @@ def put(path: str, value: object) -> Callable[[dict[str, Any]], None]:
         (put("synth/sample_rate_hz", 32000), "synth.sample_rate_hz and features.sample_rate_hz must be equal"),
         (put("pretrain/decoder/width", 97), "pretrain.decoder: width 97 must be a multiple of n_heads 4 and of 4"),
         (put("pretrain/optimizer", {}), "pretrain.optimizer.lr: missing"),
+        (
+            rename("finetune/drop_path", "droppath"),
+            "finetune.droppath: unknown key; did you mean 'drop_path'? (and 1 more)",
+        ),
         (put("tasks", {}), "tasks: Dictionary should have at least 1 item"),
     ],
 )

@@ -25,7 +25,7 @@ def fold_files(folder: Path, task: str) -> list[Path]:
 
 def probe_file(folder: Path) -> Path:
     rows = {row: [0.1, 0.3] for row in report.TITLES if row not in {"pretrained", "scratch"}}
-    storage.write_json(folder / "probe.json", {"rows": rows, "card": {}})
+    storage.write_json(folder / "probe.json", rows)
     return folder / "probe.json"
 
 

@@ -31,7 +31,7 @@ def run(task: str, out: Path) -> None:
         AudiopgError: unknown task, or the recordings are not those that the card describes.
     """
     card = TASKS[task].card
-    say(f"{task}: {card.title}; licence: {card.licence}; cite: {card.citation}")
+    say(f"{task}: {card.title}, {card.url}; licence: {card.licence}; cite: {card.citation}")
     manifest = TASKS[task].make_manifest(audio_root(task))
     manifest.check(card)
     manifest.write(out)

@@ -34,5 +34,5 @@ def run(task: str, fold_metrics: Sequence[Path], probe: Path, out: Path) -> None
             )
             raise AudiopgError(msg)
     rows = {init: [values[fold] for fold in wanted] for init, values in folds.items()}
-    rows |= storage.read_json(probe)["rows"]
+    rows |= storage.read_json(probe)
     storage.write_json(out, {row: {card.metric: mean_and_std(values)} for row, values in rows.items()})

@@ -84,6 +84,13 @@ def fold_scores(
 def run(cfg: config.Config, task: str, manifest_path: Path, encoder_path: Path, out: Path) -> None:
     """Probe the frozen encoder, a random one, and the log-mel statistics on all folds of a task.
 
+    Args:
+        cfg: all parameters.
+        task: name of the task.
+        manifest_path: the task's manifest.
+        encoder_path: the pre-trained encoder.
+        out: folder for ``scores.json`` and the run card.
+
     Raises:
         AudiopgError: a checkpoint or recording is missing, damaged or of another size.
     """
@@ -110,4 +117,5 @@ def run(cfg: config.Config, task: str, manifest_path: Path, encoder_path: Path, 
         backend.name,
         code=closure.digest("audiopg.evaluate.probes"),
     )
-    storage.write_json(out, {"rows": rows, "card": card})
+    storage.write_json(out / "card.json", card)
+    storage.write_json(out / "scores.json", rows)

@@ -95,11 +95,6 @@ class Manifest:
         return np.array([row.group for row in self.rows], dtype=np.str_)
 
     @property
-    def durations_s(self) -> NDArray[np.float64]:
-        """Duration of each clip in seconds, shape (n_clips,), float64."""
-        return np.array([row.duration_s for row in self.rows], dtype=np.float64)
-
-    @property
     def class_names(self) -> tuple[str, ...]:
         """Labels that occur, in alphabetical order; after `check` these are the card's."""
         return tuple(sorted({label for row in self.rows for label in row.labels}))

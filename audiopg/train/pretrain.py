@@ -13,7 +13,7 @@ from audiopg.data.synthetic import SyntheticClips
 from audiopg.models.checkpoint import save_encoder
 from audiopg.models.mae import MaskedAutoencoder
 from audiopg.models.vit import initialise
-from audiopg.synth.parameters import CORPUS
+from audiopg.synth.parameters import clip_name
 from audiopg.train.loop import Resume, Training
 
 
@@ -72,7 +72,8 @@ def run(cfg: config.Config, resume: Path, outputs: Outputs) -> None:
         [],
         backend.name,
         code=code,
-        corpus=CORPUS,
+        first_clip=clip_name(cfg.seed, 0),
+        last_clip=clip_name(cfg.seed, cfg.pretrain.n_steps * batch_size - 1),
         clips_seen=cfg.pretrain.n_steps * batch_size,
         final_loss=round(sum(training.losses[-50:]) / len(training.losses[-50:]), 6),
         seconds=round(time.monotonic() - began, 1),

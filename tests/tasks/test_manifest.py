@@ -37,7 +37,7 @@ def test_arrays_follow_the_sorted_paths() -> None:
     assert manifest.classes.tolist() == [0, 1, 0, 1]
     assert manifest.folds.tolist() == [1, 1, 2, 2]
     assert manifest.groups.tolist() == manifest.paths
-    assert manifest.durations_s.tolist() == [1.25] * 4
+    assert [row.duration_s for row in manifest.rows] == [1.25] * 4
     assert len(manifest) == 4
 
 

@@ -11,8 +11,9 @@ from audiopg.errors import AudiopgError
 
 FOLD = ("metrics.json", "predictions.csv", "loss.csv", "classifier.safetensors", "card.json")
 LATENT = ("metrics.json", "r2_per_layer.csv", "r2_per_layer.png", "embedding.png", "card.json")
+PROBE = ("scores.json", "card.json")
 TABLE = ("table.csv", "table.md")
-FOLDERS = {"finetune": FOLD, "latent": LATENT, "table": TABLE}
+FOLDERS = {"finetune": FOLD, "probe": PROBE, "latent": LATENT, "table": TABLE}
 
 
 def main() -> None:

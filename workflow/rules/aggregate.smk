@@ -1,6 +1,6 @@
 rule aggregate:
     input:
-        probe="results/probe/{task}.json",
+        probe="results/probe/{task}/scores.json",
         folds=lambda wc: expand(
             f"{FOLD}/metrics.json", task=wc.task, init=INITS, fold=FOLDS[wc.task]
         ),

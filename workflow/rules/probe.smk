@@ -3,7 +3,8 @@ rule probe:
         manifest="results/tasks/{task}/manifest.csv",
         encoder=ENCODER,
     output:
-        "results/probe/{task}.json",
+        scores="results/probe/{task}/scores.json",
+        card="results/probe/{task}/card.json",
     log:
         "logs/probe/{task}.log",
     threads: CONFIG.probe.n_threads
@@ -15,4 +16,4 @@ rule probe:
         code=CODE["probe"],
     shell:
         "audiopg probe --task {wildcards.task} --manifest {input.manifest} --encoder {input.encoder}"
-        " --out {output} 2>&1 | tee -i {log} >&2"
+        " --out-dir $(dirname {output.scores}) 2>&1 | tee -i {log} >&2"

@@ -1,0 +1,77 @@
+"""The cache of spectrograms: right, reused, renewed when anything it depends on changes, never half."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from audiopg import audio
+from audiopg.config import Config
+from audiopg.data import clips as recordings
+from audiopg.errors import AudiopgError
+from audiopg.features import LogMel
+from audiopg.provenance import file_digest
+from audiopg.tasks.manifest import Manifest, Row
+
+RATE_HZ = 16000
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A short and a long recording, found in place of the task `drums`, with caches of their own."""
+    generator = np.random.Generator(np.random.Philox(1))
+    for name, seconds in (("short", 0.1), ("long", 0.9)):
+        soundfile.write(tmp_path / f"{name}.wav", generator.uniform(-0.5, 0.5, round(seconds * RATE_HZ)), RATE_HZ)
+    monkeypatch.setenv("AUDIOPG_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(recordings, "audio_root", lambda _: tmp_path)
+    return tmp_path
+
+
+def write_manifest(folder: Path) -> Path:
+    rows = [
+        Row(f"{name}.wav", ("x",), 1, "", name, 0.1, name, "none", file_digest(folder / f"{name}.wav"))
+        for name in ("short", "long")
+    ]
+    Manifest(tuple(rows)).write(folder / "manifest.csv")
+    return folder / "manifest.csv"
+
+
+def test_windows_equal_the_spectrogram_of_the_padded_waveform(folder: Path, quick: Config) -> None:
+    clips = recordings.load("drums", write_manifest(folder), quick.features, 0.32)
+    assert clips.window == 32
+    assert [clips.n_frames(row) for row in range(2)] == [90, 32]  # in the order of the manifest: long, short
+    short = torch.from_numpy(audio.read(folder / "short.wav", RATE_HZ))
+    padded = torch.nn.functional.pad(short, (0, round(0.32 * RATE_HZ) - len(short)))
+    torch.testing.assert_close(clips.batch([1], [0])[0], LogMel(quick.features)(padded[None])[0])
+    assert clips.silence == pytest.approx(clips.cut(1, 0)[-1].max(), abs=1e-5)
+
+
+def test_the_second_reading_decodes_nothing(folder: Path, quick: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = write_manifest(folder)
+    first = recordings.load("drums", manifest, quick.features, 0.32)
+    (folder / "short.wav").unlink()
+    monkeypatch.setattr(audio, "read", lambda *_: pytest.fail("decoded again"))
+    second = recordings.load("drums", manifest, quick.features, 0.32)
+    assert np.array_equal(first.frames, second.frames)
+
+
+def test_what_the_cache_depends_on_renews_it(folder: Path, quick: Config) -> None:
+    manifest = write_manifest(folder)
+    recordings.load("drums", manifest, quick.features, 0.32)
+    recordings.load("drums", manifest, quick.features, 0.64)
+    recordings.load("drums", manifest, quick.features.model_copy(update={"preemphasis": 0.5}), 0.32)
+    soundfile.write(folder / "short.wav", np.full(1600, 0.25), RATE_HZ)
+    changed = recordings.load("drums", write_manifest(folder), quick.features, 0.32)
+    assert len(list((folder / "data" / "log_mel").iterdir())) == 4
+    assert changed.cut(1, 0)[0].max() < 0
+
+
+def test_a_corrupt_file_is_named_and_leaves_no_cache(folder: Path, quick: Config) -> None:
+    manifest = write_manifest(folder)
+    (folder / "short.wav").write_bytes(b"RIFF and nothing more")
+    with pytest.raises(AudiopgError, match=r"short\.wav"):
+        recordings.load("drums", manifest, quick.features, 0.32)
+    assert not [path for path in (folder / "data").rglob("*") if path.is_file()]
