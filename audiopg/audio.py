@@ -1,5 +1,6 @@
 """Audio files to waveforms: mono, float32, at one sample rate, and never anything made up for what cannot be read."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 from audiopg.errors import AudiopgError
 
+# libsndfile shortens a WAV or AIFF file to what is there and only notes so in its log.
+CUT_SHORT = re.compile(r"(?:data|SSND)\s*: (\d+) \(should be (\d+)\)")
 REMEDY = "delete the file and fetch it again"
 
 
@@ -50,6 +53,7 @@ def decode(path: Path) -> tuple[NDArray[np.float32], int]:
         raise AudiopgError(msg)
     try:
         with soundfile.SoundFile(path) as file:
+            cut_short = CUT_SHORT.search(file.extra_info)
             n_promised = file.frames
             samples: NDArray[np.float32] = file.read(dtype="float32", always_2d=True)
             file_rate_hz: int = file.samplerate
@@ -58,6 +62,9 @@ def decode(path: Path) -> tuple[NDArray[np.float32], int]:
         reason = str(error).rpartition(": ")[2].rstrip(".") or "not an audio file"
         msg = f"{path}: cannot be decoded ({reason}); {REMEDY}"
         raise AudiopgError(msg) from error
+    if cut_short is not None:
+        msg = f"{path}: ends after {cut_short[2]} of {cut_short[1]} bytes of sound; {REMEDY}"
+        raise AudiopgError(msg)
     if len(samples) < n_promised:
         msg = f"{path}: ends after {len(samples)} of {n_promised} samples; {REMEDY}"
         raise AudiopgError(msg)

@@ -1,5 +1,6 @@
 """The command line: one subcommand per stage, with explicit inputs and outputs."""
 
+import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -176,13 +177,17 @@ def sync() -> None:
 
 
 def main() -> None:
-    """Run the command line; an expected failure is one line and exit code 2, Ctrl-C one line and 130."""
+    """Run the command line; an expected failure is one line and exit code 2, Ctrl-C or SIGTERM one line and 130."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's way to stop a job leaves no half files
     try:
         app()
     except AudiopgError as error:
         sys.stderr.write(f"audiopg: {error}\n")
         sys.exit(2)
+    except OSError as error:
+        sys.stderr.write(f"audiopg: {error.filename or 'input or output'}: {error.strerror or error}\n")
+        sys.exit(2)
     except SystemExit as stop:  # typer turns Ctrl-C into the shell's code for it, without a word
         if stop.code == INTERRUPTED:
-            sys.stderr.write("audiopg: interrupted; the next run continues where this one stopped\n")
+            sys.stderr.write("audiopg: interrupted; run `snakemake` again to continue\n")
         raise

@@ -25,7 +25,7 @@ COMPANIONS = {".c", ".h", ".csv", ".json", ".yaml"}
 
 
 def stage_digests(rules: Path = RULES) -> dict[str, str]:
-    """Return a digest of each stage's code: its modules and its rule.
+    """Return a digest of each stage's code: its modules, its subcommand and its rule.
 
     Args:
         rules: folder with ``<stage>.smk`` of every stage.
@@ -33,8 +33,19 @@ def stage_digests(rules: Path = RULES) -> dict[str, str]:
     digests = {}
     for stage, entry in ENTRIES.items():
         rule = without_comments((rules / f"{stage}.smk").read_text(encoding="utf-8"))
-        digests[stage] = _sha256(digest(entry) + rule)
+        digests[stage] = _sha256(digest(entry) + command(stage) + rule)
     return digests
+
+
+def command(stage: str, source: Path = SOURCE) -> str:
+    """Return a digest of the statements of a stage's subcommand, which hands parameters and paths to its module.
+
+    Args:
+        stage: name of the stage and of its function in ``audiopg.cli``.
+        source: folder that holds the package.
+    """
+    body = ast.parse(_file("audiopg.cli", source).read_bytes()).body
+    return _sha256("".join(_plain(node) for node in body if isinstance(node, ast.FunctionDef) and node.name == stage))
 
 
 def digest(entry: str, source: Path = SOURCE) -> str:

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from audiopg.errors import AudiopgError
 from audiopg.registry import suggestion
@@ -178,10 +179,30 @@ class Features(Section):
         if self.window_ms * self.sample_rate_hz > 1000 * self.n_fft:
             msg = f"n_fft = {self.n_fft} is shorter than the window of {self.window_ms:g} ms"
             raise ValueError(msg)
+        if not (self.hop_ms * self.sample_rate_hz / 1000).is_integer():
+            msg = f"hop_ms = {self.hop_ms:g} must be a whole number of samples at {self.sample_rate_hz} Hz"
+            raise ValueError(msg)
         if not self.f_min_hz < self.f_max_hz <= self.sample_rate_hz / 2:
             msg = "f_min_hz < f_max_hz <= sample_rate_hz / 2 must hold"
             raise ValueError(msg)
         return self
+
+
+@dataclass(frozen=True)
+class Size:
+    """Shape of a transformer: width D, number of blocks, attention heads."""
+
+    width: int
+    depth: int
+    n_heads: int
+
+
+SIZES = {
+    "micro": Size(width=128, depth=6, n_heads=4),
+    "tiny": Size(width=192, depth=12, n_heads=3),
+    "small": Size(width=384, depth=12, n_heads=6),
+    "base": Size(width=768, depth=12, n_heads=12),
+}
 
 
 class Encoder(Section):
@@ -190,6 +211,19 @@ class Encoder(Section):
     size: str
     patch_frames: Count
     patch_mels: Count
+
+    @property
+    def shape(self) -> Size:
+        """Width, depth and heads of the named size."""
+        return SIZES[self.size]
+
+    @field_validator("size")
+    @classmethod
+    def _known(cls, size: str) -> str:
+        if size not in SIZES:
+            msg = f"unknown size '{size}'{suggestion(size, list(SIZES))}"
+            raise ValueError(msg)
+        return size
 
 
 class Decoder(Section):
@@ -274,6 +308,14 @@ class Latent(Section):
     n_null: Count
     n_threads: Count
 
+    @model_validator(mode="after")
+    def _quieter(self) -> "Latent":
+        level_db = self.second_event_level_db
+        if level_db.scale != "linear" or not level_db.min < level_db.max <= 0:
+            msg = "second_event_level_db must be a linear range below the loudest event, min < max <= 0"
+            raise ValueError(msg)
+        return self
+
 
 class Compute(Section):
     """Where the numbers are made; part of what they depend on."""
@@ -281,6 +323,8 @@ class Compute(Section):
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "float32", "bfloat16"]
 
+
+TOLERANCE = 1e-6
 
 # Mappings whose keys the user chooses; an overlay replaces one of these as a whole.
 OPEN_MAPPINGS = re.compile(r"(tasks|synth\.sources)")
@@ -327,6 +371,9 @@ class Config(Section):
             raise ValueError(msg)
         clips = {"synth": self.synth.clip_s, **{f"tasks.{name}": task.clip_s for name, task in self.tasks.items()}}
         for place, clip_s in clips.items():
+            if abs(clip_s * 1000 / self.features.hop_ms - self.features.n_frames(clip_s)) > TOLERANCE:
+                msg = f"{place}.clip_s = {clip_s:g} must be a multiple of features.hop_ms = {self.features.hop_ms:g}"
+                raise ValueError(msg)
             if self.features.n_frames(clip_s) % self.encoder.patch_frames:
                 msg = (
                     f"{place}.clip_s = {clip_s:g} is {self.features.n_frames(clip_s)} frames;"

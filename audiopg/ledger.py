@@ -81,7 +81,7 @@ def track() -> None:
     if storage.read_json(CODE) != closure.stage_digests():
         msg = f"{CODE} is not about the present code; run `snakemake --forcerun code`"
         raise AudiopgError(msg)
-    found = [path for folder in FOLDERS for path in folder.rglob("*") if path.is_file() and path.name != ".gitignore"]
+    found = [path for folder in FOLDERS for path in folder.rglob("[!.]*") if path.is_file()]
     orphans = [path.as_posix() for path in found if path.as_posix() not in plan]
     if orphans:
         msg = f"no rule makes {_some(orphans)}; delete what is left over from other parameters, then `audiopg track`"

@@ -83,6 +83,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         msg = f"{path}: no such file; `audiopg profile quick` writes one"
         raise AudiopgError(msg) from None
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path}: not a readable text file ({error})"
+        raise AudiopgError(msg) from None
     except yaml.YAMLError as error:
         msg = f"{path}: not YAML: {' '.join(str(error).split())}"
         raise AudiopgError(msg) from None

@@ -1,4 +1,4 @@
-"""Named entries (tasks, primitives, analyses) that are looked up by the names used in ``params.yaml``."""
+"""Named entries (tasks, primitives) that are looked up by the names used in ``params.yaml``."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches

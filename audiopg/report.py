@@ -11,12 +11,12 @@ from audiopg.tasks import TASKS
 
 COLUMNS = ["task", "row", "metric", "mean", "std", "n", "selection", "paper"]
 TITLES = {
-    "pretrained": "fine-tuned, pre-trained on synthetic sound",
-    "scratch": "fine-tuned from scratch, same recipe and budget",
-    "probe_linear": "frozen encoder, linear probe",
-    "probe_knn": "frozen encoder, nearest neighbours",
-    "probe_random": "frozen random weights, linear probe",
-    "logmel_stats": "log-mel mean and deviation, linear probe",
+    "pretrained": "pre-trained",
+    "scratch": "scratch",
+    "probe_linear": "linear probe",
+    "probe_knn": "k-NN probe",
+    "probe_random": "random weights",
+    "logmel_stats": "log-mel statistics",
 }
 # How the rows that are not fine-tuned choose among variants; the fine-tuned ones follow their task's card.
 PROBE_SELECTION = {
@@ -25,6 +25,14 @@ PROBE_SELECTION = {
     "probe_random": "layer and penalty inside the training folds",
     "logmel_stats": "penalty inside the training folds",
 }
+LEGEND = """\
+Mean ± standard deviation over folds. *pre-trained* and *scratch* are fine-tuned with one recipe, budget and order of
+batches; *linear probe* and *k-NN probe* read the frozen pre-trained encoder; *random weights* is a linear probe of the
+encoder before pre-training, *log-mel statistics* one of the mean and deviation of each mel bin."""
+LATENT_LEGEND = """\
+Physics on a synthetic probe corpus that no training saw: held-out R² of a linear read-out from the last layer, and the
+angle between the directions of fundamental and event level, beside the median of random directions with the
+embedding's own covariance (p: share of random pairs at least as orthogonal)."""
 
 
 def table(metrics: Sequence[Path]) -> pd.DataFrame:
@@ -46,33 +54,31 @@ def table(metrics: Sequence[Path]) -> pd.DataFrame:
 
 
 def markdown(frame: pd.DataFrame, latent: Path) -> str:
-    """Return the table for the eye, and below it what the latent analysis found."""
-    figures = [
-        [
-            row["task"],
-            TITLES[row["row"]],
-            f"{row['mean']:.3f} ± {row['std']:.3f}",
-            row["metric"],
-            row["n"],
-            row["selection"],
-            "–" if pd.isna(row["paper"]) else f"{row['paper']:.3f}",
-        ]
-        for row in frame.to_dict("records")
-    ]
+    """Return the table for the eye, one line per task, and below it what the latent analysis found."""
+    lines, selections = [], []
+    for task, rows in frame.groupby("task", sort=False):
+        figures = {row["row"]: row for row in rows.to_dict("records")}
+        first = figures["pretrained"]
+        cells = [f"{row['mean']:.3f} ± {row['std']:.3f}" for row in figures.values()]
+        paper = "–" if pd.isna(first["paper"]) else f"{first['paper']:.3f}"
+        lines.append([str(task), *cells, first["metric"], str(first["n"]), paper])
+        for name, row in figures.items():
+            selections.append(f"{TITLES[name]}: {row['selection']}")
     found = storage.read_json(latent)
     encoders = ["pretrained", "random", "logmel_stats"]
     factors = [[name, *(f"{r2[key]:.3f}" for key in encoders)] for name, r2 in found["r2"].items()]
     angles = [
-        [name, f"{o['mean_angle_deg']:.1f}", f"{o['null_mean_angle_deg']:.1f}", f"{o['p_value']:.3f}"]
+        [name, f"{o['angles_deg'][0]:.1f}", f"{o['null_median_deg']:.1f}", f"{o['p_value']:.3f}"]
         for name, o in found["orthogonality"].items()
     ]
     parts = [
         "# Results",
-        _table(figures, ["task", "what", "mean ± std over folds", "metric", "folds", "selection", "paper"]),
-        "Held-out R² of physical factors, read linearly from the last layer (synthetic probe corpus):",
-        _table(factors, ["factor", "pre-trained", "random weights", "log-mel statistics"]),
-        "Mean principal angle between the subspaces of f0 and event level (null: random subspaces):",
-        _table(angles, ["encoder", "angle (°)", "null (°)", "p"]),
+        _table(lines, ["task", *TITLES.values(), "metric", "folds", "paper"]),
+        LEGEND,
+        "Selection: " + "; ".join(dict.fromkeys(selections)) + ".",
+        LATENT_LEGEND,
+        _table(factors, ["R² of", "pre-trained", "random weights", "log-mel statistics"]),
+        _table(angles, ["encoder", "angle (°)", "random (°)", "p"]),
     ]
     return "\n\n".join(parts) + "\n"
 

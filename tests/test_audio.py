@@ -86,7 +86,7 @@ def broken_files(folder: Path) -> dict[str, Path]:
     for name, value in {"nan": np.nan, "inf": np.inf}.items():
         paths[name] = folder / f"{name}.wav"
         soundfile.write(paths[name], np.array([0.0, value, 0.0]), RATE_HZ, subtype="FLOAT")
-    for suffix in ("flac", "ogg", "mp3"):
+    for suffix in ("wav", "aiff", "flac", "ogg", "mp3"):
         path = paths[suffix] = folder / f"truncated.{suffix}"
         soundfile.write(path, tone(440, RATE_HZ), RATE_HZ)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -103,6 +103,8 @@ def broken_files(folder: Path) -> dict[str, Path]:
         ("silent.wav", "contains no samples"),
         ("nan", "contains samples that are not finite"),
         ("inf", "contains samples that are not finite"),
+        ("wav", "ends after"),
+        ("aiff", "ends after"),
         ("flac", "cannot be decoded"),
         ("ogg", "cannot be decoded"),
         ("mp3", "ends after"),

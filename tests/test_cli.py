@@ -1,5 +1,6 @@
 """The command line as a user meets it: fast help, one-line errors, kills that lose nothing."""
 
+import random
 import signal
 import subprocess
 import sys
@@ -89,13 +90,18 @@ def test_a_kill_at_any_moment_changes_no_weight(project: Path) -> None:
     assert whole.returncode == 0, whole.stderr
     command = [str(AUDIOPG), *pretraining(project, "killed")]
     state = project / "killed.resume.safetensors"
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        while not state.exists() and process.poll() is None:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    assert not (project / "killed").exists()
+    for kill in range(3):
+        delay_s = random.Random(kill).uniform(0, 0.5)
+        before = state.stat().st_mtime_ns if state.exists() else 0
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            while not (state.exists() and state.stat().st_mtime_ns > before) and process.poll() is None:
+                time.sleep(0.01)
+            time.sleep(delay_s)
+            process.kill()
+        if (project / "killed" / "encoder.safetensors").exists():
+            break
     again = audiopg(*pretraining(project, "killed"))
-    assert "continuing at step" in again.stderr
+    assert again.returncode == 0, again.stderr
     for file in ("encoder.safetensors", "state.safetensors"):
         expected, found = (tensors.read(project / name / file)[0] for name in ("whole", "killed"))
         assert expected.keys() == found.keys()
@@ -114,6 +120,6 @@ def test_ctrl_c_is_one_line(project: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, shown = process.communicate()
     assert process.returncode == 130
-    assert shown.splitlines()[-1] == "audiopg: interrupted; the next run continues where this one stopped"
+    assert shown.splitlines()[-1] == "audiopg: interrupted; run `snakemake` again to continue"
     assert not (project / "stopped").exists()
     assert not [path for path in project.iterdir() if ".part" in path.name]

@@ -124,3 +124,13 @@ def test_rule_text_is_part_of_the_digest(tmp_path: Path) -> None:
     (tmp_path / "probe.smk").write_text((tmp_path / "probe.smk").read_text().replace("--task", "--Task"))
     after = closure.stage_digests(tmp_path)
     assert [stage for stage in before if before[stage] != after[stage]] == ["probe"]
+
+
+def test_a_subcommand_is_part_of_its_stage_alone(tmp_path: Path) -> None:
+    path = tmp_path / "audiopg" / "cli.py"
+    path.parent.mkdir()
+    path.write_text("def latent(out):\n    run(out)\ndef table(out):\n    run(out)\n")
+    before = [closure.command(stage, tmp_path) for stage in ("latent", "table")]
+    path.write_text('def latent(out):\n    """Say."""\n    run(out, 1)\ndef table(out):\n    run(out)  # so\n')
+    after = [closure.command(stage, tmp_path) for stage in ("latent", "table")]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [False, True]

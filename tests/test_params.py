@@ -77,6 +77,11 @@ def rename(path: str, name: str) -> Callable[[dict[str, Any]], None]:
         (put("features/n_fft", 256), "features: n_fft = 256 is shorter than the window of 25 ms"),
         (put("synth/sample_rate_hz", 32000), "synth.sample_rate_hz and features.sample_rate_hz must be equal"),
         (put("pretrain/decoder/width", 97), "pretrain.decoder: width 97 must be a multiple of n_heads 4 and of 4"),
+        (put("encoder/size", "bas"), "encoder.size: unknown size 'bas'; did you mean 'base'?"),
+        (put("synth/clip_s", 1.283), "synth.clip_s = 1.283 must be a multiple of features.hop_ms = 10"),
+        (put("features/hop_ms", 10.01), "features: hop_ms = 10.01 must be a whole number of samples at 16000 Hz"),
+        (put("latent/second_event_level_db", {"min": -6, "max": 3}), "latent: second_event_level_db must be a linear"),
+        (put("latent/second_event_level_db", {"min": 0, "max": 0}), "latent: second_event_level_db must be a linear"),
         (put("pretrain/optimizer", {}), "pretrain.optimizer.lr: missing"),
         (
             rename("finetune/drop_path", "droppath"),

@@ -30,7 +30,7 @@ def probe_file(folder: Path) -> Path:
 
 
 def latent_file(folder: Path) -> Path:
-    angles = {"angles_deg": [80.0], "mean_angle_deg": 80.0, "null_mean_angle_deg": 45.5, "p_value": 0.01}
+    angles = {"angles_deg": [80.0], "null_median_deg": 45.5, "p_value": 0.01}
     found = {
         "r2": {"f0_octaves": {"pretrained": 0.9, "random": 0.5, "logmel_stats": 0.7}},
         "orthogonality": {"pretrained": angles, "random": angles},
@@ -67,6 +67,11 @@ def test_a_missing_or_double_fold_makes_no_average(tmp_path: Path) -> None:
         with pytest.raises(AudiopgError, match="drums: folds .* wanted"):
             aggregate.run("drums", wrong, probe, tmp_path / "out.json")
     assert not (tmp_path / "out.json").exists()
+
+
+def test_a_fold_of_another_task_makes_no_average(tmp_path: Path) -> None:
+    with pytest.raises(AudiopgError, match=r"metrics\.json: is about drums, not instruments"):
+        aggregate.run("instruments", fold_files(tmp_path, "drums"), probe_file(tmp_path), tmp_path / "out.json")
 
 
 def test_averages_do_not_depend_on_the_order_of_files(tmp_path: Path) -> None:

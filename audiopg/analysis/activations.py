@@ -92,6 +92,5 @@ def activations(corpus: ProbeCorpus, encoders: dict[str, Encoder], backend: Back
     for spectrogram in progress(corpus.spectrograms(), "latent: embedding", total=total, per_item=BATCH_SIZE):
         parts["logmel_stats"].append(log_mel_statistics(spectrogram).double().cpu().numpy())
         for name, encoder in encoders.items():
-            with backend.autocast():
-                parts[name].append(encoder.layers(spectrogram).double().cpu().numpy())
+            parts[name].append(encoder.layers(spectrogram).double().cpu().numpy())
     return {name: np.concatenate(batches) for name, batches in parts.items()}

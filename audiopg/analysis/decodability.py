@@ -17,7 +17,7 @@ class Reading:
     """A ridge probe that was trained on one half of a probe corpus and scored on the other."""
 
     r2: float
-    """Held-out R², averaged over targets; 0 is the mean of the training half, negative is worse."""
+    """Held-out R², averaged over targets; 0 is a constant guess of the mean, negative is worse."""
     alpha: float
     """Penalty chosen inside the training half."""
     weights: Matrix

@@ -44,7 +44,11 @@ def r2_per_layer(table: pd.DataFrame, path: Path) -> None:
             linestyle="--",
             label="log-mel statistics",
         )
-        panel.set(title=LABELS[factor], xlabel="layer (0 = patch embedding)", ylim=(-0.05, 1.02))
+        panel.set(
+            title=LABELS[factor],
+            xlabel="layer (0 = patches, last = final norm)",
+            ylim=(min(-0.05, table["r2"].min() - 0.05), 1.02),
+        )
         panel.grid(alpha=0.3)
     panels[0, 0].set_ylabel("held-out R² of a ridge probe")
     panels[0, -1].legend(frameon=False)

@@ -12,17 +12,24 @@ from audiopg import closure, compute, config, params, provenance, rng, storage
 from audiopg.analysis import figures
 from audiopg.analysis.activations import ProbeCorpus, activations
 from audiopg.analysis.decodability import ridge_probe
-from audiopg.analysis.subspaces import angles_between, expand, patterns
+from audiopg.analysis.subspaces import angles_between, patterns
+from audiopg.errors import AudiopgError
 from audiopg.models.checkpoint import load_encoder
-from audiopg.models.vit import Encoder, initialise
-
-DEGREE = 3
+from audiopg.models.vit import untrained
 
 
 def decodability(
     features: dict[str, NDArray[np.float64]], factors: dict[str, NDArray[np.float64]], alphas: list[float]
 ) -> pd.DataFrame:
-    """Held-out R² of each factor from each layer of each encoder, columns ``factor, encoder, layer, r2``."""
+    """Held-out R² of each factor from each layer of each encoder, columns ``factor, encoder, layer, r2``.
+
+    Raises:
+        AudiopgError: a factor does not vary, so that there is nothing to read.
+    """
+    for factor, values in factors.items():
+        if np.ptp(values) == 0:
+            msg = f"latent: {factor} is the same in all clips; widen its range in params.yaml"
+            raise AudiopgError(msg)
     return pd.DataFrame(
         [
             (factor, encoder, layer, round(ridge_probe(layers[:, layer], values[:, None], alphas).r2, 6))
@@ -44,19 +51,25 @@ def summary(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def orthogonality(
-    features: NDArray[np.float64], factors: dict[str, NDArray[np.float64]], cfg: config.Config
+    features: NDArray[np.float64], factors: dict[str, NDArray[np.float64]], latent: config.Latent, seed: int
 ) -> dict[str, Any]:
-    """Principal angles between the probe subspaces of the two factors in one layer, with their null."""
-    weights = [
-        ridge_probe(features, expand(values, DEGREE), cfg.latent.ridge_alphas).weights for values in factors.values()
-    ]
-    first, second = (patterns(features, weight) for weight in weights)
-    draw = rng.generator(cfg.seed, "latent/null", 0)
-    angles = angles_between(first, second, features, cfg.latent.n_null, draw)
+    """Principal angles between the subspaces of two factors in one layer, and the chance of such an angle.
+
+    Each factor is one number, so its subspace is a line: the direction in which the embedding moves with the factor.
+    The null are random lines drawn with the embedding's own covariance; in a long cloud they are far from orthogonal.
+
+    Args:
+        features: shape (N, D).
+        factors: two factors by name, shape (N,) each.
+        latent: the ``latent`` section.
+        seed: names the random lines.
+    """
+    probes = [ridge_probe(features, values[:, None], latent.ridge_alphas) for values in factors.values()]
+    first, second = (patterns(features, probe.weights) for probe in probes)
+    angles = angles_between(first, second, features, latent.n_null, rng.generator(seed, "latent/null", 0))
     return {
         "angles_deg": [round(float(angle), 3) for angle in angles.degrees],
-        "mean_angle_deg": round(angles.mean, 3),
-        "null_mean_angle_deg": round(float(np.median(angles.null_degrees)), 3),
+        "null_median_deg": round(float(np.median(angles.null_degrees)), 3),
         "p_value": round(angles.p_value, 6),
     }
 
@@ -74,16 +87,19 @@ def run(cfg: config.Config, encoder_path: Path, out: Path) -> None:
     """
     began = time.monotonic()
     backend = compute.backend(cfg.compute, cfg.latent.n_threads)
-    random = Encoder(cfg.encoder)
-    initialise(random, cfg.seed)
-    encoders = {"pretrained": load_encoder(encoder_path, cfg.encoder, cfg.features), "random": random}
+    encoders = {
+        "pretrained": load_encoder(encoder_path, cfg.encoder, cfg.features),
+        "random": untrained(cfg.encoder, cfg.seed),
+    }
     corpus = ProbeCorpus(cfg, backend.device)
     factors = corpus.factors()
     features = activations(corpus, encoders, backend)
     table = decodability(features, factors, cfg.latent.ridge_alphas)
     metrics = {
         "r2": summary(table),
-        "orthogonality": {name: orthogonality(features[name][:, -1], factors, cfg) for name in encoders},
+        "orthogonality": {
+            name: orthogonality(features[name][:, -1], factors, cfg.latent, cfg.seed) for name in encoders
+        },
     }
     storage.write_text(out / "r2_per_layer.csv", table.to_csv(index=False))
     figures.r2_per_layer(table, out / "r2_per_layer.png")

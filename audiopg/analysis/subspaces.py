@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from scipy.linalg import subspace_angles
 
@@ -28,16 +27,6 @@ class Angles:
     def p_value(self) -> float:
         """Share of random pairs that are at least as orthogonal (one-sided, never 0)."""
         return float((1 + (self.null_degrees >= self.mean).sum()) / (1 + len(self.null_degrees)))
-
-
-def expand(factor: NDArray[np.float64], degree: int) -> Matrix:
-    """Legendre polynomials 1 … degree of a factor scaled to [-1, 1], shape (N, degree).
-
-    A factor that an encoder bends (a curve, not a line) still has a subspace of this dimension.
-    """
-    low, high = factor.min(), factor.max()
-    scaled = 2 * (factor - low) / (high - low) - 1
-    return np.stack([legendre.legval(scaled, np.eye(degree + 1)[k]) for k in range(1, degree + 1)], axis=1)
 
 
 def patterns(features: Matrix, weights: Matrix) -> Matrix:

@@ -14,8 +14,10 @@ from torch.nn import functional
 
 from audiopg import audio, closure, config, storage
 from audiopg.data.prepare import audio_root, data_folder
+from audiopg.errors import AudiopgError
 from audiopg.features import LogMel
 from audiopg.progress import progress
+from audiopg.provenance import file_digest
 from audiopg.tasks.manifest import Manifest
 
 
@@ -75,7 +77,7 @@ def load(task: str, manifest: Path, features: config.Features, clip_s: float) ->
     the code between a file and its spectrogram.
 
     Raises:
-        AudiopgError: a recording is missing or cannot be decoded.
+        AudiopgError: a recording is missing, cannot be decoded or is not the one listed, or the cache is damaged.
     """
     parts = {
         "manifest": hashlib.sha256(manifest.read_bytes()).hexdigest(),
@@ -87,8 +89,12 @@ def load(task: str, manifest: Path, features: config.Features, clip_s: float) ->
     folder = data_folder() / "log_mel" / f"{task}-{name}"
     if not (folder / "frames.f32").exists():
         _decode(task, Manifest.read(manifest), LogMel(features), clip_s, folder)
-    starts = np.load(folder / "starts.npy")
-    frames = np.memmap(folder / "frames.f32", np.float32, "r", shape=(int(starts[-1]), features.n_mels))
+    try:
+        starts = np.load(folder / "starts.npy")
+        frames = np.memmap(folder / "frames.f32", np.float32, "r", shape=(int(starts[-1]), features.n_mels))
+    except (ValueError, OSError) as error:
+        msg = f"{folder}: damaged cache ({error}); delete the folder, it is made again"
+        raise AudiopgError(msg) from error
     return Clips(frames, starts, features.n_frames(clip_s), LogMel(features).silence)
 
 
@@ -99,8 +105,11 @@ def _decode(task: str, manifest: Manifest, log_mel: LogMel, clip_s: float, folde
     lengths = [0]
     with storage.replacing(folder / "frames.f32") as temporary:
         with temporary.open("wb") as file:
-            for path in progress(manifest.paths, f"{task}: decoding", total=len(manifest.paths)):
-                waveform = torch.from_numpy(audio.read(root / path, rate_hz))
+            for row in progress(manifest.rows, f"{task}: decoding", total=len(manifest)):
+                waveform = torch.from_numpy(audio.read(root / row.path, rate_hz))
+                if file_digest(root / row.path) != row.sha256:
+                    msg = f"{root / row.path}: is not the file that the manifest lists; make the manifest again"
+                    raise AudiopgError(msg)
                 missing = round(clip_s * rate_hz) - len(waveform)
                 spectrogram = log_mel(functional.pad(waveform, (0, max(missing, 0)))[None])[0].numpy()
                 file.write(spectrogram.tobytes())

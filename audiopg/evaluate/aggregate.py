@@ -19,13 +19,16 @@ def run(task: str, fold_metrics: Sequence[Path], probe: Path, out: Path) -> None
         out: where the averages go.
 
     Raises:
-        AudiopgError: a fold is missing or counted twice.
+        AudiopgError: a fold is missing, counted twice or of another task.
     """
     card = TASKS[task].card
     wanted = list(range(1, card.n_folds + 1))
     folds: dict[str, dict[int, float]] = {"pretrained": {}, "scratch": {}}
     for path in fold_metrics:
         metrics = storage.read_json(path)
+        if metrics["task"] != task:
+            msg = f"{path}: is about {metrics['task']}, not {task}"
+            raise AudiopgError(msg)
         folds[metrics["init"]][metrics["fold"]] = metrics[card.metric]
     for init, values in folds.items():
         if sorted(values) != wanted or len(fold_metrics) != 2 * len(wanted):

@@ -25,7 +25,7 @@ def embed(clips: Clips, encoder: Encoder | None, backend: Backend, label: str) -
     Args:
         clips: the recordings.
         encoder: the encoder in evaluation, or None for `log_mel_statistics`.
-        backend: device and precision; the encoder is moved there.
+        backend: the device; the encoder is moved there. Evaluation is in float32 everywhere.
         label: what to call it in the progress lines.
 
     Returns:
@@ -36,9 +36,8 @@ def embed(clips: Clips, encoder: Encoder | None, backend: Backend, label: str) -
     parts: list[NDArray[np.float32]] = []
     owners: list[int] = []
     for rows, offsets in progress(batches, label, total=len(batches), per_item=BATCH_SIZE):
-        with backend.autocast():
-            values = features(clips.batch(rows, offsets).to(backend.device))
-        parts.append(values.float().cpu().numpy())
+        values = features(clips.batch(rows, offsets).to(backend.device))
+        parts.append(values.cpu().numpy())
         owners += rows
     windows = np.concatenate(parts)
     sums = np.zeros((len(clips), *windows.shape[1:]), dtype=np.float32)

@@ -18,7 +18,7 @@ from audiopg.data import clips as recordings
 from audiopg.evaluate.embeddings import embed
 from audiopg.evaluate.protocol import split
 from audiopg.models.checkpoint import load_encoder
-from audiopg.models.vit import Encoder, initialise
+from audiopg.models.vit import untrained
 from audiopg.tasks.manifest import Manifest
 
 
@@ -97,12 +97,10 @@ def run(cfg: config.Config, task: str, manifest_path: Path, encoder_path: Path, 
     backend = compute.backend(cfg.compute, cfg.probe.n_threads)
     manifest = Manifest.read(manifest_path)
     clips = recordings.load(task, manifest_path, cfg.features, cfg.task(task).clip_s)
-    random = Encoder(cfg.encoder)
-    initialise(random, cfg.seed)
     pretrained = load_encoder(encoder_path, cfg.encoder, cfg.features)
     embeddings = embed(clips, pretrained, backend, f"{task}: embedding")
     controls = {
-        "probe_random": embed(clips, random, backend, f"{task}: embedding, random weights"),
+        "probe_random": embed(clips, untrained(cfg.encoder, cfg.seed), backend, f"{task}: embedding, random weights"),
         "logmel_stats": embed(clips, None, backend, f"{task}: log-mel statistics"),
     }
     rows = {

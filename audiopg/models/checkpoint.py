@@ -30,5 +30,9 @@ def load_encoder(path: Path, encoder: "config.Encoder", features: "config.Featur
             msg = f"{path}: made for {name} {found}, but params.yaml has {wanted}; pre-train again"
             raise AudiopgError(msg)
     model = Encoder(encoder)
-    model.load_state_dict(weights, strict=True)
+    try:
+        model.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        msg = f"{path}: {' '.join(str(error).split())}; pre-train again"
+        raise AudiopgError(msg) from None
     return model

@@ -1,6 +1,5 @@
 """The encoder: a vision transformer over patches of a log-mel spectrogram."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,28 +8,11 @@ from torch.nn import functional
 
 from audiopg import rng
 from audiopg.models.positions import sincos_2d
-from audiopg.registry import Registry
 
 if TYPE_CHECKING:
     from audiopg import config
 
 NORM_EPS = 1e-6
-
-
-@dataclass(frozen=True)
-class Size:
-    """Shape of a transformer: width D, number of blocks, attention heads."""
-
-    width: int
-    depth: int
-    n_heads: int
-
-
-SIZES: Registry[Size] = Registry("encoder size")
-SIZES.add("micro", Size(width=128, depth=6, n_heads=4))
-SIZES.add("tiny", Size(width=192, depth=12, n_heads=3))
-SIZES.add("small", Size(width=384, depth=12, n_heads=6))
-SIZES.add("base", Size(width=768, depth=12, n_heads=12))
 
 
 class Block(nn.Module):
@@ -81,7 +63,7 @@ class Encoder(nn.Module):
         """Build the size that the ``encoder`` section names."""
         super().__init__()
         self.config = encoder
-        self.size = SIZES[encoder.size]
+        self.size = encoder.shape
         width = self.size.width
         self.embed = nn.Linear(encoder.patch_frames * encoder.patch_mels, width)
         self.blocks = nn.ModuleList(Block(width, self.size.n_heads) for _ in range(self.size.depth))
@@ -148,10 +130,15 @@ class Encoder(nn.Module):
 
 
 @torch.no_grad()
-def initialise(model: nn.Module, seed: int) -> None:
+def initialise(model: nn.Module, seed: int, place: str = "") -> None:
     """Set all parameters from their address (seed, parameter name): a model's weights do not depend on what ran before.
 
     Matrices are Xavier-uniform as in MAE, vectors 0, norm gains 1, the mask token normal with σ = 0.02.
+
+    Args:
+        model: what is set, in place.
+        seed: names the weights, with the names of the parameters.
+        place: prefix of the names, for a part of a larger model.
     """
     gains = {id(module.weight) for module in model.modules() if isinstance(module, nn.LayerNorm)}
     for name, parameter in model.named_parameters():
@@ -160,9 +147,16 @@ def initialise(model: nn.Module, seed: int) -> None:
         elif name.endswith("bias"):
             parameter.zero_()
         else:
-            draw = rng.generator(seed, f"init/{name}", 0)
+            draw = rng.generator(seed, f"init/{place}{name}", 0)
             if parameter.ndim == 2:  # noqa: PLR2004  (a matrix)
                 bound = (6.0 / sum(parameter.shape)) ** 0.5
                 parameter.copy_(torch.from_numpy(draw.uniform(-bound, bound, parameter.shape)))
             else:
                 parameter.copy_(torch.from_numpy(draw.normal(0.0, 0.02, parameter.shape)))
+
+
+def untrained(encoder: "config.Encoder", seed: int) -> Encoder:
+    """Return the encoder with the weights that pre-training starts from: the control behind every pre-trained row."""
+    model = Encoder(encoder)
+    initialise(model, seed, "encoder.")
+    return model

@@ -76,7 +76,7 @@ CARD = Card(
     title="General MIDI instruments",
     licence="GPL-2.0",
     citation="Tim Brechbill, TimGM6mb soundfont (2004), played by tinysoundfont",
-    url="https://pypi.org/project/pretty_midi/0.2.11.post0/",
+    url="https://github.com/craffel/pretty-midi",
     n_clips=800,
     class_names=tuple(sorted(FAMILIES)),
     n_folds=len(FOLDS),
@@ -169,7 +169,11 @@ def render(folder: Path) -> None:
         if not SILENT_PEAK < peak < 1:
             msg = f"{CARD.name}: {note} has peak level {peak:.4f}, allowed {SILENT_PEAK} to 1; run `make setup`"
             raise AudiopgError(msg)
-        soundfile.write(folder / note.file_name, waveform, SAMPLE_RATE_HZ, subtype="PCM_16")
+        try:
+            soundfile.write(folder / note.file_name, waveform, SAMPLE_RATE_HZ, subtype="PCM_16")
+        except soundfile.SoundFileError as error:
+            msg = f"{folder / note.file_name}: cannot be written ({error}); free some space"
+            raise AudiopgError(msg) from error
     write_text(folder / RECIPE, recipe())
 
 

@@ -37,6 +37,7 @@ def mixup(spectrograms: Tensor, targets: Tensor, alpha: float, draw: np.random.G
         alpha: both parameters of the Beta distribution of the share; 0 leaves the batch as it is.
         draw: source of the shares and of the pairing.
 
+    Differs from the paper: mixup only; the release alternates it with CutMix on ESC-50.
     Source: Zhang et al. (2018), one share per batch.
     """
     if alpha == 0:

@@ -1,6 +1,5 @@
 """The stage that fine-tunes a classifier on one fold of a task, from a pre-trained encoder or from scratch."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -55,13 +54,12 @@ class Batches:
 
 @torch.no_grad()
 def predict(model: Classifier, clips: Clips, rows: NDArray[np.int64], backend: compute.Backend) -> NDArray[np.float64]:
-    """Average the logits of each recording's windows, shape (len(rows), C)."""
+    """Average the logits of each recording's windows, shape (len(rows), C); in float32 whatever training used."""
     model.eval()
     scores = []
     for row in rows.tolist():
         offsets = clips.offsets(row)
-        with backend.autocast():
-            logits = model(clips.batch([row] * len(offsets), offsets).to(backend.device))
+        logits = model(clips.batch([row] * len(offsets), offsets).to(backend.device))
         scores.append(logits.double().mean(dim=0).cpu().numpy())
     return np.stack(scores)
 
@@ -104,18 +102,20 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     model.to(backend.device)
     stream = f"finetune/{task}/fold{fold}"
 
-    def loss_of(step: int) -> Tensor:
+    def batch_of(step: int) -> tuple[Tensor, Tensor, Tensor | None]:
         spectrograms, targets = batches.batch(recipe, cfg.seed, stream, step)
         draw = rng.generator(cfg.seed, f"{stream}/drop_path", step)
         keep = drop_path(recipe.drop_path, model.encoder.size.depth, len(targets), draw)
-        logits = model(spectrograms.to(backend.device), None if keep is None else keep.to(backend.device))
-        return functional.cross_entropy(logits, targets.to(backend.device))
+        device = backend.device
+        return spectrograms.to(device), targets.to(device), None if keep is None else keep.to(device)
 
-    began = time.monotonic()
+    def loss_of(batch: tuple[Tensor, Tensor, Tensor | None]) -> Tensor:
+        spectrograms, targets, keep = batch
+        return functional.cross_entropy(model(spectrograms, keep), targets)
+
     training = Training(model, recipe.optimizer, batches.n_steps(recipe))
-    training.fit(loss_of, backend, f"{task} fold {fold} {init}", recipe.batch_size)
+    training.fit(batch_of, loss_of, backend, f"{task} fold {fold} {init}", recipe.batch_size)
     scores = predict(model, clips, test, backend)
-    seconds = round(time.monotonic() - began, 1)
     storage.write_json(
         out / "card.json",
         provenance.run_card(
@@ -124,7 +124,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
             [path for path in (manifest_path, encoder_path) if path is not None],
             backend.name,
             code=closure.digest("audiopg.train.finetune"),
-            seconds=seconds,
+            seconds=round(training.seconds, 1),
             n_train=len(train),
             n_test=len(test),
         ),

@@ -1,10 +1,11 @@
 """The one training loop: a loss per step number, so that a run resumes by setting a counter."""
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 import torch
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from audiopg.compute import Backend
 
 
+Batch = TypeVar("Batch")
+
+
 @dataclass(frozen=True)
 class Resume:
     """Where a run keeps its state while it lasts, and the run that the state belongs to."""
@@ -31,7 +35,7 @@ class Resume:
 
 
 class Training:
-    """A model, its optimiser and its loss so far."""
+    """A model, its optimiser, and how far it has come: the losses and the seconds of all steps done."""
 
     def __init__(self, model: nn.Module, optimizer: "config.Optimizer", n_steps: int) -> None:
         """Start at step 0; the model is on its device already."""
@@ -40,6 +44,7 @@ class Training:
         self.n_steps = n_steps
         self.optimizer = adamw(model, optimizer)
         self.losses: list[float] = []
+        self.seconds = 0.0
 
     @property
     def step(self) -> int:
@@ -48,7 +53,8 @@ class Training:
 
     def fit(
         self,
-        loss_of: Callable[[int], Tensor],
+        batch_of: Callable[[int], Batch],
+        loss_of: Callable[[Batch], Tensor],
         backend: "Backend",
         label: str,
         batch_size: int,
@@ -57,7 +63,8 @@ class Training:
         """Take all steps that are left.
 
         Args:
-            loss_of: the loss of a step, a scalar; it knows from the step's number alone which data it sees.
+            batch_of: the data of a step; it knows from the step's number alone which. In float32 always.
+            loss_of: the loss of a batch, a scalar; in the backend's precision.
             backend: device and precision.
             label: what to call the run in the progress lines.
             batch_size: clips per step, for the rate shown.
@@ -68,13 +75,15 @@ class Training:
         """
         if resume is not None and resume.path.exists():
             self._continue(resume)
+        began = time.monotonic() - self.seconds
         self.model.train()
         steps = range(self.step, self.n_steps)
         for step in progress(steps, label, total=self.n_steps, done=self.step, per_item=batch_size):
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate(self.config, step, self.n_steps)
+            batch = batch_of(step)
             with backend.autocast():
-                loss = loss_of(step)
+                loss = loss_of(batch)
             value = loss.item()
             if not math.isfinite(value):
                 msg = f"{label}: the loss is {value} at step {step}; lower the learning rate (now {self.config.lr:g})"
@@ -84,16 +93,17 @@ class Training:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
             self.optimizer.step()
             self.losses.append(value)
+            self.seconds = time.monotonic() - began
             if resume is not None and self.step % resume.save_every == 0:
-                self.save(resume.path, resume.run)
+                self.save(resume.path, {"run": resume.run, "seconds": f"{self.seconds:.3f}"})
 
-    def save(self, path: Path, run: str) -> None:
-        """Write the whole state: weights, both moments of the optimiser, losses so far."""
+    def save(self, path: Path, header: Mapping[str, str]) -> None:
+        """Write the whole state: weights, both moments of the optimiser, losses so far, and a text header."""
         state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         for number, moments in self.optimizer.state_dict()["state"].items():
             state |= {f"optimizer.{number}.{name}": tensor for name, tensor in moments.items()}
         state["losses"] = torch.tensor(self.losses, dtype=torch.float64)
-        tensors.write(path, state, {"run": run})
+        tensors.write(path, state, header)
 
     def _continue(self, resume: Resume) -> None:
         """Take over a saved state if it belongs to this very run."""
@@ -102,6 +112,7 @@ class Training:
             say(f"{resume.path}: belongs to other parameters or other code; starting from the first step")
             return
         self.losses = state.pop("losses").tolist()
+        self.seconds = float(header["seconds"])
         moments: dict[int, dict[str, Tensor]] = {}
         for key in [key for key in state if key.startswith("optimizer.")]:
             _, number, name = key.split(".")

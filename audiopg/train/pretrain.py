@@ -1,7 +1,6 @@
 """The stage that trains a masked autoencoder on the synthetic corpus, made on the fly."""
 
 import hashlib
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,29 +42,32 @@ def run(cfg: config.Config, resume: Path, outputs: Outputs) -> None:
         AudiopgError: no such device, a loss that is not finite, a full disk.
     """
     backend = compute.backend(cfg.compute, cfg.pretrain.n_threads)
-    reads = params.reads(cfg, "pretrain")
-    code = closure.digest("audiopg.train.pretrain")
-    run_digest = hashlib.sha256((params.canonical(reads) + code).encode()).hexdigest()
+    reads, code = params.reads(cfg, "pretrain"), closure.digest("audiopg.train.pretrain")
+    run_digest = hashlib.sha256((params.canonical(reads) + code + backend.name).encode()).hexdigest()
     clips = SyntheticClips(cfg.synth, cfg.features, cfg.seed, backend.device)
     model = MaskedAutoencoder(cfg.encoder, cfg.pretrain.decoder, cfg.pretrain.mask_ratio)
     initialise(model, cfg.seed)
     model.to(backend.device)
-    training = Training(model, cfg.pretrain.optimizer, cfg.pretrain.n_steps)
     n_time, n_frequency = cfg.grid(cfg.synth.clip_s)
     batch_size = cfg.pretrain.batch_size
 
-    def loss_of(step: int) -> Tensor:
+    def batch_of(step: int) -> tuple[Tensor, Tensor]:
         indices = range(step * batch_size, (step + 1) * batch_size)
         noise = torch.from_numpy(rng.uniforms(cfg.seed, "pretrain/mask", indices, n_time * n_frequency))
-        loss: Tensor = model(clips.batch(indices), noise.to(backend.device)).loss
-        return loss
+        return clips.batch(indices), noise.to(backend.device)
 
-    began = time.monotonic()
+    training = Training(model, cfg.pretrain.optimizer, cfg.pretrain.n_steps)
     training.fit(
-        loss_of, backend, "pretrain", batch_size, Resume(resume, run_digest, save_every=cfg.pretrain.save_every)
+        batch_of,
+        lambda batch: model(*batch).loss,
+        backend,
+        "pretrain",
+        batch_size,
+        Resume(resume, run_digest, cfg.pretrain.save_every),
     )
-    training.save(outputs.state, run_digest)
+    training.save(outputs.state, {"run": run_digest})
     training.write_losses(outputs.loss)
+    n_clips = cfg.pretrain.n_steps * batch_size
     card = provenance.run_card(
         "pretrain",
         reads,
@@ -73,10 +75,10 @@ def run(cfg: config.Config, resume: Path, outputs: Outputs) -> None:
         backend.name,
         code=code,
         first_clip=clip_name(cfg.seed, 0),
-        last_clip=clip_name(cfg.seed, cfg.pretrain.n_steps * batch_size - 1),
-        clips_seen=cfg.pretrain.n_steps * batch_size,
+        last_clip=clip_name(cfg.seed, n_clips - 1),
+        clips_seen=n_clips,
         final_loss=round(sum(training.losses[-50:]) / len(training.losses[-50:]), 6),
-        seconds=round(time.monotonic() - began, 1),
+        seconds=round(training.seconds, 1),
     )
     storage.write_json(outputs.card, card)
     save_encoder(outputs.encoder, model.encoder, cfg.features)

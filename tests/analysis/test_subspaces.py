@@ -1,11 +1,16 @@
 """Angles and probes on planted latent spaces with known answers."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from audiopg.analysis.decodability import ridge_probe
-from audiopg.analysis.subspaces import angles_between, expand, patterns
+from audiopg.analysis.latent import orthogonality
+from audiopg.analysis.subspaces import angles_between, patterns
+from audiopg.config import Config
 
 N, D = 2000, 12
 ALPHAS = [0.01, 1.0, 100.0]
@@ -24,6 +29,25 @@ def planted(angle_deg: float) -> tuple[NDArray[np.float64], NDArray[np.float64],
     other = np.cos(angle) * basis[0] + np.sin(angle) * basis[1]
     noise = 0.05 * generator.standard_normal((N, D))
     return first[:, None] * basis[0] + second[:, None] * other + noise, first, second
+
+
+def long_cloud(angle_deg: float) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """As `planted`, under noise whose spectrum decays as an encoder's does."""
+    features, first, second = planted(angle_deg)
+    generator = draw(11)
+    basis, _ = np.linalg.qr(generator.standard_normal((D, D)))
+    return features + 0.5 * generator.standard_normal((N, D)) / np.arange(1, D + 1) @ basis, first, second
+
+
+@pytest.mark.parametrize("space", [planted, long_cloud])
+def test_the_stage_tells_orthogonal_from_entangled(space: Callable[..., tuple[Any, ...]], tiny: Config) -> None:
+    apart, close = (
+        orthogonality(features, {"a": first, "b": second}, tiny.latent, 0)
+        for features, first, second in (space(90.0), space(20.0))
+    )
+    assert apart["angles_deg"][0] == pytest.approx(90, abs=8)
+    assert close["angles_deg"][0] == pytest.approx(20, abs=8)
+    assert apart["p_value"] < 0.2 < close["p_value"]
 
 
 def found_angle(features: NDArray[np.float64], *factors: NDArray[np.float64]) -> float:
@@ -62,11 +86,6 @@ def test_entangled_factors_are_not_called_orthogonal() -> None:
     features, first, second = planted(20.0)
     subspaces = [patterns(features, ridge_probe(features, f[:, None], ALPHAS).weights) for f in (first, second)]
     assert angles_between(*subspaces, features, 200, draw(6)).p_value > 0.05
-
-
-def test_expansion_is_orthogonal_over_a_uniform_factor() -> None:
-    expanded = expand(np.linspace(-3, 5, 20001), 3)
-    np.testing.assert_allclose(expanded.T @ expanded / 20001, np.diag([1 / 3, 1 / 5, 1 / 7]), atol=1e-3)
 
 
 def test_r2_of_a_planted_factor() -> None:

@@ -32,7 +32,7 @@ def test_the_masked_autoencoder_overfits_one_batch(tiny: Config) -> None:
     initialise(model, 0)
     optimizer = tiny.pretrain.optimizer.model_copy(update={"lr": 3e-3})
     training = Training(model, optimizer, 60)
-    training.fit(lambda _: model(clips, noise).loss, CPU, "overfit", 4)
+    training.fit(lambda _: clips, lambda batch: model(batch, noise).loss, CPU, "overfit", 4)
     assert training.losses[-1] < 0.75 * training.losses[0]
 
 
@@ -48,17 +48,18 @@ def separable() -> tuple[Clips, NDArray[np.int64]]:
 
 def test_the_classifier_learns_what_is_easy(tiny: Config) -> None:
     clips, classes = separable()
-    recipe = tiny.recipe("drums").model_copy(update={"n_epochs": 10, "batch_size": 8})
+    changes = {"n_epochs": 30, "batch_size": 8, "shift_frames": 2, "mixup_alpha": 0.0}
+    recipe = tiny.recipe("drums").model_copy(update=changes)
     batches = Batches(clips, classes, np.arange(16), 3)
     model = Classifier(tiny.encoder, 3)
     initialise(model, 0)
     training = Training(model, recipe.optimizer, batches.n_steps(recipe))
 
-    def loss_of(step: int) -> torch.Tensor:
-        spectrograms, targets = batches.batch(recipe, 0, "easy", step)
+    def loss_of(batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        spectrograms, targets = batch
         return functional.cross_entropy(model(spectrograms), targets)
 
-    training.fit(loss_of, CPU, "easy", 8)
+    training.fit(lambda step: batches.batch(recipe, 0, "easy", step), loss_of, CPU, "easy", 8)
     scores = predict(model, clips, np.arange(16, 24), CPU)
     assert (scores.argmax(axis=1) == classes[16:]).all()
 

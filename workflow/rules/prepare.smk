@@ -3,7 +3,6 @@ rule prepare:
         "results/tasks/{task}/manifest.csv",
     log:
         "logs/prepare/{task}.log",
-    retries: 2
     resources:
         net=1,
         mem_mb=2000,
