@@ -75,3 +75,20 @@ def test_a_corrupt_file_is_named_and_leaves_no_cache(folder: Path, quick: Config
     with pytest.raises(AudiopgError, match=r"short\.wav"):
         recordings.load("drums", manifest, quick.features, 0.32)
     assert not [path for path in (folder / "data").rglob("*") if path.is_file()]
+
+
+def test_another_file_under_the_listed_name_is_refused(folder: Path, quick: Config) -> None:
+    manifest = write_manifest(folder)
+    soundfile.write(folder / "short.wav", np.full(1600, 0.25), RATE_HZ)
+    with pytest.raises(AudiopgError, match=r"short\.wav: is not the file that the manifest lists"):
+        recordings.load("drums", manifest, quick.features, 0.32)
+    assert not [path for path in (folder / "data").rglob("*") if path.is_file()]
+
+
+def test_a_damaged_cache_is_named(folder: Path, quick: Config) -> None:
+    manifest = write_manifest(folder)
+    recordings.load("drums", manifest, quick.features, 0.32)
+    (frames,) = (folder / "data").rglob("frames.f32")
+    frames.write_bytes(frames.read_bytes()[:100])
+    with pytest.raises(AudiopgError, match="damaged cache .* delete the folder, it is made again"):
+        recordings.load("drums", manifest, quick.features, 0.32)
