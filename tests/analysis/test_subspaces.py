@@ -110,3 +110,25 @@ def test_weights_are_in_the_units_of_the_features() -> None:
     target = features @ [1, 0.1, 0.01]
     weights = ridge_probe(features, target[:, None], [1e-6]).weights[:, 0]
     np.testing.assert_allclose(weights / weights[0], [1, 0.1, 0.01], rtol=1e-3)
+
+
+def test_a_pattern_is_where_the_factor_lies_not_what_the_probe_weighs() -> None:
+    """Loud noise along a slanted direction turns the probe's weights away from the factor's own direction."""
+    generator = draw(10)
+    factor, disturbance = generator.standard_normal((2, 20_000))
+    features = 0.01 * generator.standard_normal((20_000, 3))
+    features[:, 0] += factor + 5 * disturbance
+    features[:, 1] += 5 * disturbance
+    weights = ridge_probe(features, factor[:, None], ALPHAS).weights
+    np.testing.assert_allclose(weights[:2, 0] / weights[0, 0], [1, -1], atol=0.05)
+    pattern = patterns(features, weights)[:, 0]
+    np.testing.assert_allclose(pattern / pattern[0], [1, 0, 0], atol=0.1)
+
+
+def test_the_scored_half_shapes_nothing() -> None:
+    generator = draw(12)
+    features = generator.standard_normal((200, 4))
+    target = features @ generator.standard_normal((4, 1))
+    other = features.copy()
+    other[100:] *= 50
+    assert np.array_equal(ridge_probe(features, target, ALPHAS).weights, ridge_probe(other, target, ALPHAS).weights)
