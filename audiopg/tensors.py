@@ -1,5 +1,6 @@
 """Named tensors on disk: safetensors files with a text header."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,7 +20,9 @@ def write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) 
     """
     with replacing(path) as temporary:
         try:
-            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, dict(header))
+            # one entry, since safetensors writes several in random order: equal contents are equal bytes
+            metadata = {"header": json.dumps(dict(header), sort_keys=True)}
+            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, metadata)
         except SafetensorError as error:  # a full disk looks so from here
             msg = f"{path}: cannot be written ({error}); free some space or choose another folder"
             raise AudiopgError(msg) from error
@@ -36,7 +39,8 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise AudiopgError(msg)
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            header: dict[str, str] = json.loads((file.metadata() or {}).get("header", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         msg = f"{path}: damaged checkpoint ({error}); delete it and run again"
         raise AudiopgError(msg) from None

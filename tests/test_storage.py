@@ -72,3 +72,10 @@ def test_tensors_round_trip(tmp_path: Path) -> None:
     read, header = tensors.read(tmp_path / "t.safetensors")
     assert header == {"note": "x"}
     assert all(torch.equal(written[k], read[k]) for k in written)
+
+
+def test_equal_tensors_are_equal_bytes(tmp_path: Path) -> None:
+    header = {name: name for name in "abcdefgh"}
+    for number in range(4):
+        tensors.write(tmp_path / str(number), {"a": torch.zeros(3), "b": torch.ones(2)}, header)
+    assert len({(tmp_path / str(number)).read_bytes() for number in range(4)}) == 1
