@@ -1,6 +1,6 @@
 """The probe corpus and what an encoder makes of it, layer by layer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from audiopg.data.synthetic import PROBE_START, SyntheticClips
 from audiopg.evaluate.embeddings import log_mel_statistics
 from audiopg.models.vit import Encoder
 from audiopg.progress import progress
+from audiopg.synth.distributions import quantile
 from audiopg.synth.parameters import Score
 
 BATCH_SIZE = 50
@@ -31,7 +32,7 @@ def two_event_score(score: Score, level_db: config.Range, clip_s: float, seed: i
     """
     n_clips = len(score)
     draws = rng.uniforms(seed, "latent/events", score.index.tolist(), 2)
-    levels = level_db.min + (level_db.max - level_db.min) * draws[:, 0]
+    levels = quantile(level_db, draws[:, 0])
     loud_is_first = draws[:, 1] < 0.5  # noqa: PLR2004  (even odds)
     duration_s = 0.45 * clip_s
     attack_s, decay_s, release_s = 0.05 * duration_s, 0.2 * duration_s, 0.75 * duration_s
@@ -59,13 +60,8 @@ class ProbeCorpus:
     def __init__(self, cfg: config.Config, device: torch.device) -> None:
         """Draw the scores of ``latent.n_clips`` clips."""
         self.clips = SyntheticClips(cfg.synth, cfg.features, cfg.seed, device)
-        self.cfg = cfg
-        self.indices = range(PROBE_START, PROBE_START + cfg.latent.n_clips)
-        self.score = self._score(self.indices)
-
-    def _score(self, indices: Sequence[int]) -> Score:
-        score = self.clips.world.score(indices)
-        return two_event_score(score, self.cfg.latent.second_event_level_db, self.cfg.synth.clip_s, self.cfg.seed)
+        drawn = self.clips.world.score(range(PROBE_START, PROBE_START + cfg.latent.n_clips))
+        self.score = two_event_score(drawn, cfg.latent.second_event_level_db, cfg.synth.clip_s, cfg.seed)
 
     def factors(self) -> dict[str, NDArray[np.float64]]:
         """Return the physics that is asked for, each of shape (N,): octaves of f0, and dB below the loudest event."""
@@ -73,8 +69,8 @@ class ProbeCorpus:
 
     def spectrograms(self) -> Iterator[torch.Tensor]:
         """Iterate over batches of spectrograms, (B, F, M), in order."""
-        for begin in range(0, len(self.indices), BATCH_SIZE):
-            score = self._score(self.indices[begin : begin + BATCH_SIZE])
+        for begin in range(0, len(self.score), BATCH_SIZE):
+            score = self.score.rows(slice(begin, begin + BATCH_SIZE))
             yield self.clips.log_mel(self.clips.world.render(score))
 
 
@@ -86,7 +82,7 @@ def activations(corpus: ProbeCorpus, encoders: dict[str, Encoder], backend: Back
         Per encoder, and for ``logmel_stats``, an array of shape (N, layers, D).
     """
     parts: dict[str, list[NDArray[np.float64]]] = {name: [] for name in [*encoders, "logmel_stats"]}
-    total = -(-len(corpus.indices) // BATCH_SIZE)
+    total = -(-len(corpus.score) // BATCH_SIZE)
     for encoder in encoders.values():
         encoder.eval().to(backend.device)
     for spectrogram in progress(corpus.spectrograms(), "latent: embedding", total=total, per_item=BATCH_SIZE):

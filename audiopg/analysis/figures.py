@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -20,7 +18,6 @@ def save(figure: Figure, path: Path) -> None:
     """Write a figure without the writer's version and date, so that equal data give equal bytes."""
     with storage.replacing(path) as temporary:
         figure.savefig(temporary, dpi=150, bbox_inches="tight", metadata={"Software": None})
-    plt.close(figure)
 
 
 def r2_per_layer(table: pd.DataFrame, path: Path) -> None:
@@ -30,9 +27,9 @@ def r2_per_layer(table: pd.DataFrame, path: Path) -> None:
         table: columns ``factor, encoder, layer, r2``; the log-mel statistics have a single layer.
         path: PNG file.
     """
-    mpl.use("Agg")
     factors = list(dict.fromkeys(table["factor"]))
-    figure, panels = plt.subplots(1, len(factors), figsize=(4.2 * len(factors), 3.4), sharey=True, squeeze=False)
+    figure = Figure(figsize=(4.2 * len(factors), 3.4))
+    panels = figure.subplots(1, len(factors), sharey=True, squeeze=False)
     for panel, factor in zip(panels[0], factors, strict=True):
         rows = table[table["factor"] == factor]
         for encoder, colour, marker in (("pretrained", BLUE, "o"), ("random", VERMILION, "s")):
@@ -63,11 +60,11 @@ def embedding(features: NDArray[np.float64], factors: dict[str, NDArray[np.float
         factors: physics by name, shape (N,) each.
         path: PNG file.
     """
-    mpl.use("Agg")
     centred = features - features.mean(axis=0)
     left, singular, _ = np.linalg.svd(centred, full_matrices=False)
     share = singular**2 / (singular**2).sum()
-    figure, panels = plt.subplots(1, len(factors), figsize=(4.6 * len(factors), 3.6), squeeze=False)
+    figure = Figure(figsize=(4.6 * len(factors), 3.6))
+    panels = figure.subplots(1, len(factors), squeeze=False)
     for panel, (factor, values) in zip(panels[0], factors.items(), strict=True):
         points = panel.scatter(*(left[:, :2] * singular[:2]).T, c=values, s=6, cmap="cividis")
         panel.set(xlabel=f"PC 1 ({share[0]:.0%} of variance)", ylabel=f"PC 2 ({share[1]:.0%})")

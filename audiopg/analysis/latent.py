@@ -109,7 +109,7 @@ def run(cfg: config.Config, encoder_path: Path, out: Path) -> None:
         params.reads(cfg, "latent"),
         [encoder_path],
         backend.name,
-        code=closure.digest("audiopg.analysis.latent"),
+        code=closure.digest(__name__),
         seconds=round(time.monotonic() - began, 1),
     )
     storage.write_json(out / "card.json", card)

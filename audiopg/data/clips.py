@@ -1,7 +1,6 @@
 """Recordings as log-mel spectrograms: decoded once, kept in a memory-mapped file that folds and stages share."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from audiopg import audio, closure, config, storage
+from audiopg import audio, closure, config, params, storage
 from audiopg.data.prepare import audio_root, data_folder
 from audiopg.errors import AudiopgError
 from audiopg.features import LogMel
@@ -80,22 +79,23 @@ def load(task: str, manifest: Path, features: config.Features, clip_s: float) ->
         AudiopgError: a recording is missing, cannot be decoded or is not the one listed, or the cache is damaged.
     """
     parts = {
-        "manifest": hashlib.sha256(manifest.read_bytes()).hexdigest(),
+        "manifest": file_digest(manifest),
         "features": features.model_dump(mode="json"),
         "clip_s": clip_s,
-        "code": closure.digest("audiopg.data.clips"),
+        "code": closure.digest(__name__),
     }
-    name = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    name = hashlib.sha256(params.canonical(parts).encode()).hexdigest()[:16]
     folder = data_folder() / "log_mel" / f"{task}-{name}"
+    log_mel = LogMel(features)
     if not (folder / "frames.f32").exists():
-        _decode(task, Manifest.read(manifest), LogMel(features), clip_s, folder)
+        _decode(task, Manifest.read(manifest), log_mel, clip_s, folder)
     try:
         starts = np.load(folder / "starts.npy")
         frames = np.memmap(folder / "frames.f32", np.float32, "r", shape=(int(starts[-1]), features.n_mels))
     except (ValueError, OSError) as error:
         msg = f"{folder}: damaged cache ({error}); delete the folder, it is made again"
         raise AudiopgError(msg) from error
-    return Clips(frames, starts, features.n_frames(clip_s), LogMel(features).silence)
+    return Clips(frames, starts, features.n_frames(clip_s), log_mel.silence)
 
 
 def _decode(task: str, manifest: Manifest, log_mel: LogMel, clip_s: float, folder: Path) -> None:

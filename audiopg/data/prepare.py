@@ -32,6 +32,7 @@ def run(task: str, out: Path) -> None:
     """
     card = TASKS[task].card
     say(f"{task}: {card.title}, {card.url}; licence: {card.licence}; cite: {card.citation}")
-    manifest = TASKS[task].make_manifest(audio_root(task))
-    manifest.check(card)
+    root = audio_root(task)
+    manifest = TASKS[task].make_manifest(root)
+    manifest.check(card, root)
     manifest.write(out)

@@ -113,7 +113,7 @@ def run(cfg: config.Config, task: str, manifest_path: Path, encoder_path: Path, 
         params.reads(cfg, "probe", task),
         [manifest_path, encoder_path],
         backend.name,
-        code=closure.digest("audiopg.evaluate.probes"),
+        code=closure.digest(__name__),
     )
     storage.write_json(out / "card.json", card)
     storage.write_json(out / "scores.json", rows)

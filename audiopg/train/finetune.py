@@ -35,14 +35,17 @@ class Batches:
         self.rows = rows
         self.n_classes = n_classes
 
+    def per_epoch(self, recipe: config.Finetune) -> int:
+        """Steps of one epoch; the last batch may be smaller."""
+        return -(-len(self.rows) // recipe.batch_size)
+
     def n_steps(self, recipe: config.Finetune) -> int:
-        """Steps of all epochs; the last batch of an epoch may be smaller."""
-        return recipe.n_epochs * -(-len(self.rows) // recipe.batch_size)
+        """Steps of all epochs."""
+        return recipe.n_epochs * self.per_epoch(recipe)
 
     def batch(self, recipe: config.Finetune, seed: int, stream: str, step: int) -> tuple[Tensor, Tensor]:
         """Return spectrograms (B, F, M) and class probabilities (B, C) of one step."""
-        per_epoch = -(-len(self.rows) // recipe.batch_size)
-        epoch, number = divmod(step, per_epoch)
+        epoch, number = divmod(step, self.per_epoch(recipe))
         order = rng.generator(seed, f"{stream}/order", epoch).permutation(len(self.rows))
         rows = self.rows[order[number * recipe.batch_size : (number + 1) * recipe.batch_size]]
         draw = rng.generator(seed, f"{stream}/augment", step)
@@ -123,7 +126,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
             params.reads(cfg, "finetune", task),
             [path for path in (manifest_path, encoder_path) if path is not None],
             backend.name,
-            code=closure.digest("audiopg.train.finetune"),
+            code=closure.digest(__name__),
             seconds=round(training.seconds, 1),
             n_train=len(train),
             n_test=len(test),

@@ -42,7 +42,7 @@ def run(cfg: config.Config, resume: Path, outputs: Outputs) -> None:
         AudiopgError: no such device, a loss that is not finite, a full disk.
     """
     backend = compute.backend(cfg.compute, cfg.pretrain.n_threads)
-    reads, code = params.reads(cfg, "pretrain"), closure.digest("audiopg.train.pretrain")
+    reads, code = params.reads(cfg, "pretrain"), closure.digest(__name__)
     run_digest = hashlib.sha256((params.canonical(reads) + code + backend.name).encode()).hexdigest()
     clips = SyntheticClips(cfg.synth, cfg.features, cfg.seed, backend.device)
     model = MaskedAutoencoder(cfg.encoder, cfg.pretrain.decoder, cfg.pretrain.mask_ratio)

@@ -44,7 +44,7 @@ def test_two_events_at_the_drawn_levels(tiny: Config) -> None:
 
 def test_the_probe_corpus_is_disjoint_and_repeats(tiny: Config) -> None:
     corpus = ProbeCorpus(tiny, CPU)
-    assert min(corpus.indices) >= PROBE_START > tiny.pretrain.n_steps * tiny.pretrain.batch_size
+    assert corpus.score.index.min() >= PROBE_START > tiny.pretrain.n_steps * tiny.pretrain.batch_size
     first = torch.cat(list(corpus.spectrograms()))
     assert first.shape == (tiny.latent.n_clips, 128, 128)
     assert torch.equal(first, torch.cat(list(ProbeCorpus(tiny, CPU).spectrograms())))
