@@ -1,12 +1,12 @@
 """Drum and effect one-shots that ship inside FoxDot; nothing is copied and nothing of FoxDot is run."""
 
 import ast
-from collections import Counter, defaultdict
-from dataclasses import replace
+from collections import Counter
 from pathlib import Path
 
 from audiopg.errors import AudiopgError
 from audiopg.tasks.card import Card, Task
+from audiopg.tasks.folds import deal
 from audiopg.tasks.manifest import Manifest, Row, measure
 from audiopg.tasks.packages import package_folder
 
@@ -34,11 +34,10 @@ CARD = Card(
     licence="CC BY-SA 4.0",
     citation="Ryan Kirkbride, FoxDot: live coding with Python (2016)",
     url="https://foxdot.org",
-    n_clips=191,
-    class_names=tuple(KINDS),
-    n_folds=4,
+    protocol="folds",
+    sizes=(48, 48, 48, 47),
+    n_classes=len(KINDS),
     metric="accuracy",
-    selection="last epoch, fixed number of epochs",
 )
 # Two clips in each fold, on average, is the least that a fold's accuracy can be computed from.
 MIN_CLIPS = 8
@@ -98,7 +97,8 @@ def make_manifest(root: Path) -> Manifest:
         )
         rows.setdefault(sha256, row)
     n_clips = Counter(row.labels for row in rows.values())
-    return Manifest(deal([row for row in rows.values() if n_clips[row.labels] >= MIN_CLIPS]))
+    kept = [row for row in rows.values() if n_clips[row.labels] >= MIN_CLIPS]
+    return Manifest(deal(kept, CARD.n_folds))
 
 
 def read_descriptions(buffers: Path) -> dict[str, str]:
@@ -127,28 +127,6 @@ def read_descriptions(buffers: Path) -> dict[str, str]:
     named = {f"_/{folder}": descriptions[symbol] for symbol, folder in folders.items() if symbol in descriptions}
     cases = {symbol: "upper" if symbol.isupper() else "lower" for symbol in descriptions if symbol.isalpha()}
     return named | {f"{symbol.lower()}/{case}": descriptions[symbol] for symbol, case in cases.items()}
-
-
-def deal(rows: list[Row]) -> tuple[Row, ...]:
-    """Deal the clips of each class over the folds, group by group.
-
-    Groups go, largest first and then in the order of their digests, to the fold that has the fewest clips of their
-    class (then the fewest clips, then the lowest number), so that the folds depend on what the files contain alone.
-    """
-    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        groups[(*row.labels, row.group)].append(row)
-    n_in_class: Counter[tuple[str, int]] = Counter()
-    n_in_fold: Counter[int] = Counter()
-    dealt = []
-    for (label, _), group in sorted(
-        groups.items(), key=lambda item: (item[0][0], -len(item[1]), min(row.sha256 for row in item[1]))
-    ):
-        fold = min(range(1, CARD.n_folds + 1), key=lambda k: (n_in_class[label, k], n_in_fold[k], k))
-        n_in_class[label, fold] += len(group)
-        n_in_fold[fold] += len(group)
-        dealt += [replace(row, fold=fold) for row in group]
-    return tuple(dealt)
 
 
 TASK = Task(CARD, locate, make_manifest)

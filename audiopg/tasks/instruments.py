@@ -77,11 +77,10 @@ CARD = Card(
     licence="GPL-2.0",
     citation="Tim Brechbill, TimGM6mb soundfont (2004), played by tinysoundfont",
     url="https://github.com/craffel/pretty-midi",
-    n_clips=800,
-    class_names=tuple(sorted(FAMILIES)),
-    n_folds=len(FOLDS),
+    protocol="folds",
+    sizes=(200, 200, 200, 200),
+    n_classes=len(FAMILIES),
     metric="accuracy",
-    selection="last epoch, fixed number of epochs",
 )
 
 

@@ -2,6 +2,8 @@
 
 import csv
 import io
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -85,9 +87,9 @@ class Manifest:
         return [row.path for row in self.rows]
 
     @property
-    def folds(self) -> NDArray[np.int64]:
-        """Fold of each clip, shape (n_clips,), int64 from 1; 0 where a clip has none."""
-        return np.array([row.fold or 0 for row in self.rows], dtype=np.int64)
+    def parts(self) -> NDArray[np.int64] | NDArray[np.str_]:
+        """Fold (from 1) or split (``train``, ``val`` or ``test``) of each clip, shape (n_clips,)."""
+        return np.array([row.fold or row.split for row in self.rows])
 
     @property
     def groups(self) -> NDArray[np.str_]:
@@ -96,22 +98,17 @@ class Manifest:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Labels that occur, in alphabetical order; after `check` these are the card's."""
+        """Labels that occur, in alphabetical order, which is the order of the class numbers."""
         return tuple(sorted({label for row in self.rows for label in row.labels}))
 
     @property
-    def classes(self) -> NDArray[np.int64]:
-        """Class of each clip of a single-label task, its place in ``class_names``, shape (n_clips,), int64.
-
-        Raises:
-            AudiopgError: a clip has several labels.
-        """
+    def targets(self) -> NDArray[np.float32]:
+        """1 where a clip has a label, else 0, shape (n_clips, C), float32."""
         index = {name: number for number, name in enumerate(self.class_names)}
-        for row in self.rows:
-            if len(row.labels) != 1:
-                msg = f"{row.path}: has {len(row.labels)} labels ({'|'.join(row.labels)}), expected one"
-                raise AudiopgError(msg)
-        return np.array([index[row.labels[0]] for row in self.rows], dtype=np.int64)
+        targets = np.zeros((len(self), len(index)), dtype=np.float32)
+        for number, row in enumerate(self.rows):
+            targets[number, [index[label] for label in row.labels]] = 1
+        return targets
 
     @classmethod
     def read(cls, path: Path) -> "Manifest":
@@ -157,11 +154,12 @@ class Manifest:
             root: folder of the audio, to look for the files too.
 
         Raises:
-            AudiopgError: clips, classes or folds are not as published, a path occurs twice, a group is in two folds,
-                or a class is missing from the training part of a fold. The message is one line.
+            AudiopgError: clips, classes, folds or splits are not as published, a path occurs twice, a group is in two
+                folds or splits, a clip has several labels where one is due, or a class is missing from the training
+                part of a fold. The message is one line.
         """
         self._check_clips(card, root)
-        self._check_folds(card)
+        self._check_parts(card)
         self._check_classes(card)
 
     def _check_clips(self, card: Card, root: Path | None) -> None:
@@ -177,29 +175,42 @@ class Manifest:
             msg = f"{card.name}: expected {card.n_clips} clips, found {n_found}{place}{names}"
             raise AudiopgError(msg)
 
-    def _check_folds(self, card: Card) -> None:
-        found, expected = set(self.folds.tolist()), set(range(1, card.n_folds + 1))
+    def _check_parts(self, card: Card) -> None:
+        names = range(1, card.n_folds + 1) if card.protocol == "folds" else SPLITS[1:]
+        expected = dict(zip(names, card.sizes, strict=True))
+        found = Counter(self.parts.tolist())
         if found != expected:
-            msg = f"{card.name}: expected folds 1 to {card.n_folds}, found {sorted(found)} (0 stands for none)"
+            msg = f"{card.name}: expected {card.protocol} of {_counts(expected)} clips, found {_counts(found)}"
             raise AudiopgError(msg)
-        fold_of: dict[str, int | None] = {}
+        part_of: dict[str, tuple[int | None, str]] = {}
         for row in self.rows:
-            if fold_of.setdefault(row.group, row.fold) != row.fold:
-                msg = f"{card.name}: group '{row.group}' is in folds {fold_of[row.group]} and {row.fold} ({row.path})"
+            part = (row.fold, row.split)
+            if part_of.setdefault(row.group, part) != part:
+                fold, split = part_of[row.group]
+                msg = f"{card.name}: group '{row.group}' is in {fold or split} and in {row.fold or row.split} ({row.path})"
                 raise AudiopgError(msg)
 
     def _check_classes(self, card: Card) -> None:
         found = set(self.class_names)
-        if found != set(card.class_names):
-            unknown, absent = sorted(found - set(card.class_names)), sorted(set(card.class_names) - found)
-            msg = f"{card.name}: expected {len(card.class_names)} classes; unknown {unknown}, without clips {absent}"
+        if len(found) != card.n_classes:
+            msg = f"{card.name}: expected {card.n_classes} classes, found {len(found)} ({', '.join(sorted(found)[:5])} …)"
             raise AudiopgError(msg)
-        for fold in range(1, card.n_folds + 1):
-            trained = {label for row in self.rows if row.fold != fold for label in row.labels}
-            absent = sorted(found - trained)
+        several = next((row for row in self.rows if len(row.labels) > 1), None)
+        if several is not None and not card.multi_label:
+            msg = f"{several.path}: has {len(several.labels)} labels ({'|'.join(several.labels)}), expected one"
+            raise AudiopgError(msg)
+        for run in range(1, card.n_folds + 1):
+            training = [row for row in self.rows if (row.split == "train" if row.split else row.fold != run)]
+            absent = sorted(found - {label for row in training for label in row.labels})
             if absent:
-                msg = f"{card.name}: class '{absent[0]}' has no clip in the training part of fold {fold}"
+                place = f"training part of fold {run}" if card.protocol == "folds" else "training split"
+                msg = f"{card.name}: class '{absent[0]}' has no clip in the {place}"
                 raise AudiopgError(msg)
+
+
+def _counts(sizes: Mapping[int | str, int]) -> str:
+    """Write how many clips each fold or split has, such as ``1: 40, 2: 38``."""
+    return ", ".join(f"{part or 'none'}: {size}" for part, size in sorted(sizes.items(), key=lambda item: str(item[0])))
 
 
 def parse(cells: dict[str, str]) -> Row:
