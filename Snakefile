@@ -8,9 +8,8 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-from audiopg import closure, ledger, params
+from audiopg import ledger, params, tasks
 from audiopg.errors import AudiopgError
-from audiopg.tasks import TASKS
 
 min_version("9.0")
 
@@ -21,17 +20,22 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 try:
     CONFIG = params.load(Path("params.yaml"))
-    FOLDS = {task: range(1, TASKS[task].card.n_folds + 1) for task in CONFIG.tasks}
+    FOLDS = {
+        name: range(1, tasks.find(name, section).card.n_folds + 1)
+        for name, section in CONFIG.tasks.items()
+    }
+    CODE = ledger.watched(CONFIG)
     ledger.guard()
 except AudiopgError as error:
     sys.exit(f"audiopg: {error}")
 
-CODE = closure.stage_digests()
 INITS = ["pretrained", "scratch"]
 # the profile lets one job at a time have the GPU; on the CPU, folds run beside each other
 GPUS = {"cpu": 0, "cuda": 1, "auto": int(shutil.which("nvidia-smi") is not None)}
 GPU = GPUS[CONFIG.compute.device]
 ENCODER = "results/pretrain/encoder.safetensors"
+MANIFEST = "results/tasks/{task}/manifest.csv"
+CARD = "results/tasks/{task}/card.json"
 FOLD = "results/finetune/{task}/{init}/fold{fold}"
 
 
@@ -55,6 +59,7 @@ wildcard_constraints:
 
 
 include: "workflow/rules/code.smk"
+include: "workflow/rules/fetch.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/finetune.smk"

@@ -27,6 +27,7 @@ PROFILES = Path("workflow/params")
 Params = Annotated[Path, typer.Option(help="Parameter file.")]
 Task = Annotated[str, typer.Option(help="Name of the task.")]
 Manifest = Annotated[Path, typer.Option(help="The task's manifest (CSV).")]
+Card = Annotated[Path, typer.Option(help="The task's card (JSON).")]
 Encoder = Annotated[Path, typer.Option(help="Weights of the pre-trained encoder (safetensors).")]
 
 
@@ -55,19 +56,25 @@ def profile(
 
 
 @app.command()
-def code(out: Annotated[Path, typer.Option(help="JSON file to write.")]) -> None:
-    """Write a digest of the code behind each stage."""
-    from audiopg import closure, storage
+def code(out: Annotated[Path, typer.Option(help="JSON file to write.")], params: Params = PARAMS) -> None:
+    """Write a digest of the code behind each stage, and of the lists of your own recordings."""
+    from audiopg import ledger, storage
 
-    storage.write_json(out, closure.stage_digests())
+    storage.write_json(out, ledger.watched(_config(params)))
 
 
 @app.command()
-def prepare(task: Task, out: Annotated[Path, typer.Option(help="Manifest to write (CSV).")]) -> None:
-    """Locate a task's recordings, check them and write their manifest."""
+def prepare(
+    task: Task,
+    manifest: Annotated[Path, typer.Option(help="Manifest to write (CSV).")],
+    card: Annotated[Path, typer.Option(help="Card of the task to write (JSON).")],
+    params: Params = PARAMS,
+) -> None:
+    """List a task's recordings, check them against what was published and write their manifest."""
+    config = _config(params)
     from audiopg.data import prepare as stage
 
-    stage.run(task, out)
+    stage.run(config, task, manifest, card)
 
 
 @app.command()
@@ -92,6 +99,7 @@ def finetune(
     fold: Annotated[int, typer.Option(help="Held-out fold, from 1.")],
     init: Annotated[Init, typer.Option(help="Where the encoder's weights come from.")],
     manifest: Manifest,
+    card: Card,
     out_dir: Annotated[Path, typer.Option(help="Folder for metrics, predictions, losses, weights and card.")],
     encoder: Annotated[Path | None, typer.Option(help="Pre-trained encoder; not from scratch.")] = None,
     params: Params = PARAMS,
@@ -104,13 +112,14 @@ def finetune(
     from audiopg.train import finetune as stage
 
     start: Literal["pretrained", "scratch"] = init.value
-    stage.run(config, task, fold, start, manifest, encoder, out_dir)
+    stage.run(config, task, fold, start, manifest, card, encoder, out_dir)
 
 
 @app.command()
 def probe(
     task: Task,
     manifest: Manifest,
+    card: Card,
     encoder: Encoder,
     out_dir: Annotated[Path, typer.Option(help="Folder for scores and card.")],
     params: Params = PARAMS,
@@ -119,20 +128,20 @@ def probe(
     config = _config(params)
     from audiopg.evaluate import probes as stage
 
-    stage.run(config, task, manifest, encoder, out_dir)
+    stage.run(config, task, manifest, card, encoder, out_dir)
 
 
 @app.command()
 def aggregate(
     folds: Annotated[list[Path], typer.Argument(help="metrics.json of each fine-tuned fold.")],
-    task: Task,
+    card: Card,
     probe: Annotated[Path, typer.Option(help="Scores of the probe stage (JSON).")],
     out: Annotated[Path, typer.Option(help="Averages to write (JSON).")],
 ) -> None:
     """Average the folds of a task."""
     from audiopg.evaluate import aggregate as stage
 
-    stage.run(task, folds, probe, out)
+    stage.run(card, folds, probe, out)
 
 
 @app.command()
@@ -150,14 +159,15 @@ def latent(
 
 @app.command()
 def table(
-    metrics: Annotated[list[Path], typer.Argument(help="Averages of each task (JSON).")],
+    cards: Annotated[list[Path], typer.Argument(help="Card of each task (JSON).")],
+    metrics: Annotated[Path, typer.Option(help="Folder with the averages, <task>.json.")],
     latent: Annotated[Path, typer.Option(help="Metrics of the latent analysis (JSON).")],
     out_dir: Annotated[Path, typer.Option(help="Folder for table.csv and table.md.")],
 ) -> None:
     """Write the results table."""
     from audiopg import report as stage
 
-    stage.run(metrics, latent, out_dir)
+    stage.run(cards, metrics, latent, out_dir)
 
 
 @app.command()

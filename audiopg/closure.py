@@ -10,6 +10,7 @@ from importlib.util import resolve_name
 from pathlib import Path
 
 ENTRIES = {
+    "fetch": "audiopg.data.fetch",
     "prepare": "audiopg.data.prepare",
     "pretrain": "audiopg.train.pretrain",
     "finetune": "audiopg.train.finetune",

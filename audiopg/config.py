@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from audiopg.errors import AudiopgError
 from audiopg.registry import suggestion
 
+PROTOCOL = re.compile(r"split|([2-9]|[1-9]\d+)-fold")
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
@@ -278,17 +279,47 @@ class Finetune(Section):
     batch_size: Count
     optimizer: Optimizer
     drop_path: Annotated[Float, Field(ge=0, lt=1)]
+    sampling: Literal["shuffled", "balanced"]
     mixup_alpha: NonNegative
+    mixup_domain: Literal["log_mel", "power"]
     label_smoothing: Annotated[Float, Field(ge=0, lt=1)]
     shift_frames: Index
     n_threads: Count
 
 
 class Task(Section):
-    """One benchmark: the length of its clips, and where its recipe differs from the ``finetune`` section."""
+    """One benchmark: the length of its clips, and where its recipe differs from the ``finetune`` section.
+
+    A task that is not registered, that is, somebody's own recordings, has the last three keys as well.
+    """
 
     clip_s: Positive
     finetune: dict[str, Any] = {}
+    manifest: str | None = None
+    audio_root: str | None = None
+    protocol: str | None = None
+
+    @property
+    def own(self) -> bool:
+        """Whether these are somebody's own recordings."""
+        return self.manifest is not None
+
+    @field_validator("protocol")
+    @classmethod
+    def _protocol(cls, protocol: str | None) -> str | None:
+        if protocol is not None and not PROTOCOL.fullmatch(protocol):
+            msg = f"'{protocol}' is neither 'split' nor a number of folds such as '5-fold'"
+            raise ValueError(msg)
+        return protocol
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Task":
+        given = {"manifest": self.manifest, "audio_root": self.audio_root, "protocol": self.protocol}
+        absent = [name for name, value in given.items() if value is None]
+        if 0 < len(absent) < len(given):
+            msg = f"{absent[0]}: missing; own recordings need manifest, audio_root and protocol"
+            raise ValueError(msg)
+        return self
 
 
 class Probe(Section):

@@ -99,6 +99,20 @@ class LogMel(nn.Module):
         normalised: Tensor = (log_mel - self.features.norm_mean) / (2 * self.features.norm_std)
         return normalised
 
+    def add(self, first: Tensor, second: Tensor, share: float) -> Tensor:
+        """Return the spectrogram of (1 - share) of one sound and share of another, heard together.
+
+        Powers add, which is exact in the mean over all phase relations of two sounds.
+
+        Args:
+            first: spectrogram, shape (B, F, M).
+            second: spectrogram, shape (B, F, M).
+            share: amplitude of the second sound, in [0, 1].
+        """
+        scale = 2 * self.features.norm_std
+        gains = torch.tensor([1 - share, share], dtype=torch.float64).square().log().tolist()
+        return (torch.logaddexp(first * scale + gains[0], second * scale + gains[1]) / scale).clamp_min(self.silence)
+
     @property
     def silence(self) -> float:
         """Value of every bin of a digitally silent frame."""

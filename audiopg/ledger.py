@@ -9,15 +9,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from audiopg import closure, storage
+from audiopg import closure, config, params, storage
 from audiopg.errors import AudiopgError
-from audiopg.params import read_yaml
+from audiopg.tasks import own
 
 LOCK = Path("dvc.lock")
 STAMP = Path(".snakemake/ledger.json")  # the results that both knew when they last agreed
 CODE = Path("results/code.json")
-FOLDERS = (Path("results/finetune"), Path("results/metrics"))  # DVC takes whole folders in here
+FOLDERS = (Path("results/tasks"), Path("results/finetune"), Path("results/metrics"))  # DVC takes whole folders in here
 SWITCH = "AUDIOPG_LEDGER"  # "off": no guard; "inside": a call by this module, nothing at all
 SHOWN = 5
 
@@ -78,7 +79,7 @@ def track() -> None:
     if stale:
         msg = f"{len(stale)} of {len(plan)} results are still to be made ({_some(stale)}); run `snakemake`"
         raise AudiopgError(msg)
-    if storage.read_json(CODE) != closure.stage_digests():
+    if storage.read_json(CODE) != watched(params.load(Path("params.yaml"))):
         msg = f"{CODE} is not about the present code; run `snakemake --forcerun code`"
         raise AudiopgError(msg)
     found = [path for folder in FOLDERS for path in folder.rglob("[!.]*") if path.is_file()]
@@ -89,6 +90,12 @@ def track() -> None:
     _call("dvc", "commit", "--force")
     _stamp()
     sys.stderr.write(f"audiopg: {len(plan)} results recorded in dvc.lock\n")
+
+
+def watched(cfg: config.Config) -> dict[str, Any]:
+    """Return what results depend on besides parameters and results: digests of code, and of lists of own recordings."""
+    recordings = {task: own.digest(section) for task, section in cfg.tasks.items()}
+    return {**closure.stage_digests(), "recordings": recordings}
 
 
 def sync() -> None:
@@ -118,7 +125,7 @@ def _managed() -> bool:
 
 def _recorded() -> dict[str, str]:
     """Return the digest of every file or folder that dvc.lock describes."""
-    stages = read_yaml(LOCK).get("stages", {})
+    stages = params.read_yaml(LOCK).get("stages", {})
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
 
 

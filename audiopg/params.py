@@ -15,6 +15,7 @@ from audiopg.registry import suggestion
 # What each stage reads. Snakemake compares these values, dvc.yaml lists the same names (a test holds them together),
 # and each run card records them.
 READS: dict[str, tuple[str, ...]] = {
+    "fetch": (),
     "prepare": (),
     "pretrain": ("seed", "compute", "synth", "features", "encoder", "pretrain"),
     "finetune": ("seed", "compute", "features", "encoder", "finetune", "tasks.{task}"),

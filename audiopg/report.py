@@ -7,7 +7,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from audiopg import storage
-from audiopg.tasks import TASKS
+from audiopg.tasks.card import Card
 
 COLUMNS = ["task", "row", "metric", "mean", "std", "n", "selection", "paper"]
 TITLES = {
@@ -18,13 +18,15 @@ TITLES = {
     "probe_random": "random weights",
     "logmel_stats": "log-mel statistics",
 }
-# How the rows that are not fine-tuned choose among variants; the fine-tuned ones follow their task's card.
-PROBE_SELECTION = {
-    "probe_linear": "layer and penalty inside the training folds",
-    "probe_knn": "layer inside the training folds",
-    "probe_random": "layer and penalty inside the training folds",
-    "logmel_stats": "penalty inside the training folds",
+FINETUNED = {"pretrained", "scratch"}
+# What the other rows choose, and where.
+CHOICES = {
+    "probe_linear": "layer and penalty",
+    "probe_knn": "layer",
+    "probe_random": "layer and penalty",
+    "logmel_stats": "penalty",
 }
+PROBE_SELECTION = {"folds": "{} inside the training folds", "split": "{} on the validation split"}
 LEGEND = """\
 Mean ± standard deviation over folds. *pre-trained* and *scratch* are fine-tuned with one recipe, budget and order of
 batches; *linear probe* and *k-NN probe* read the frozen pre-trained encoder; *random weights* is a linear probe of the
@@ -35,21 +37,21 @@ angle between the directions of fundamental and event level, beside the median o
 embedding's own covariance (p: share of random pairs at least as orthogonal)."""
 
 
-def table(metrics: Sequence[Path]) -> pd.DataFrame:
+def table(cards: Sequence[Card], metrics: Path) -> pd.DataFrame:
     """Collect the averages of all tasks in the columns ``COLUMNS``; ``paper`` is empty where the paper has no figure.
 
     Args:
-        metrics: ``…/<task>.json`` of each task.
+        cards: the tasks.
+        metrics: folder with ``<task>.json`` of each.
     """
     rows = []
-    for path in metrics:
-        card = TASKS[path.stem].card
-        averages = storage.read_json(path)
+    for card in cards:
+        averages = storage.read_json(metrics / f"{card.name}.json")
         for row in TITLES:
-            figure = averages[row][card.metric]
-            selection = PROBE_SELECTION.get(row, card.selection)
-            paper = card.paper if row == "pretrained" else None
-            rows.append((card.name, row, card.metric, *(figure[key] for key in ("mean", "std", "n")), selection, paper))
+            selection = card.selection if row in FINETUNED else PROBE_SELECTION[card.protocol].format(CHOICES[row])
+            for metric, figure in averages[row].items():
+                paper = card.paper if (row, metric) == ("pretrained", card.metric) else None
+                rows.append((card.name, row, metric, *(figure[key] for key in ("mean", "std", "n")), selection, paper))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -57,7 +59,9 @@ def markdown(frame: pd.DataFrame, latent: Path) -> str:
     """Return the table for the eye, one line per task, and below it what the latent analysis found."""
     lines, selections = [], []
     for task, rows in frame.groupby("task", sort=False):
-        figures = {row["row"]: row for row in rows.to_dict("records")}
+        # the task's own metric comes first
+        main = rows[rows["metric"] == rows["metric"].iloc[0]]
+        figures = {row["row"]: row for row in main.to_dict("records")}
         first = figures["pretrained"]
         cells = [f"{row['mean']:.3f} ± {row['std']:.3f}" for row in figures.values()]
         paper = "–" if pd.isna(first["paper"]) else f"{first['paper']:.3f}"
@@ -88,8 +92,15 @@ def _table(rows: list[list[str]], headers: list[str]) -> str:
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
-def run(metrics: Sequence[Path], latent: Path, out: Path) -> None:
-    """Write ``table.csv`` and ``table.md`` into the folder ``out``."""
-    frame = table(metrics)
+def run(cards: Sequence[Path], metrics: Path, latent: Path, out: Path) -> None:
+    """Write ``table.csv`` and ``table.md`` into the folder ``out``.
+
+    Args:
+        cards: ``card.json`` of each task, in the order of the table.
+        metrics: folder with the averages, ``<task>.json``.
+        latent: what the latent analysis found.
+        out: folder for the table.
+    """
+    frame = table([Card.read(path) for path in cards], metrics)
     storage.write_text(out / "table.csv", frame.to_csv(index=False))
     storage.write_text(out / "table.md", markdown(frame, latent))

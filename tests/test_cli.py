@@ -59,19 +59,46 @@ def test_help_lists_every_stage() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["prepare", "--task=drumz", "--out=m.csv"], "unknown task 'drumz'; did you mean 'drums'?"),
+        (
+            ["prepare", "--task=drumz", "--manifest=m.csv", "--card=c.json"],
+            "params.yaml: tasks has no 'drumz'; did you mean 'drums'?",
+        ),
         (["profile", "quik"], "workflow/params: no profiles here"),
         (["latent", "--encoder=no.safetensors", "--out-dir=x"], "no.safetensors: no such checkpoint"),
         (
-            ["finetune", "--task=drums", "--fold=1", "--init=pretrained", "--manifest=m.csv", "--out-dir=x"],
+            [
+                "finetune",
+                "--task=drums",
+                "--fold=1",
+                "--init=pretrained",
+                "--manifest=m.csv",
+                "--card=c.json",
+                "--out-dir=x",
+            ],
             "--encoder goes with --init pretrained, and only with it",
         ),
         (
-            ["finetune", "--task=drum", "--fold=1", "--init=scratch", "--manifest=m.csv", "--out-dir=x"],
+            [
+                "finetune",
+                "--task=drum",
+                "--fold=1",
+                "--init=scratch",
+                "--manifest=m.csv",
+                "--card=c.json",
+                "--out-dir=x",
+            ],
             "params.yaml: tasks has no 'drum'; did you mean 'drums'?",
         ),
         (
-            ["finetune", "--task=drums", "--fold=1", "--init=scratch", "--manifest=m.csv", "--out-dir=x"],
+            [
+                "finetune",
+                "--task=drums",
+                "--fold=1",
+                "--init=scratch",
+                "--manifest=m.csv",
+                "--card=c.json",
+                "--out-dir=x",
+            ],
             "m.csv: not a readable manifest",
         ),
     ],

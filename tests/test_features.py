@@ -104,3 +104,31 @@ def test_the_gpu_agrees(quick: Config) -> None:
     waveform = SIGNALS["speech-like"][None]
     on_gpu = LogMel(quick.features).cuda()(waveform.cuda()).cpu()
     torch.testing.assert_close(on_gpu, LogMel(quick.features)(waveform), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
+def test_adding_spectrograms_is_adding_sounds(quick: Config, share: float) -> None:
+    """Of two independent noises the mean power of the sum is the sum of the mean powers, in every mel bin."""
+    log_mel = LogMel(quick.features)
+    first, second = torch.randn(2, 1, 160_000, generator=torch.Generator().manual_seed(0)) / 10
+    second = 3 * second
+    scale, mean = 2 * quick.features.norm_std, quick.features.norm_mean
+
+    def power(spectrogram: torch.Tensor) -> torch.Tensor:
+        return (spectrogram[0] * scale + mean).exp().mean(dim=0)[10:]
+
+    heard = power(log_mel((1 - share) * first + share * second))
+    added = power(log_mel.add(log_mel(first), log_mel(second), share))
+    torch.testing.assert_close(added, heard, rtol=0.12, atol=0)
+    assert (added / heard).mean() == pytest.approx(1, abs=0.01)
+
+
+def test_adding_silence_or_nothing_changes_the_level_only(quick: Config) -> None:
+    log_mel = LogMel(quick.features)
+    sound = log_mel(torch.randn(1, 16_000, generator=torch.Generator().manual_seed(0)))
+    silence = torch.full_like(sound, log_mel.silence)
+    torch.testing.assert_close(log_mel.add(sound, silence, 0.0), sound)
+    torch.testing.assert_close(log_mel.add(silence, silence, 0.3), silence)
+    # not the last frames, where padding lowers the sound to the floor
+    quieter = sound + 2 * np.log(0.25) / (2 * quick.features.norm_std)
+    torch.testing.assert_close(log_mel.add(sound, silence, 0.75)[:, :-3, 10:], quieter[:, :-3, 10:], atol=1e-3, rtol=0)

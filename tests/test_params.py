@@ -71,6 +71,14 @@ def rename(path: str, name: str) -> Callable[[dict[str, Any]], None]:
             put("synth/sources/fm/parameters/modulation_index/scl", "log"),
             "synth.sources.fm.parameters.modulation_index.scl: unknown key; did you mean 'scale'?",
         ),
+        (
+            put("tasks/mine", {"clip_s": 0.32, "manifest": "a.csv", "protocol": "3-fold"}),
+            "tasks.mine: audio_root: missing; own recordings need manifest, audio_root and protocol",
+        ),
+        (
+            put("tasks/mine", {"clip_s": 0.32, "manifest": "a.csv", "audio_root": "a", "protocol": "1-fold"}),
+            "tasks.mine.protocol: '1-fold' is neither 'split' nor a number of folds such as '5-fold'",
+        ),
         (put("synth/f0_hz", {"min": 900, "max": 9000}), "synth: f0_hz must lie between 0 and the Nyquist frequency"),
         (put("synth/f0_hz", {"min": 9, "max": 2}), "synth.f0_hz: min 9.0 is above max 2.0"),
         (put("synth/clip_s", 1.0), "synth.clip_s = 1 is 100 frames; a multiple of encoder.patch_frames = 16"),

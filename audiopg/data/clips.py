@@ -1,23 +1,30 @@
 """Recordings as log-mel spectrograms: decoded once, kept in a memory-mapped file that folds and stages share."""
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from audiopg import audio, closure, config, params, storage
-from audiopg.data.prepare import audio_root, data_folder
+from audiopg.data.fetch import data_folder, fetch
 from audiopg.errors import AudiopgError
 from audiopg.features import LogMel
 from audiopg.progress import progress
 from audiopg.provenance import file_digest
-from audiopg.tasks.manifest import Manifest
+from audiopg.tasks.card import Task
+from audiopg.tasks.manifest import Manifest, Row
+
+READ_AHEAD = 32  # recordings that may wait in memory
 
 
 @dataclass(frozen=True)
@@ -33,8 +40,8 @@ class Clips:
     """First frame of each recording and, last, the number of all frames, shape (N + 1,)."""
     window: int
     """Frames F that the model sees at a time."""
-    silence: float
-    """Value of a silent bin."""
+    log_mel: LogMel
+    """What made the spectrograms."""
 
     def __len__(self) -> int:
         """Count the recordings."""
@@ -47,7 +54,7 @@ class Clips:
     def cut(self, row: int, offset: int) -> NDArray[np.float32]:
         """Return one window that begins ``offset`` frames into a recording; what lies outside is silent, (F, M)."""
         begin, end = max(offset, 0), min(offset + self.window, self.n_frames(row))
-        window = np.full((self.window, self.frames.shape[1]), self.silence, dtype=np.float32)
+        window = np.full((self.window, self.frames.shape[1]), self.log_mel.silence, dtype=np.float32)
         if begin < end:
             window[begin - offset : end - offset] = self.frames[self.starts[row] + begin : self.starts[row] + end]
         return window
@@ -62,18 +69,18 @@ class Clips:
         count = -(-slack // self.window) + 1
         return [round(number * slack / max(count - 1, 1)) for number in range(count)]
 
-    def all_windows(self, batch_size: int) -> "list[tuple[list[int], list[int]]]":
-        """List the windows of all recordings in batches of (rows, offsets)."""
-        pairs = [(row, offset) for row in range(len(self)) for offset in self.offsets(row)]
+    def windows(self, rows: NDArray[np.int64], batch_size: int) -> list[tuple[list[int], list[int]]]:
+        """List the windows of some recordings in batches of (places in ``rows``, offsets)."""
+        pairs = [(place, offset) for place, row in enumerate(rows.tolist()) for offset in self.offsets(row)]
         batches = [pairs[begin : begin + batch_size] for begin in range(0, len(pairs), batch_size)]
-        return [([row for row, _ in batch], [offset for _, offset in batch]) for batch in batches]
+        return [([place for place, _ in batch], [offset for _, offset in batch]) for batch in batches]
 
 
-def load(task: str, manifest: Path, features: config.Features, clip_s: float) -> Clips:
+def load(task: Task, manifest: Path, features: config.Features, clip_s: float) -> Clips:
     """Return the spectrograms of a task's recordings; decode them if no earlier run has.
 
     The cache is named by what it depends on: the manifest (which holds a digest of each recording), the parameters and
-    the code between a file and its spectrogram.
+    the code between a file and its spectrogram. Stages that want the same cache at the same time make it once.
 
     Raises:
         AudiopgError: a recording is missing, cannot be decoded or is not the one listed, or the cache is damaged.
@@ -85,34 +92,54 @@ def load(task: str, manifest: Path, features: config.Features, clip_s: float) ->
         "code": closure.digest(__name__),
     }
     name = hashlib.sha256(params.canonical(parts).encode()).hexdigest()[:16]
-    folder = data_folder() / "log_mel" / f"{task}-{name}"
+    folder = data_folder() / "log_mel" / f"{task.card.name}-{name}"
     log_mel = LogMel(features)
     if not (folder / "frames.f32").exists():
-        _decode(task, Manifest.read(manifest), log_mel, clip_s, folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            if not (folder / "frames.f32").exists():
+                _decode(task, Manifest.read(manifest), log_mel, clip_s, folder)
     try:
         starts = np.load(folder / "starts.npy")
         frames = np.memmap(folder / "frames.f32", np.float32, "r", shape=(int(starts[-1]), features.n_mels))
     except (ValueError, OSError) as error:
         msg = f"{folder}: damaged cache ({error}); delete the folder, it is made again"
         raise AudiopgError(msg) from error
-    return Clips(frames, starts, features.n_frames(clip_s), log_mel.silence)
+    return Clips(frames, starts, features.n_frames(clip_s), log_mel)
 
 
-def _decode(task: str, manifest: Manifest, log_mel: LogMel, clip_s: float, folder: Path) -> None:
+def _decode(task: Task, manifest: Manifest, log_mel: LogMel, clip_s: float, folder: Path) -> None:
     """Write the two files of a cache; the spectrograms get their name last, so that their presence means both."""
-    root = audio_root(task)
+    root = fetch(task)
     rate_hz = log_mel.features.sample_rate_hz
     lengths = [0]
     with storage.replacing(folder / "frames.f32") as temporary:
         with temporary.open("wb") as file:
-            for row in progress(manifest.rows, f"{task}: decoding", total=len(manifest)):
-                waveform = torch.from_numpy(audio.read(root / row.path, rate_hz))
-                if file_digest(root / row.path) != row.sha256:
-                    msg = f"{root / row.path}: is not the file that the manifest lists; make the manifest again"
-                    raise AudiopgError(msg)
+            waveforms = _waveforms(root, manifest.rows, rate_hz)
+            for waveform in progress(waveforms, f"{task.card.name}: decoding", total=len(manifest)):
                 missing = round(clip_s * rate_hz) - len(waveform)
                 spectrogram = log_mel(functional.pad(waveform, (0, max(missing, 0)))[None])[0].numpy()
                 file.write(spectrogram.tobytes())
                 lengths.append(len(spectrogram))
         with storage.replacing(folder / "starts.npy") as starts:
             np.save(starts, np.cumsum(lengths, dtype=np.int64))
+
+
+def _waveforms(root: Path, rows: Sequence[Row], rate_hz: int) -> Iterator[Tensor]:
+    """Yield the waveforms in order; files are read ahead in threads, one per processor, for the others are waiting."""
+
+    def read(row: Row) -> Tensor:
+        waveform = torch.from_numpy(audio.read(root / row.path, rate_hz))
+        if file_digest(root / row.path) != row.sha256:
+            msg = f"{root / row.path}: is not the file that the manifest lists; make the manifest again"
+            raise AudiopgError(msg)
+        return waveform
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        waiting: deque[Future[Tensor]] = deque()
+        for row in rows:
+            waiting.append(pool.submit(read, row))
+            if len(waiting) > READ_AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -1,5 +1,7 @@
 """Frozen features of recordings: an encoder's layers, and the statistics that any encoder has to beat."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,7 +20,6 @@ def log_mel_statistics(spectrogram: Tensor) -> Tensor:
     return torch.cat([spectrogram.mean(dim=1), spectrogram.std(dim=1)], dim=1)[:, None]
 
 
-@torch.no_grad()
 def embed(clips: Clips, encoder: Encoder | None, backend: Backend, label: str) -> NDArray[np.float32]:
     """Average the features of each recording's windows.
 
@@ -29,18 +30,36 @@ def embed(clips: Clips, encoder: Encoder | None, backend: Backend, label: str) -
         label: what to call it in the progress lines.
 
     Returns:
-        Shape (N, layers, D); layers are as in `Encoder.layers`, or a single one for the statistics.
+        Shape (N, layers, D), float32; layers are as in `Encoder.layers`, or a single one for the statistics.
     """
     features = log_mel_statistics if encoder is None else encoder.eval().to(backend.device).layers
-    batches = clips.all_windows(BATCH_SIZE)
-    parts: list[NDArray[np.float32]] = []
-    owners: list[int] = []
-    for rows, offsets in progress(batches, label, total=len(batches), per_item=BATCH_SIZE):
-        values = features(clips.batch(rows, offsets).to(backend.device))
-        parts.append(values.cpu().numpy())
-        owners += rows
-    windows = np.concatenate(parts)
-    sums = np.zeros((len(clips), *windows.shape[1:]), dtype=np.float32)
-    np.add.at(sums, owners, windows)
-    sums /= np.bincount(owners)[:, None, None]
-    return sums
+    return over_windows(features, clips, np.arange(len(clips)), backend, label).astype(np.float32)
+
+
+@torch.no_grad()
+def over_windows(
+    function: Callable[[Tensor], Tensor], clips: Clips, rows: NDArray[np.int64], backend: Backend, label: str
+) -> NDArray[np.float64]:
+    """Average what a function makes of each recording's windows, in float32 whatever training used.
+
+    Args:
+        function: takes spectrograms, shape (B, F, M), on the backend's device, and returns one row for each.
+        clips: all recordings.
+        rows: numbers of the recordings that are wanted, shape (N,).
+        backend: the device.
+        label: what to call it in the progress lines.
+
+    Returns:
+        Shape (N, …), float64.
+    """
+    batches = clips.windows(rows, BATCH_SIZE)
+    sums: list[NDArray[np.float64]] = []
+    for numbers, offsets in progress(batches, label, total=len(batches), per_item=BATCH_SIZE):
+        values = function(clips.batch(rows[numbers].tolist(), offsets).to(backend.device)).double().cpu().numpy()
+        for number, value in zip(numbers, values, strict=True):
+            if number == len(sums):
+                sums.append(value)
+            else:
+                sums[number] += value
+    n_windows = [len(clips.offsets(row)) for row in rows.tolist()]
+    return np.stack([total / count for total, count in zip(sums, n_windows, strict=True)])

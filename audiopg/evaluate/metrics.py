@@ -1,18 +1,65 @@
 """Figures of merit of a classifier."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score
+from scipy.stats import norm
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    label_ranking_average_precision_score,
+    roc_auc_score,
+)
 
 
-def accuracy(truth: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
-    """Share of clips whose highest score is at the true class.
+def evaluate(targets: NDArray[np.float32], scores: NDArray[np.float64], *, multi_label: bool) -> dict[str, float]:
+    """Return all figures of a task: ``accuracy``, or ``mAP``, ``d_prime`` and ``lwlrap`` where labels are several.
 
     Args:
-        truth: class numbers, shape (N,).
+        targets: 1 where a clip has a label, else 0, shape (N, C).
         scores: any monotone scores, shape (N, C).
+        multi_label: whether a clip may have several labels.
     """
-    return float(accuracy_score(truth, scores.argmax(axis=1)))
+    if not multi_label:
+        return {"accuracy": accuracy(targets, scores)}
+    return {
+        "mAP": mean_average_precision(targets, scores),
+        "d_prime": d_prime(targets, scores),
+        "lwlrap": lwlrap(targets, scores),
+    }
+
+
+def accuracy(targets: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
+    """Share of clips whose highest score is at their class."""
+    return float(accuracy_score(targets.argmax(axis=1), scores.argmax(axis=1)))
+
+
+def mean_average_precision(targets: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
+    """Average precision of each class, averaged over the classes that occur."""
+    occurs = targets.any(axis=0)
+    return float(average_precision_score(targets[:, occurs], scores[:, occurs], average="macro"))
+
+
+def d_prime(targets: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
+    """Distance of two unit normal distributions with the same mean area under the ROC curve, ``√2 Φ⁻¹(AUC)``.
+
+    The area is averaged over the classes that some clips have and others have not, and kept half a pair away from 1,
+    where the distance would be infinite.
+    """
+    decided = targets.any(axis=0) & ~targets.all(axis=0)
+    area = float(roc_auc_score(targets[:, decided], scores[:, decided], average="macro"))
+    margin = 0.5 / len(targets) ** 2
+    return math.sqrt(2) * float(norm.ppf(np.clip(area, margin, 1 - margin)))
+
+
+def lwlrap(targets: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
+    """Label-weighted label-ranking average precision: each label of each clip counts the same.
+
+    Source: Fonseca et al. (2019), DCASE challenge task 2.
+    """
+    n_labels = targets.sum(axis=1)
+    return float(label_ranking_average_precision_score(targets, scores, sample_weight=n_labels))
 
 
 def mean_and_std(values: list[float]) -> dict[str, float | int]:

@@ -1,24 +1,27 @@
 """The stage that asks frozen features: linear and nearest-neighbour probes, with controls."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgWarning
-from sklearn.linear_model import RidgeClassifier
+from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from audiopg import closure, compute, config, params, provenance, storage
+from audiopg import closure, compute, config, params, provenance, storage, tasks
 from audiopg.data import clips as recordings
+from audiopg.evaluate import metrics
 from audiopg.evaluate.embeddings import embed
 from audiopg.evaluate.protocol import split
 from audiopg.models.checkpoint import load_encoder
 from audiopg.models.vit import untrained
+from audiopg.tasks.card import Card
 from audiopg.tasks.manifest import Manifest
 
 
@@ -34,60 +37,78 @@ class Layer:
         return features[:, self.number]
 
 
-def linear(n_layers: int, folds: NDArray[np.int64], probe: config.Probe) -> GridSearchCV:
-    """Ridge classifier on standardised features; layer and regularisation are selected over the given folds."""
-    pipeline = make_pipeline(FunctionTransformer(), StandardScaler(), RidgeClassifier())
-    grid = {
+def linear(n_layers: int, probe: config.Probe) -> tuple[Any, dict[str, list[Any]]]:
+    """Ridge regression of the labels on standardised features, and the grid of its layer and penalty."""
+    grid: dict[str, list[Any]] = {
         "functiontransformer__func": [Layer(number) for number in range(n_layers)],
-        "ridgeclassifier__alpha": probe.ridge_alphas,
+        "ridge__alpha": probe.ridge_alphas,
     }
-    return GridSearchCV(pipeline, grid, cv=PredefinedSplit(folds))
+    return make_pipeline(FunctionTransformer(), StandardScaler(), Ridge()), grid
 
 
-def nearest(n_layers: int, folds: NDArray[np.int64], probe: config.Probe) -> GridSearchCV:
-    """Vote of the nearest neighbours by cosine distance; the layer is selected over the given folds."""
-    neighbours = KNeighborsClassifier(probe.knn_k, metric="cosine", algorithm="brute")
-    pipeline = make_pipeline(FunctionTransformer(), StandardScaler(), neighbours)
-    return GridSearchCV(
-        pipeline,
-        {"functiontransformer__func": [Layer(number) for number in range(n_layers)]},
-        cv=PredefinedSplit(folds),
-    )
+def nearest(n_layers: int, probe: config.Probe) -> tuple[Any, dict[str, list[Any]]]:
+    """Vote of the nearest neighbours by cosine distance, and the grid of its layer."""
+    neighbours = KNeighborsRegressor(probe.knn_k, metric="cosine", algorithm="brute")
+    grid: dict[str, list[Any]] = {"functiontransformer__func": [Layer(number) for number in range(n_layers)]}
+    return make_pipeline(FunctionTransformer(), StandardScaler(), neighbours), grid
 
 
-def fold_scores(
-    probe: Any,  # noqa: ANN401  (one of the two functions above)
+def scores(
+    probe: Callable[[int, config.Probe], tuple[Any, dict[str, list[Any]]]],
     features: NDArray[np.float32],
     manifest: Manifest,
+    card: Card,
     cfg: config.Probe,
-) -> list[float]:
-    """Accuracy of a probe on each fold of a task, trained and selected on the others.
+) -> dict[str, list[float]]:
+    """Figures of a probe on each run of a task.
+
+    Layer and penalty are selected inside the training folds, or on the validation split; the selected probe is then
+    fitted to all of them.
 
     Args:
         probe: `linear` or `nearest`.
         features: shape (N, layers, D), in the order of the manifest.
-        manifest: labels, folds and groups.
+        manifest: labels, folds or splits, and groups.
+        card: metric and number of runs.
         cfg: the ``probe`` section.
+
+    Returns:
+        ``{metric: [figure of each run]}``.
     """
-    scores = []
-    for fold in sorted(set(manifest.folds.tolist())):
-        train, test = split(manifest, fold)
-        search = probe(features.shape[1], manifest.folds[train], cfg)
+
+    def figures(fitted: Any, x: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, float]:  # noqa: ANN401
+        return metrics.evaluate(targets, fitted.predict(x), multi_label=card.multi_label)
+
+    def selected_by(fitted: Any, x: NDArray[np.float32], targets: NDArray[np.float32]) -> float:  # noqa: ANN401
+        return figures(fitted, x, targets)[card.metric]
+
+    found: dict[str, list[float]] = {}
+    for run in range(1, card.n_folds + 1):
+        train, val, test = split(manifest, run)
+        used = np.concatenate([train, val])
+        # the parts that take turns in being selected on; -1 is never one
+        turns = np.repeat([-1, 0], [len(train), len(val)]) if len(val) else manifest.parts[train]
+        estimator, grid = probe(features.shape[1], cfg)
+        search = GridSearchCV(estimator, grid, scoring=selected_by, cv=PredefinedSplit(turns))
         with warnings.catch_warnings():
             # an untrained layer may be nearly singular; the smallest penalties then lose the selection, as they should
             warnings.simplefilter("ignore", LinAlgWarning)
-            search.fit(features[train], manifest.classes[train])
-        scores.append(round(float(search.score(features[test], manifest.classes[test])), 6))
-    return scores
+            search.fit(features[used], manifest.targets[used])
+        for metric, value in figures(search, features[test], manifest.targets[test]).items():
+            found.setdefault(metric, []).append(round(value, 6))
+    return found
 
 
-def run(cfg: config.Config, task: str, manifest_path: Path, encoder_path: Path, out: Path) -> None:
+def run(  # noqa: PLR0913  (the stage's inputs and outputs)
+    cfg: config.Config, task: str, manifest_path: Path, card_path: Path, encoder_path: Path, out: Path
+) -> None:
     """Probe the frozen encoder, a random one, and the log-mel statistics on all folds of a task.
 
     Args:
         cfg: all parameters.
         task: name of the task.
         manifest_path: the task's manifest.
+        card_path: the task's card.
         encoder_path: the pre-trained encoder.
         out: folder for ``scores.json`` and the run card.
 
@@ -95,8 +116,9 @@ def run(cfg: config.Config, task: str, manifest_path: Path, encoder_path: Path, 
         AudiopgError: a checkpoint or recording is missing, damaged or of another size.
     """
     backend = compute.backend(cfg.compute, cfg.probe.n_threads)
-    manifest = Manifest.read(manifest_path)
-    clips = recordings.load(task, manifest_path, cfg.features, cfg.task(task).clip_s)
+    manifest, card = Manifest.read(manifest_path), Card.read(card_path)
+    section = cfg.task(task)
+    clips = recordings.load(tasks.find(task, section), manifest_path, cfg.features, section.clip_s)
     pretrained = load_encoder(encoder_path, cfg.encoder, cfg.features)
     embeddings = embed(clips, pretrained, backend, f"{task}: embedding")
     controls = {
@@ -104,16 +126,16 @@ def run(cfg: config.Config, task: str, manifest_path: Path, encoder_path: Path, 
         "logmel_stats": embed(clips, None, backend, f"{task}: log-mel statistics"),
     }
     rows = {
-        "probe_linear": fold_scores(linear, embeddings, manifest, cfg.probe),
-        "probe_knn": fold_scores(nearest, embeddings, manifest, cfg.probe),
-        **{row: fold_scores(linear, features, manifest, cfg.probe) for row, features in controls.items()},
+        "probe_linear": scores(linear, embeddings, manifest, card, cfg.probe),
+        "probe_knn": scores(nearest, embeddings, manifest, card, cfg.probe),
+        **{row: scores(linear, features, manifest, card, cfg.probe) for row, features in controls.items()},
     }
-    card = provenance.run_card(
+    run_card = provenance.run_card(
         "probe",
         params.reads(cfg, "probe", task),
-        [manifest_path, encoder_path],
+        [manifest_path, card_path, encoder_path],
         backend.name,
         code=closure.digest(__name__),
     )
-    storage.write_json(out / "card.json", card)
+    storage.write_json(out / "card.json", run_card)
     storage.write_json(out / "scores.json", rows)

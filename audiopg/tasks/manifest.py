@@ -5,7 +5,9 @@ import io
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -96,12 +98,12 @@ class Manifest:
         """Group of each clip, shape (n_clips,)."""
         return np.array([row.group for row in self.rows], dtype=np.str_)
 
-    @property
+    @cached_property
     def class_names(self) -> tuple[str, ...]:
         """Labels that occur, in alphabetical order, which is the order of the class numbers."""
         return tuple(sorted({label for row in self.rows for label in row.labels}))
 
-    @property
+    @cached_property
     def targets(self) -> NDArray[np.float32]:
         """1 where a clip has a label, else 0, shape (n_clips, C), float32."""
         index = {name: number for number, name in enumerate(self.class_names)}
@@ -182,18 +184,20 @@ class Manifest:
         if found != expected:
             msg = f"{card.name}: expected {card.protocol} of {_counts(expected)} clips, found {_counts(found)}"
             raise AudiopgError(msg)
-        part_of: dict[str, tuple[int | None, str]] = {}
+        part_of: dict[str, int | str] = {}
         for row in self.rows:
-            part = (row.fold, row.split)
+            part = row.fold or row.split
             if part_of.setdefault(row.group, part) != part:
-                fold, split = part_of[row.group]
-                msg = f"{card.name}: group '{row.group}' is in {fold or split} and in {row.fold or row.split} ({row.path})"
+                first = part_of[row.group]
+                msg = f"{card.name}: group '{row.group}' is in {first} and in {part} ({row.path})"
                 raise AudiopgError(msg)
 
     def _check_classes(self, card: Card) -> None:
         found = set(self.class_names)
         if len(found) != card.n_classes:
-            msg = f"{card.name}: expected {card.n_classes} classes, found {len(found)} ({', '.join(sorted(found)[:5])} …)"
+            msg = (
+                f"{card.name}: expected {card.n_classes} classes, found {len(found)} ({', '.join(sorted(found)[:5])} …)"
+            )
             raise AudiopgError(msg)
         several = next((row for row in self.rows if len(row.labels) > 1), None)
         if several is not None and not card.multi_label:
@@ -208,7 +212,7 @@ class Manifest:
                 raise AudiopgError(msg)
 
 
-def _counts(sizes: Mapping[int | str, int]) -> str:
+def _counts(sizes: Mapping[Any, int]) -> str:
     """Write how many clips each fold or split has, such as ``1: 40, 2: 38``."""
     return ", ".join(f"{part or 'none'}: {size}" for part, size in sorted(sizes.items(), key=lambda item: str(item[0])))
 

@@ -1,6 +1,6 @@
 """Augmentation for fine-tuning; every draw has an address."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,26 +28,35 @@ def random_offsets(clips: "Clips", rows: Sequence[int], shift: int, draw: NDArra
     return offsets
 
 
-def mixup(spectrograms: Tensor, targets: Tensor, alpha: float, draw: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Blend each example with another one of the batch, in the log-mel domain.
+def mixup(  # noqa: PLR0913
+    spectrograms: Tensor,
+    targets: Tensor,
+    alpha: float,
+    draw: np.random.Generator,
+    *,
+    blend: Callable[[Tensor, Tensor, float], Tensor],
+    union: bool,
+) -> tuple[Tensor, Tensor]:
+    """Blend each example with another one of the batch.
 
     Args:
         spectrograms: shape (B, F, M).
-        targets: class probabilities, shape (B, C).
+        targets: labels, shape (B, C).
         alpha: both parameters of the Beta distribution of the share; 0 leaves the batch as it is.
         draw: source of the shares and of the pairing.
+        blend: returns the spectrogram of (1 - share) of its first and share of its second argument.
+        union: whether a blend has the labels of both, as in sounds that are heard together; else each label has its
+            share.
 
     Differs from the paper: mixup only; the release alternates it with CutMix on ESC-50.
     Source: Zhang et al. (2018), one share per batch.
     """
     if alpha == 0:
         return spectrograms, targets
-    share = float(draw.beta(alpha, alpha))
+    share = 1 - float(draw.beta(alpha, alpha))
     partner = torch.from_numpy(draw.permutation(len(targets))).to(targets.device)
-    return (
-        share * spectrograms + (1 - share) * spectrograms[partner],
-        share * targets + (1 - share) * targets[partner],
-    )
+    both = torch.maximum(targets, targets[partner]) if union else torch.lerp(targets, targets[partner], share)
+    return blend(spectrograms, spectrograms[partner], share), both
 
 
 def drop_path(rate: float, depth: int, batch_size: int, draw: np.random.Generator) -> Tensor | None:

@@ -1,6 +1,7 @@
 """The stage that fine-tunes a classifier on one fold of a task, from a pre-trained encoder or from scratch."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -11,60 +12,80 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from audiopg import closure, compute, config, params, provenance, rng, storage, tensors
+from audiopg import closure, compute, config, params, provenance, rng, storage, tasks, tensors
 from audiopg.data import clips as recordings
 from audiopg.data.clips import Clips
 from audiopg.evaluate import metrics
+from audiopg.evaluate.embeddings import over_windows
 from audiopg.evaluate.protocol import split
 from audiopg.models.checkpoint import load_encoder
 from audiopg.models.classifier import Classifier
 from audiopg.models.vit import initialise
-from audiopg.tasks import TASKS
+from audiopg.tasks.card import Card
 from audiopg.tasks.manifest import Manifest
-from audiopg.train.augment import drop_path, mixup, random_offsets
+from audiopg.train.augment import drop_path
+from audiopg.train.batches import Batches
 from audiopg.train.loop import Training
 
 
-class Batches:
-    """Augmented training batches of one fold, by step number."""
+class Best:
+    """The epoch that does best on the validation split, and its weights; the earlier one of two equals."""
 
-    def __init__(self, clips: Clips, classes: NDArray[np.int64], rows: NDArray[np.int64], n_classes: int) -> None:
-        """Take all recordings, their classes, the rows that train, and the number of classes C."""
-        self.clips = clips
-        self.classes = classes
-        self.rows = rows
-        self.n_classes = n_classes
+    def __init__(self) -> None:
+        """Start without any."""
+        self.score = -np.inf
+        self.epoch = 0
+        self.scores: list[float] = []
+        self.weights: dict[str, Tensor] = {}
 
-    def per_epoch(self, recipe: config.Finetune) -> int:
-        """Steps of one epoch; the last batch may be smaller."""
-        return -(-len(self.rows) // recipe.batch_size)
-
-    def n_steps(self, recipe: config.Finetune) -> int:
-        """Steps of all epochs."""
-        return recipe.n_epochs * self.per_epoch(recipe)
-
-    def batch(self, recipe: config.Finetune, seed: int, stream: str, step: int) -> tuple[Tensor, Tensor]:
-        """Return spectrograms (B, F, M) and class probabilities (B, C) of one step."""
-        epoch, number = divmod(step, self.per_epoch(recipe))
-        order = rng.generator(seed, f"{stream}/order", epoch).permutation(len(self.rows))
-        rows = self.rows[order[number * recipe.batch_size : (number + 1) * recipe.batch_size]]
-        draw = rng.generator(seed, f"{stream}/augment", step)
-        offsets = random_offsets(self.clips, rows.tolist(), recipe.shift_frames, draw.random(len(rows)))
-        targets = functional.one_hot(torch.from_numpy(self.classes[rows]), self.n_classes).float()
-        targets = targets * (1 - recipe.label_smoothing) + recipe.label_smoothing / self.n_classes
-        return mixup(self.clips.batch(rows.tolist(), offsets), targets, recipe.mixup_alpha, draw)
+    def offer(self, score: float, model: torch.nn.Module) -> None:
+        """Take the weights of the next epoch if its score is the best so far."""
+        self.scores.append(score)
+        if score > self.score:
+            self.score, self.epoch = score, len(self.scores)
+            self.weights = copy.deepcopy(model.state_dict())
 
 
-@torch.no_grad()
-def predict(model: Classifier, clips: Clips, rows: NDArray[np.int64], backend: compute.Backend) -> NDArray[np.float64]:
-    """Average the logits of each recording's windows, shape (len(rows), C); in float32 whatever training used."""
-    model.eval()
-    scores = []
-    for row in rows.tolist():
-        offsets = clips.offsets(row)
-        logits = model(clips.batch([row] * len(offsets), offsets).to(backend.device))
-        scores.append(logits.double().mean(dim=0).cpu().numpy())
-    return np.stack(scores)
+def train(
+    model: Classifier,
+    batches: Batches,
+    backend: compute.Backend,
+    label: str,
+    validate: Callable[[], float] | None,
+) -> tuple[Training, Best]:
+    """Fine-tune for all epochs; where there is something to validate on, take back the weights of the best one.
+
+    Args:
+        model: on the backend's device.
+        batches: the data, and the recipe.
+        backend: device and precision.
+        label: what to call the run in the progress lines.
+        validate: returns the figure that an epoch is selected by; None keeps the last epoch.
+    """
+    recipe = batches.recipe
+    loss_function = functional.binary_cross_entropy_with_logits if batches.multi_label else functional.cross_entropy
+    best = Best()
+
+    def batch_of(step: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        spectrograms, targets = batches.batch(step)
+        draw = rng.generator(batches.seed, f"{batches.stream}/drop_path", step)
+        keep = drop_path(recipe.drop_path, model.encoder.size.depth, len(targets), draw)
+        device = backend.device
+        return spectrograms.to(device), targets.to(device), None if keep is None else keep.to(device)
+
+    def loss_of(batch: tuple[Tensor, Tensor, Tensor | None]) -> Tensor:
+        spectrograms, targets, keep = batch
+        return loss_function(model(spectrograms, keep), targets)
+
+    def select(step: int) -> None:
+        if validate is not None and step % batches.per_epoch == 0:
+            best.offer(validate(), model)
+
+    training = Training(model, recipe.optimizer, batches.n_steps)
+    training.fit(batch_of, loss_of, backend, label, recipe.batch_size, after_step=select)
+    if validate is not None:
+        model.load_state_dict(best.weights)
+    return training, best
 
 
 def run(  # noqa: PLR0913  (the stage's inputs and outputs)
@@ -73,82 +94,94 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     fold: int,
     init: Literal["pretrained", "scratch"],
     manifest_path: Path,
+    card_path: Path,
     encoder_path: Path | None,
     out: Path,
 ) -> None:
-    """Fine-tune for a fixed number of epochs and report the last one on the held-out fold.
+    """Fine-tune, and report the held-out fold after the last epoch, or the test split after the selected one.
 
-    Both initialisations see the same batches, augmentation and budget.
+    Both initialisations see the same batches, augmentation and budget. An epoch is selected on the validation split;
+    a task with folds has none, and nothing is selected.
 
     Args:
         cfg: all parameters.
         task: name of the task.
-        fold: number of the held-out fold, from 1.
+        fold: number of the held-out fold, from 1; a task with a split has one run, number 1.
         init: where the encoder's weights come from.
         manifest_path: the task's manifest.
+        card_path: the task's card.
         encoder_path: the pre-trained encoder; None from scratch.
         out: folder for metrics, predictions, losses, weights and run card.
 
     Raises:
         AudiopgError: a recording or checkpoint is missing or damaged, or the loss is not finite.
     """
-    recipe, card = cfg.recipe(task), TASKS[task].card
+    recipe, section = cfg.recipe(task), cfg.task(task)
+    manifest, card = Manifest.read(manifest_path), Card.read(card_path)
     backend = compute.backend(cfg.compute, recipe.n_threads)
-    manifest = Manifest.read(manifest_path)
-    clips = recordings.load(task, manifest_path, cfg.features, cfg.task(task).clip_s)
-    train, test = split(manifest, fold)
-    batches = Batches(clips, manifest.classes, train, len(card.class_names))
-    model = Classifier(cfg.encoder, batches.n_classes)
+    clips = recordings.load(tasks.find(task, section), manifest_path, cfg.features, section.clip_s)
+    rows = split(manifest, fold)
+    label, stream = f"{task} fold {fold} {init}", f"finetune/{task}/fold{fold}"
+    batches = Batches(clips, manifest.targets, rows.train, recipe, cfg.seed, stream, multi_label=card.multi_label)
+    model = Classifier(cfg.encoder, card.n_classes)
     initialise(model, cfg.seed)
     if encoder_path is not None:
         model.encoder = load_encoder(encoder_path, cfg.encoder, cfg.features)
     model.to(backend.device)
-    stream = f"finetune/{task}/fold{fold}"
 
-    def batch_of(step: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        spectrograms, targets = batches.batch(recipe, cfg.seed, stream, step)
-        draw = rng.generator(cfg.seed, f"{stream}/drop_path", step)
-        keep = drop_path(recipe.drop_path, model.encoder.size.depth, len(targets), draw)
-        device = backend.device
-        return spectrograms.to(device), targets.to(device), None if keep is None else keep.to(device)
+    def figures(part: NDArray[np.int64], scores: NDArray[np.float64]) -> dict[str, float]:
+        return metrics.evaluate(manifest.targets[part], scores, multi_label=card.multi_label)
 
-    def loss_of(batch: tuple[Tensor, Tensor, Tensor | None]) -> Tensor:
-        spectrograms, targets, keep = batch
-        return functional.cross_entropy(model(spectrograms, keep), targets)
+    def validate() -> float:
+        return figures(rows.val, predict(model, clips, rows.val, backend, f"{label}: validating"))[card.metric]
 
-    training = Training(model, recipe.optimizer, batches.n_steps(recipe))
-    training.fit(batch_of, loss_of, backend, f"{task} fold {fold} {init}", recipe.batch_size)
-    scores = predict(model, clips, test, backend)
+    training, best = train(model, batches, backend, label, validate if len(rows.val) else None)
+    scores = predict(model, clips, rows.test, backend, f"{label}: testing")
     storage.write_json(
         out / "card.json",
         provenance.run_card(
             "finetune",
             params.reads(cfg, "finetune", task),
-            [path for path in (manifest_path, encoder_path) if path is not None],
+            [path for path in (manifest_path, card_path, encoder_path) if path is not None],
             backend.name,
             code=closure.digest(__name__),
             seconds=round(training.seconds, 1),
-            n_train=len(train),
-            n_test=len(test),
+            **{f"n_{part}": len(numbers) for part, numbers in rows._asdict().items()},
+            validation=[round(score, 6) for score in best.scores],
         ),
     )
     training.write_losses(out / "loss.csv")
-    _write_predictions(out / "predictions.csv", manifest, test, scores, card.class_names)
-    tensors.write(out / "classifier.safetensors", model.state_dict(), {"classes": "|".join(card.class_names)})
-    accuracy = round(metrics.accuracy(manifest.classes[test], scores), 6)
-    storage.write_json(out / "metrics.json", {"task": task, "init": init, "fold": fold, "accuracy": accuracy})
+    _write_predictions(out / "predictions.csv", manifest, rows.test, scores, card)
+    tensors.write(out / "classifier.safetensors", model.state_dict(), {"classes": "|".join(manifest.class_names)})
+    found = {metric: round(value, 6) for metric, value in figures(rows.test, scores).items()}
+    epoch = best.epoch or recipe.n_epochs
+    storage.write_json(
+        out / "metrics.json", {"task": task, "init": init, "fold": fold, "epoch": epoch, "metrics": found}
+    )
+
+
+def predict(
+    model: Classifier, clips: Clips, rows: NDArray[np.int64], backend: compute.Backend, label: str
+) -> NDArray[np.float64]:
+    """Average the logits of each recording's windows, shape (len(rows), C)."""
+    model.eval()
+    scores = over_windows(model, clips, rows, backend, label)
+    model.train()
+    return scores
 
 
 def _write_predictions(
-    path: Path, manifest: Manifest, rows: NDArray[np.int64], scores: NDArray[np.float64], class_names: Sequence[str]
+    path: Path, manifest: Manifest, rows: NDArray[np.int64], scores: NDArray[np.float64], card: Card
 ) -> None:
-    """Write the actual and the predicted class of each test clip as CSV."""
-    names = np.array(class_names)
+    """Write the actual and the predicted labels of each test clip as CSV; of several, those above even odds."""
+    names = np.array(manifest.class_names)
+    chosen = scores > 0 if card.multi_label else np.eye(card.n_classes, dtype=bool)[scores.argmax(axis=1)]
+    actual = manifest.targets[rows] > 0
     table = pd.DataFrame(
         {
             "path": np.array(manifest.paths)[rows],
-            "actual": names[manifest.classes[rows]],
-            "predicted": names[scores.argmax(axis=1)],
+            "actual": ["|".join(names[labels]) for labels in actual],
+            "predicted": ["|".join(names[labels]) for labels in chosen],
         }
     )
     storage.write_text(path, table.to_csv(index=False))

@@ -59,6 +59,7 @@ class Training:
         label: str,
         batch_size: int,
         resume: Resume | None = None,
+        after_step: Callable[[int], None] | None = None,
     ) -> None:
         """Take all steps that are left.
 
@@ -69,6 +70,7 @@ class Training:
             label: what to call the run in the progress lines.
             batch_size: clips per step, for the rate shown.
             resume: where to continue from and to keep the state; None keeps none.
+            after_step: called with the number of steps done, after each.
 
         Raises:
             AudiopgError: the loss is not finite.
@@ -94,6 +96,8 @@ class Training:
             self.optimizer.step()
             self.losses.append(value)
             self.seconds = time.monotonic() - began
+            if after_step is not None:
+                after_step(self.step)
             if resume is not None and self.step % resume.save_every == 0:
                 self.save(resume.path, {"run": resume.run, "seconds": f"{self.seconds:.3f}"})
 

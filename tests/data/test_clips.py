@@ -8,12 +8,15 @@ import pytest
 import soundfile
 import torch
 
-from audiopg import audio
+from audiopg import audio, config
 from audiopg.config import Config
 from audiopg.data import clips as recordings
+from audiopg.data.clips import Clips
 from audiopg.errors import AudiopgError
 from audiopg.features import LogMel
 from audiopg.provenance import file_digest
+from audiopg.tasks import TASKS
+from audiopg.tasks.card import Task
 from audiopg.tasks.manifest import Manifest, Row
 
 RATE_HZ = 16000
@@ -21,13 +24,18 @@ RATE_HZ = 16000
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A short and a long recording, found in place of the task `drums`, with caches of their own."""
+    """A short and a long recording, and a data folder of its own."""
     generator = np.random.Generator(np.random.Philox(1))
     for name, seconds in (("short", 0.1), ("long", 0.9)):
         soundfile.write(tmp_path / f"{name}.wav", generator.uniform(-0.5, 0.5, round(seconds * RATE_HZ)), RATE_HZ)
     monkeypatch.setenv("AUDIOPG_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(recordings, "audio_root", lambda _: tmp_path)
     return tmp_path
+
+
+def load(folder: Path, manifest: Path, features: config.Features, clip_s: float) -> Clips:
+    """The recordings of a task that has its audio in ``folder``."""
+    task = Task(TASKS["drums"].card, lambda _: folder, lambda _: Manifest(()))
+    return recordings.load(task, manifest, features, clip_s)
 
 
 def write_manifest(folder: Path) -> Path:
@@ -40,31 +48,31 @@ def write_manifest(folder: Path) -> Path:
 
 
 def test_windows_equal_the_spectrogram_of_the_padded_waveform(folder: Path, quick: Config) -> None:
-    clips = recordings.load("drums", write_manifest(folder), quick.features, 0.32)
+    clips = load(folder, write_manifest(folder), quick.features, 0.32)
     assert clips.window == 32
     assert [clips.n_frames(row) for row in range(2)] == [90, 32]  # in the order of the manifest: long, short
     short = torch.from_numpy(audio.read(folder / "short.wav", RATE_HZ))
     padded = torch.nn.functional.pad(short, (0, round(0.32 * RATE_HZ) - len(short)))
     torch.testing.assert_close(clips.batch([1], [0])[0], LogMel(quick.features)(padded[None])[0])
-    assert clips.silence == pytest.approx(clips.cut(1, 0)[-1].max(), abs=1e-5)
+    assert clips.log_mel.silence == pytest.approx(clips.cut(1, 0)[-1].max(), abs=1e-5)
 
 
 def test_the_second_reading_decodes_nothing(folder: Path, quick: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = write_manifest(folder)
-    first = recordings.load("drums", manifest, quick.features, 0.32)
+    first = load(folder, manifest, quick.features, 0.32)
     (folder / "short.wav").unlink()
     monkeypatch.setattr(audio, "read", lambda *_: pytest.fail("decoded again"))
-    second = recordings.load("drums", manifest, quick.features, 0.32)
+    second = load(folder, manifest, quick.features, 0.32)
     assert np.array_equal(first.frames, second.frames)
 
 
 def test_what_the_cache_depends_on_renews_it(folder: Path, quick: Config) -> None:
     manifest = write_manifest(folder)
-    recordings.load("drums", manifest, quick.features, 0.32)
-    recordings.load("drums", manifest, quick.features, 0.64)
-    recordings.load("drums", manifest, quick.features.model_copy(update={"preemphasis": 0.5}), 0.32)
+    load(folder, manifest, quick.features, 0.32)
+    load(folder, manifest, quick.features, 0.64)
+    load(folder, manifest, quick.features.model_copy(update={"preemphasis": 0.5}), 0.32)
     soundfile.write(folder / "short.wav", np.full(1600, 0.25), RATE_HZ)
-    changed = recordings.load("drums", write_manifest(folder), quick.features, 0.32)
+    changed = load(folder, write_manifest(folder), quick.features, 0.32)
     assert len(list((folder / "data" / "log_mel").iterdir())) == 4
     assert changed.cut(1, 0)[0].max() < 0
 
@@ -73,22 +81,22 @@ def test_a_corrupt_file_is_named_and_leaves_no_cache(folder: Path, quick: Config
     manifest = write_manifest(folder)
     (folder / "short.wav").write_bytes(b"RIFF and nothing more")
     with pytest.raises(AudiopgError, match=r"short\.wav"):
-        recordings.load("drums", manifest, quick.features, 0.32)
-    assert not [path for path in (folder / "data").rglob("*") if path.is_file()]
+        load(folder, manifest, quick.features, 0.32)
+    assert not [path for path in (folder / "data").rglob("[!.]*") if path.is_file()]
 
 
 def test_another_file_under_the_listed_name_is_refused(folder: Path, quick: Config) -> None:
     manifest = write_manifest(folder)
     soundfile.write(folder / "short.wav", np.full(1600, 0.25), RATE_HZ)
     with pytest.raises(AudiopgError, match=r"short\.wav: is not the file that the manifest lists"):
-        recordings.load("drums", manifest, quick.features, 0.32)
-    assert not [path for path in (folder / "data").rglob("*") if path.is_file()]
+        load(folder, manifest, quick.features, 0.32)
+    assert not [path for path in (folder / "data").rglob("[!.]*") if path.is_file()]
 
 
 def test_a_damaged_cache_is_named(folder: Path, quick: Config) -> None:
     manifest = write_manifest(folder)
-    recordings.load("drums", manifest, quick.features, 0.32)
+    load(folder, manifest, quick.features, 0.32)
     (frames,) = (folder / "data").rglob("frames.f32")
     frames.write_bytes(frames.read_bytes()[:100])
     with pytest.raises(AudiopgError, match="damaged cache .* delete the folder, it is made again"):
-        recordings.load("drums", manifest, quick.features, 0.32)
+        load(folder, manifest, quick.features, 0.32)

@@ -1,5 +1,7 @@
 """Probes on planted features; protocol that lets no group cross."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,14 +13,18 @@ from audiopg.compute import Backend
 from audiopg.config import Config
 from audiopg.data.clips import Clips
 from audiopg.errors import AudiopgError
+from audiopg.evaluate import probes
 from audiopg.evaluate.embeddings import embed, log_mel_statistics
-from audiopg.evaluate.metrics import accuracy
-from audiopg.evaluate.probes import fold_scores, linear, nearest
+from audiopg.evaluate.probes import linear, nearest, scores
 from audiopg.evaluate.protocol import split
+from audiopg.features import LogMel
 from audiopg.models.vit import Encoder, initialise
+from audiopg.tasks.card import Card
 from audiopg.tasks.manifest import Manifest, Row
 
 PROBE = config.Probe(ridge_alphas=[0.01, 1.0, 100.0], knn_k=3, n_threads=1)
+CARD = Card("x", "X", "none", "none", "none", "folds", (60, 60, 60, 60), 3, "accuracy")
+SPLIT = replace(CARD, protocol="split", sizes=(120, 60, 60))
 CPU = Backend(torch.device("cpu"), None)
 
 
@@ -40,66 +46,124 @@ def features(informative_layer: int, n: int = 240, n_layers: int = 3) -> NDArray
 @pytest.mark.parametrize("probe", [linear, nearest])
 @pytest.mark.parametrize("layer", [0, 2])
 def test_the_informative_layer_is_selected_inside_training(probe: object, layer: int) -> None:
-    assert min(fold_scores(probe, features(layer), manifest(), PROBE)) > 0.95
+    assert min(scores(probe, features(layer), manifest(), CARD, PROBE)["accuracy"]) > 0.95
 
 
 def test_noise_is_at_chance() -> None:
     noise = np.random.Generator(np.random.Philox(2)).standard_normal((240, 2, 8)).astype(np.float32)
-    assert np.mean(fold_scores(linear, noise, manifest(), PROBE)) == pytest.approx(1 / 3, abs=0.12)
+    assert np.mean(scores(linear, noise, manifest(), CARD, PROBE)["accuracy"]) == pytest.approx(1 / 3, abs=0.12)
 
 
-def test_the_test_fold_reaches_neither_fit_nor_selection() -> None:
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[GridSearchCV]:
+    """Every search that the probes have fitted, in order."""
+    searches: list[GridSearchCV] = []
+
+    class Watched(GridSearchCV):
+        def fit(self, *arguments: object) -> GridSearchCV:
+            searches.append(self)
+            return super().fit(*arguments)
+
+    monkeypatch.setattr(probes, "GridSearchCV", Watched)
+    return searches
+
+
+def test_the_test_fold_reaches_neither_fit_nor_selection(fitted: list[GridSearchCV]) -> None:
     """Whatever the features of fold 2 are, the probe that is scored on fold 2 is the same."""
-    listed, fitted = manifest(), []
-
-    def watched(n_layers: int, folds: NDArray[np.int64], cfg: config.Probe) -> GridSearchCV:
-        fitted.append(linear(n_layers, folds, cfg))
-        return fitted[-1]
-
+    listed = manifest()
     clean = features(1)
     poisoned = clean.copy()
-    poisoned[listed.folds == 2] = np.roll(clean[listed.folds == 2], 1, axis=0)
+    poisoned[listed.parts == 2] = np.roll(clean[listed.parts == 2], 1, axis=0)
     for values in (clean, poisoned):
-        fold_scores(watched, values, listed, PROBE)
-    probes = [(search.best_params_["ridgeclassifier__alpha"], search.decision_function(clean)) for search in fitted]
+        scores(linear, values, listed, CARD, PROBE)
+    found = [(search.best_params_["ridge__alpha"], search.predict(clean)) for search in fitted]
     changed = [
         not (before[0] == after[0] and np.array_equal(before[1], after[1]))
-        for before, after in zip(probes[:4], probes[4:], strict=True)
+        for before, after in zip(found[:4], found[4:], strict=True)
     ]
     assert changed == [True, False, True, True]
 
 
+def in_splits() -> Manifest:
+    """The same clips with 120 in training, 60 to select on and 60 to report."""
+    names = {1: "train", 2: "train", 3: "val", 4: "test"}
+    return Manifest(tuple(replace(row, fold=None, split=names[row.fold or 0]) for row in manifest().rows))
+
+
+def test_with_a_split_selection_is_on_validation_and_the_test_clips_reach_nothing(fitted: list[GridSearchCV]) -> None:
+    listed = in_splits()
+    clean, validation_only, poisoned = features(1), features(0), features(1)
+    # layer 0 tells the classes of training and test clips, layer 2 those of training and validation clips
+    validation_only[listed.parts == "val"] = 0
+    validation_only[:, 2] = features(2)[:, 2]
+    validation_only[listed.parts == "test", 2] = 0
+    poisoned[listed.parts == "test"] = 0
+    for values in (clean, poisoned, validation_only):
+        assert list(scores(linear, values, listed, SPLIT, PROBE)) == ["accuracy"]
+    layers = [search.best_params_["functiontransformer__func"].number for search in fitted]
+    assert layers == [1, 1, 2]
+    assert np.array_equal(fitted[0].predict(clean), fitted[1].predict(clean))
+
+
+def test_several_labels_are_scored_by_precision() -> None:
+    listed = Manifest(
+        tuple(
+            replace(row, labels=(*row.labels, "late")) if int(row.path[:3]) >= 120 else row for row in manifest().rows
+        )
+    )
+    values = features(1)
+    values[120:, 1, 5] += 6
+    card = replace(CARD, n_classes=4, metric="mAP")
+    found = scores(linear, values, listed, card, PROBE)
+    assert list(found) == ["mAP", "d_prime", "lwlrap"]
+    assert min(found["mAP"]) > 0.95
+    assert min(scores(nearest, values, listed, card, PROBE)["mAP"]) > 0.9
+
+
 def test_a_split_holds_one_fold_out() -> None:
-    train, test = split(manifest(), 3)
+    train, val, test = split(manifest(), 3)
     assert len(test) == 60
+    assert not len(val)
     assert set(train) | set(test) == set(range(240))
     assert not set(train) & set(test)
 
 
-def test_a_group_on_both_sides_is_an_error() -> None:
-    rows = [Row(f"{i}.wav", ("a",), i + 1, "", "same", 1.0, "", "", "") for i in range(2)]
-    with pytest.raises(AudiopgError, match="fold 1: group 'same' lies in training and in test"):
+def test_a_split_has_three_parts() -> None:
+    parts = split(in_splits(), 1)
+    assert [len(part) for part in parts] == [120, 60, 60]
+    assert set(np.concatenate(parts)) == set(range(240))
+    assert set(in_splits().parts[parts.val]) == {"val"}
+    assert set(in_splits().parts[parts.test]) == {"test"}
+    with pytest.raises(AudiopgError, match="fold 2 has no clips; there are .'test', 'train', 'val'."):
+        split(in_splits(), 2)
+
+
+@pytest.mark.parametrize(("first", "second"), [("train", "test"), ("train", "val"), ("val", "test")])
+def test_a_group_in_two_parts_is_an_error(first: str, second: str) -> None:
+    rows = [*in_splits().rows, *(Row(f"{s}.wav", ("a",), None, s, "same", 1.0, "", "", "") for s in (first, second))]
+    with pytest.raises(AudiopgError, match="fold 1: group 'same' lies in"):
         split(Manifest(tuple(rows)), 1)
-    with pytest.raises(AudiopgError, match="fold 9 has no clips"):
+
+
+def test_a_group_in_two_folds_is_an_error() -> None:
+    rows = [Row(f"{i}.wav", ("a",), i + 1, "", "same", 1.0, "", "", "") for i in range(2)]
+    with pytest.raises(AudiopgError, match="fold 1: group 'same' lies in test and in training"):
+        split(Manifest(tuple(rows)), 1)
+    with pytest.raises(AudiopgError, match="fold 9 has no clips; there are .1, 2, 3, 4."):
         split(manifest(), 9)
 
 
-def test_accuracy_by_hand() -> None:
-    scores = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
-    assert accuracy(np.array([1, 0, 0, 1]), scores) == 0.5
-
-
-def recordings() -> Clips:
+def recordings(quick: Config) -> Clips:
     generator = np.random.Generator(np.random.Philox(3))
     lengths = [32, 80, 32]
     frames = generator.standard_normal((sum(lengths), 128)).astype(np.float32)
-    return Clips(frames, np.cumsum([0, *lengths]), window=32, silence=-1.0)
+    return Clips(frames, np.cumsum([0, *lengths]), window=32, log_mel=LogMel(quick.features))
 
 
 def test_an_embedding_averages_the_windows(quick: Config) -> None:
     encoder = Encoder(quick.encoder)
     initialise(encoder, 0)
-    clips = recordings()
+    clips = recordings(quick)
     found = embed(clips, encoder, CPU, "x")
     assert found.shape == (3, 8, 128)
     with torch.no_grad():

@@ -1,25 +1,27 @@
 """The training stages as a whole: they learn, they repeat, the two initialisations differ in their weights only."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
-from audiopg import storage
+from audiopg import config, storage
 from audiopg.compute import Backend
 from audiopg.config import Config
+from audiopg.data import prepare
 from audiopg.data.clips import Clips
 from audiopg.data.synthetic import SyntheticClips
+from audiopg.features import LogMel
 from audiopg.models.checkpoint import save_encoder
 from audiopg.models.classifier import Classifier
 from audiopg.models.mae import MaskedAutoencoder
 from audiopg.models.vit import Encoder, initialise
-from audiopg.tasks import TASKS
 from audiopg.train import finetune
-from audiopg.train.finetune import Batches, predict
+from audiopg.train.batches import Batches
+from audiopg.train.finetune import predict
 from audiopg.train.loop import Training
 
 CPU = Backend(torch.device("cpu"), None)
@@ -36,56 +38,109 @@ def test_the_masked_autoencoder_overfits_one_batch(tiny: Config) -> None:
     assert training.losses[-1] < 0.75 * training.losses[0]
 
 
-def separable() -> tuple[Clips, NDArray[np.int64]]:
-    """Recordings whose class is the band that is loud."""
+def separable(features: config.Features) -> tuple[Clips, NDArray[np.float32]]:
+    """Recordings whose class is the band that is loud, and their targets."""
     generator = np.random.Generator(np.random.Philox(1))
     classes = np.arange(24) % 3
     frames = generator.standard_normal((24 * 32, 128)).astype(np.float32)
     for row, label in enumerate(classes):
         frames[row * 32 : (row + 1) * 32, label * 40 : label * 40 + 20] += 3
-    return Clips(frames, np.arange(25) * 32, window=32, silence=-1.28), classes
+    return Clips(frames, np.arange(25) * 32, 32, LogMel(features)), np.eye(3, dtype=np.float32)[classes]
 
 
-def test_the_classifier_learns_what_is_easy(tiny: Config) -> None:
-    clips, classes = separable()
-    changes = {"n_epochs": 30, "batch_size": 8, "shift_frames": 2, "mixup_alpha": 0.0}
-    recipe = tiny.recipe("drums").model_copy(update=changes)
-    batches = Batches(clips, classes, np.arange(16), 3)
+def batches(
+    tiny: Config,
+    rows: NDArray[np.int64],
+    *,
+    targets: Any = None,
+    seed: int = 0,
+    multi_label: bool = False,
+    **changes: Any,
+) -> Batches:
+    """Batches of the separable recordings, without augmentation but for ``changes``."""
+    clips, classes = separable(tiny.features)
+    plain = {"shift_frames": 0, "label_smoothing": 0.0, "mixup_alpha": 0.0}
+    recipe = tiny.recipe("drums").model_copy(update=plain | changes)
+    targets = classes if targets is None else np.asarray(targets, dtype=np.float32)
+    return Batches(clips, targets, rows, recipe, seed, "x", multi_label=multi_label)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_the_classifier_learns_what_is_easy(tiny: Config, multi_label: bool) -> None:
+    data = batches(tiny, np.arange(16), multi_label=multi_label, n_epochs=30, batch_size=8, shift_frames=2)
     model = Classifier(tiny.encoder, 3)
     initialise(model, 0)
-    training = Training(model, recipe.optimizer, batches.n_steps(recipe))
+    finetune.train(model, data, CPU, "easy", None)
+    scores = predict(model, data.clips, np.arange(16, 24), CPU, "easy")
+    assert (scores.argmax(axis=1) == data.targets[16:].argmax(axis=1)).all()
+    if multi_label:  # its scores are the odds of each label, not of each label against the others
+        assert ((scores > 0) == data.targets[16:]).mean() > 0.9
 
-    def loss_of(batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        spectrograms, targets = batch
-        return functional.cross_entropy(model(spectrograms), targets)
 
-    training.fit(lambda step: batches.batch(recipe, 0, "easy", step), loss_of, CPU, "easy", 8)
-    scores = predict(model, clips, np.arange(16, 24), CPU)
-    assert (scores.argmax(axis=1) == classes[16:]).all()
+def test_the_best_epoch_on_validation_is_taken_back(tiny: Config) -> None:
+    data = batches(tiny, np.arange(16), n_epochs=4, batch_size=8)
+    model = Classifier(tiny.encoder, 3)
+    initialise(model, 0)
+    figures, seen = iter([0.2, 0.7, 0.7, 0.1]), []
+
+    def validate() -> float:
+        seen.append(model.head.weight.detach().clone())
+        return next(figures)
+
+    training, best = finetune.train(model, data, CPU, "x", validate)
+    assert (best.epoch, best.score, best.scores, training.step) == (2, 0.7, [0.2, 0.7, 0.7, 0.1], 8)
+    assert torch.equal(model.head.weight, seen[1])
+    assert not torch.equal(model.head.weight, seen[3])
 
 
 def test_an_epoch_shows_each_training_clip_once(tiny: Config) -> None:
-    clips, classes = separable()
-    recipe = tiny.recipe("drums").model_copy(
-        update={"n_epochs": 2, "batch_size": 5, "shift_frames": 0, "label_smoothing": 0.0, "mixup_alpha": 0.0}
-    )
     rows = np.arange(1, 18)
-    batches = Batches(clips, classes, rows, 3)
-    assert batches.n_steps(recipe) == 8
+    data = batches(tiny, rows, n_epochs=2, batch_size=5)
+    assert data.n_steps == 8
     for epoch in range(2):
-        seen = torch.cat([batches.batch(recipe, 0, "x", epoch * 4 + step)[0] for step in range(4)])
-        expected = clips.batch(rows.tolist(), [0] * 17)
+        seen = torch.cat([data.batch(epoch * 4 + step)[0] for step in range(4)])
+        expected = data.clips.batch(rows.tolist(), [0] * 17)
         assert sorted(seen.sum((1, 2)).tolist()) == sorted(expected.sum((1, 2)).tolist())
-    first, again, other = (batches.batch(recipe, seed, "x", 3) for seed in (0, 0, 1))
-    assert torch.equal(first[0], again[0])
-    assert not torch.equal(first[0], other[0])
+    again, other = batches(tiny, rows, batch_size=5), batches(tiny, rows, batch_size=5, seed=1)
+    assert torch.equal(data.batch(3)[0], again.batch(3)[0])
+    assert not torch.equal(data.batch(3)[0], other.batch(3)[0])
 
 
 def test_labels_are_smoothed_as_stated(tiny: Config) -> None:
-    clips, classes = separable()
-    recipe = tiny.recipe("drums").model_copy(update={"batch_size": 4, "label_smoothing": 0.3, "mixup_alpha": 0.0})
-    _, targets = Batches(clips, classes, np.arange(4), 3).batch(recipe, 0, "x", 0)
+    rows = np.arange(4)
+    _, targets = batches(tiny, rows, batch_size=4, label_smoothing=0.3).batch(0)
     assert sorted(targets[0].tolist()) == pytest.approx([0.1, 0.1, 0.8])
+    _, targets = batches(tiny, rows, batch_size=4, label_smoothing=0.3, multi_label=True).batch(0)
+    assert sorted(targets[0].tolist()) == pytest.approx([0.15, 0.15, 0.85])
+
+
+def test_balanced_sampling_shows_rare_labels_as_often_as_common_ones(tiny: Config) -> None:
+    rare = np.zeros((24, 3))
+    rare[:, 0], rare[:2, 0], rare[0, 1], rare[1, 2] = 1, 0, 1, 1
+    data = batches(tiny, np.arange(20), targets=rare, sampling="balanced")
+    drawn = np.concatenate([data.order(epoch) for epoch in range(200)])
+    assert len(data.order(0)) == 20
+    assert drawn.max() < 20
+    assert rare[drawn].mean(axis=0) == pytest.approx([1 / 3] * 3, abs=0.03)
+    assert np.array_equal(data.order(7), data.order(7))
+
+
+def test_blends_of_several_labels_have_the_labels_of_both(tiny: Config) -> None:
+    changes = {"mixup_alpha": 0.8, "batch_size": 8}
+    shares = batches(tiny, np.arange(8), **changes).batch(1)[1]
+    union = batches(tiny, np.arange(8), multi_label=True, **changes).batch(1)[1]
+    assert torch.allclose(shares.sum(dim=1), torch.ones(8))
+    assert set(union.unique().tolist()) == {0, 1}
+    assert torch.equal(union > 0, shares > 0)
+    assert union.sum(dim=1).max() == 2
+
+
+def test_the_domain_of_mixup_changes_the_sound_and_not_the_labels(tiny: Config) -> None:
+    changes = {"mixup_alpha": 0.8, "batch_size": 8}
+    blended = batches(tiny, np.arange(8), mixup_domain="log_mel", **changes).batch(1)
+    added = batches(tiny, np.arange(8), mixup_domain="power", **changes).batch(1)
+    assert torch.equal(blended[1], added[1])
+    assert (added[0] - blended[0]).abs().max() > 0.1
 
 
 @pytest.mark.slow
@@ -93,20 +148,19 @@ def test_two_fine_tunings_are_identical(
     tiny: Config, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUDIOPG_DATA", str(tmp_path_factory.mktemp("data")))
-    root = TASKS["drums"].locate(tmp_path)
-    manifest = tmp_path / "manifest.csv"
-    TASKS["drums"].make_manifest(root).write(manifest)
+    manifest, card = tmp_path / "manifest.csv", tmp_path / "card.json"
+    prepare.run(tiny, "drums", manifest, card)
     encoder = Encoder(tiny.encoder)
     initialise(encoder, 99)
     path = tmp_path / "encoder.safetensors"
     save_encoder(path, encoder, tiny.features)
     runs = {"a": None, "b": None, "c": path}
     for name, start in runs.items():
-        finetune.run(tiny, "drums", 1, "pretrained" if start else "scratch", manifest, start, tmp_path / name)
+        finetune.run(tiny, "drums", 1, "pretrained" if start else "scratch", manifest, card, start, tmp_path / name)
     files = ("loss.csv", "predictions.csv", "metrics.json", "classifier.safetensors")
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
     assert (tmp_path / "a" / "loss.csv").read_bytes() != (tmp_path / "c" / "loss.csv").read_bytes()
     cards = [storage.read_json(tmp_path / name / "card.json") for name in ("a", "c")]
     assert cards[0]["params"] == cards[1]["params"]
-    assert list(cards[1]["inputs"]) == [manifest.as_posix(), path.as_posix()]
+    assert list(cards[1]["inputs"]) == [manifest.as_posix(), card.as_posix(), path.as_posix()]

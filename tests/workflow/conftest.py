@@ -20,7 +20,7 @@ TWO_FOLDS = """
 from dataclasses import replace
 
 for _name, _task in TASKS._entries.items():
-    TASKS._entries[_name] = replace(_task, card=replace(_task.card, n_folds=2))
+    TASKS._entries[_name] = replace(_task, card=replace(_task.card, sizes=(1, 1)))
 """
 # every stage as DVC resolves it
 STAGES = """

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from audiopg import closure, ledger, params, storage
+from audiopg import ledger, params, storage
 from audiopg.errors import AudiopgError
 
 FOLD = ("metrics.json", "predictions.csv", "loss.csv", "classifier.safetensors", "card.json")
@@ -32,25 +32,14 @@ def command(stage: str, arguments: list[str]) -> None:
     if stage in {"track", "sync"}:
         getattr(ledger, stage)()
         return
-    parser = argparse.ArgumentParser()
-    for option in ("task", "out", "out-dir", "resume", "encoder", "state", "loss", "card", "fold", "init"):
-        parser.add_argument(f"--{option}", default="")
-    for option in ("manifest", "probe", "latent"):
-        parser.add_argument(f"--{option}", type=Path)
-    parser.add_argument("metrics", nargs="*", type=Path)
-    given = parser.parse_args(arguments)
-    if stage == "code":
-        storage.write_json(Path(given.out), closure.stage_digests())
-        return
     config = params.load(Path("params.yaml"))
-    made = [Path(given.out)] if given.out else [Path(given.out_dir) / name for name in FOLDERS.get(stage, ())]
-    read = [path for path in (given.manifest, given.probe, given.latent, *given.metrics) if path]
-    if stage == "pretrain":
-        made = [Path(path) for path in (given.encoder, given.state, given.loss, given.card)]
-    elif given.encoder:
-        read.append(Path(given.encoder))
+    given = parse(arguments)
+    if stage == "code":
+        storage.write_json(Path(given.out), ledger.watched(config))
+        return
     if stage == "finetune" and bool(given.encoder) != (given.init == "pretrained"):
         sys.exit("--encoder goes with --init pretrained")
+    made, read = files(stage, given)
     parts = [stage, given.task, given.fold, given.init, params.canonical(params.reads(config, stage, given.task))]
     content = hashlib.sha256("\n".join(parts + [path.read_text() for path in read]).encode()).hexdigest()
     with Path("calls.log").open("a") as log:
@@ -58,6 +47,35 @@ def command(stage: str, arguments: list[str]) -> None:
     sys.stderr.write(f"{stage}: working\n")
     for path in made:
         storage.write_text(path, text(path, content))
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the options of any command."""
+    parser = argparse.ArgumentParser()
+    for option in ("task", "out", "out-dir", "resume", "state", "loss", "fold", "init"):
+        parser.add_argument(f"--{option}", default="")
+    for option in ("manifest", "card", "probe", "latent", "metrics", "encoder"):
+        parser.add_argument(f"--{option}", type=Path)
+    parser.add_argument("files", nargs="*", type=Path)
+    return parser.parse_args(arguments)
+
+
+def files(stage: str, given: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+    """Return what a command writes and what it reads."""
+    if stage == "fetch":
+        (given.task,) = map(str, given.files)
+        return [Path(given.out)], []
+    if stage == "prepare":
+        return [given.manifest, given.card], [given.manifest.with_name("source.json")]
+    if stage == "aggregate":
+        given.task = given.card.parent.name
+    if stage == "pretrain":
+        return [Path(path) for path in (given.encoder, given.state, given.loss, given.card)], []
+    made = [Path(given.out)] if given.out else [Path(given.out_dir) / name for name in FOLDERS[stage]]
+    read = [given.manifest, given.card, given.probe, given.latent, given.encoder, *given.files]
+    if stage == "table":
+        read += sorted(given.metrics.glob("*.json"))
+    return made, [path for path in read if path]
 
 
 def text(path: Path, content: str) -> str:

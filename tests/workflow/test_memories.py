@@ -39,6 +39,27 @@ def test_a_parameter_of_one_task_concerns_its_finetuning_and_the_table(project: 
 
 
 @pytest.mark.slow
+def test_the_list_of_own_recordings_is_an_input_for_both_tools(project: Any) -> None:
+    own = "  mine: {clip_s: 0.32, manifest: workflow/recordings/mine.csv, audio_root: sounds, protocol: 2-fold}"
+    rows = [f"{number}.wav,{'ab'[number % 2]}" for number in range(8)]
+    (project.root / "workflow/recordings").mkdir()
+    (project.root / "workflow/recordings/mine.csv").write_text("\n".join(["path,labels", *rows]) + "\n")
+    project.edit("params.yaml", f"  {TASK_LINE}", f"  {TASK_LINE}\n{own}")
+    assert "results recorded in dvc.lock" in project.run("snakemake")
+    assert not any("instruments" in call or "drums" in call for call in project.calls())
+    assert (project.pending(), project.stale()) == (set(), set())
+    project.append("workflow/recordings/mine.csv", "8.wav,a")
+    assert project.stale() == {"code"}  # from which DVC learns of the list, as it does of the code
+    pending = project.pending()
+    made = {output for output in project.records() if "/mine/" in output or output.endswith("mine.json")}
+    assert pending == made | {"results/code.json", "results/table.csv", "results/table.md"}
+    project.run("dvc", "repro")
+    assert "fetch mine" in project.calls()
+    project.run("audiopg", "sync")
+    assert (project.pending(), project.stale()) == (set(), set())
+
+
+@pytest.mark.slow
 def test_order_and_spelling_of_parameters_concern_nothing(project: Any) -> None:
     lines = (project.root / "params.yaml").read_text().splitlines()
     seed = next(line for line in lines if line.startswith("seed:"))

@@ -1,5 +1,6 @@
 rule aggregate:
     input:
+        card=CARD,
         probe="results/probe/{task}/scores.json",
         folds=lambda wc: expand(
             f"{FOLD}/metrics.json", task=wc.task, init=INITS, fold=FOLDS[wc.task]
@@ -12,5 +13,5 @@ rule aggregate:
         *reads("aggregate"),
         code=CODE["aggregate"],
     shell:
-        "audiopg aggregate --task {wildcards.task} --probe {input.probe} --out {output} {input.folds}"
+        "audiopg aggregate --card {input.card} --probe {input.probe} --out {output} {input.folds}"
         " 2>&1 | tee -i {log} >&2"

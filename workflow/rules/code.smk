@@ -4,6 +4,6 @@ rule code:
     log:
         "logs/code.log",
     params:
-        code=[f"{stage} {digest}" for stage, digest in CODE.items()],
+        code=params.canonical(CODE),
     shell:
         "audiopg code --out {output} 2>&1 | tee -i {log} >&2"

@@ -1,6 +1,7 @@
 rule finetune:
     input:
-        manifest="results/tasks/{task}/manifest.csv",
+        manifest=MANIFEST,
+        card=CARD,
         encoder=lambda wc: ENCODER if wc.init == "pretrained" else [],
     output:
         metrics=f"{FOLD}/metrics.json",
@@ -20,7 +21,7 @@ rule finetune:
         encoder=lambda wc, input: f"--encoder {input.encoder}" if input.encoder else "",
     shell:
         "audiopg finetune --task {wildcards.task} --fold {wildcards.fold} --init {wildcards.init}"
-        " --manifest {input.manifest} {params.encoder} --out-dir $(dirname {output.metrics})"
+        " --manifest {input.manifest} --card {input.card} {params.encoder} --out-dir $(dirname {output.metrics})"
         " 2>&1 | tee -i {log} >&2"
 
 

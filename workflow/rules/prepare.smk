@@ -1,13 +1,17 @@
 rule prepare:
+    input:
+        "results/tasks/{task}/source.json",
     output:
-        "results/tasks/{task}/manifest.csv",
+        manifest=MANIFEST,
+        card=CARD,
     log:
         "logs/prepare/{task}.log",
     resources:
-        net=1,
         mem_mb=2000,
     params:
         *reads("prepare"),
         code=CODE["prepare"],
+        recordings=lambda wc: CODE["recordings"][wc.task],
     shell:
-        "audiopg prepare --task {wildcards.task} --out {output} 2>&1 | tee -i {log} >&2"
+        "audiopg prepare --task {wildcards.task} --manifest {output.manifest} --card {output.card}"
+        " 2>&1 | tee -i {log} >&2"

@@ -1,6 +1,7 @@
 rule probe:
     input:
-        manifest="results/tasks/{task}/manifest.csv",
+        manifest=MANIFEST,
+        card=CARD,
         encoder=ENCODER,
     output:
         scores="results/probe/{task}/scores.json",
@@ -15,5 +16,5 @@ rule probe:
         *reads("probe"),
         code=CODE["probe"],
     shell:
-        "audiopg probe --task {wildcards.task} --manifest {input.manifest} --encoder {input.encoder}"
-        " --out-dir $(dirname {output.scores}) 2>&1 | tee -i {log} >&2"
+        "audiopg probe --task {wildcards.task} --manifest {input.manifest} --card {input.card}"
+        " --encoder {input.encoder} --out-dir $(dirname {output.scores}) 2>&1 | tee -i {log} >&2"

@@ -1,5 +1,6 @@
 rule table:
     input:
+        cards=expand(CARD, task=CONFIG.tasks),
         metrics=expand("results/metrics/{task}.json", task=CONFIG.tasks),
         latent="results/latent/metrics.json",
     output:
@@ -11,5 +12,6 @@ rule table:
         *reads("table"),
         code=CODE["table"],
     shell:
-        "audiopg table --latent {input.latent} --out-dir $(dirname {output.md}) {input.metrics}"
+        "audiopg table --latent {input.latent} --metrics $(dirname {input.metrics[0]})"
+        " --out-dir $(dirname {output.md}) {input.cards}"
         " 2>&1 | tee -i {log} >&2"

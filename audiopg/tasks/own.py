@@ -1,0 +1,139 @@
+"""Somebody's own recordings: a CSV file that lists them is all that a task needs."""
+
+import csv
+import hashlib
+import io
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from audiopg import config, params
+from audiopg.errors import AudiopgError
+from audiopg.tasks.card import Card, Task
+from audiopg.tasks.folds import deal
+from audiopg.tasks.manifest import SPLITS, Manifest, Row, measure, parse
+
+REQUIRED = ("path", "labels")
+OPTIONAL = ("fold", "split", "group", "source_id", "licence")
+
+
+def task(name: str, section: config.Task) -> Task:
+    """Build the task that a list of recordings describes; no audio is touched.
+
+    Args:
+        name: key of the task in ``params.yaml``.
+        section: its section, with ``manifest`` (the CSV file), ``audio_root`` and ``protocol``.
+
+    Raises:
+        AudiopgError: the list cannot be read, or does not hold what its protocol needs.
+    """
+    listed, root = Path(section.manifest or "").expanduser(), Path(section.audio_root or "").expanduser()
+    rows = read(listed)
+    protocol = section.protocol or ""
+    if protocol == "split":
+        rows, sizes = _split(rows, listed)
+    else:
+        rows, sizes = _folds(rows, int(protocol.partition("-")[0]), listed)
+    labels = {label for row in rows for label in row.labels}
+    card = Card(
+        name=name,
+        title=name,
+        licence=" | ".join(sorted({row.licence for row in rows if row.licence})) or "not stated",
+        citation="none",
+        url=listed.as_posix(),
+        protocol="split" if protocol == "split" else "folds",
+        sizes=sizes,
+        n_classes=len(labels),
+        metric="mAP" if any(len(row.labels) > 1 for row in rows) else "accuracy",
+    )
+    return Task(card, partial(_locate, name, root), partial(_make_manifest, rows))
+
+
+def digest(section: config.Task) -> str:
+    """Return a digest of what says which recordings a task has, or ``""`` for a registered one.
+
+    Raises:
+        AudiopgError: the list cannot be read.
+    """
+    if not section.own:
+        return ""
+    text = _text(Path(section.manifest or "").expanduser())
+    return hashlib.sha256(params.canonical([text, section.audio_root, section.protocol]).encode()).hexdigest()
+
+
+def read(listed: Path) -> list[Row]:
+    """Read a list of recordings: columns ``path`` and ``labels`` (several joined by ``|``), others as they are there.
+
+    Columns that may be left out: ``fold``, ``split``, ``group`` (the path itself), ``source_id``, ``licence``.
+
+    Returns:
+        Rows sorted by path, without duration and digest, which `measure` brings.
+
+    Raises:
+        AudiopgError: the file is missing or empty, lacks a column, or a value is not allowed.
+    """
+    reader = csv.DictReader(io.StringIO(_text(listed), newline=""))
+    columns = list(reader.fieldnames or ())
+    absent = [column for column in REQUIRED if column not in columns]
+    unknown = [column for column in columns if column not in REQUIRED + OPTIONAL]
+    if absent or unknown:
+        problem = f"column '{absent[0]}' is missing" if absent else f"unknown column '{unknown[0]}'"
+        msg = f"{listed}: {problem}; needed: {', '.join(REQUIRED)}; possible: {', '.join(OPTIONAL)}"
+        raise AudiopgError(msg)
+    rows = []
+    for cells in reader:
+        filled = {column: (cells.get(column) or "").strip() for column in REQUIRED + OPTIONAL}
+        filled |= {"group": filled["group"] or filled["path"], "duration_s": "0", "sha256": ""}
+        try:
+            rows.append(parse(filled))
+        except ValueError as error:
+            msg = f"{listed}:{reader.line_num}: {error}"
+            raise AudiopgError(msg) from error
+    if not rows:
+        msg = f"{listed}: lists no recordings"
+        raise AudiopgError(msg)
+    return sorted(rows, key=lambda row: row.path)
+
+
+def _text(listed: Path) -> str:
+    try:
+        return listed.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{listed}: not a readable list of recordings ({error})"
+        raise AudiopgError(msg) from None
+
+
+def _split(rows: list[Row], listed: Path) -> tuple[list[Row], tuple[int, ...]]:
+    sizes = Counter(row.split for row in rows)
+    absent = [split for split in SPLITS[1:] if not sizes[split]]
+    if absent or sizes[""]:
+        problem = f"no row has split '{absent[0]}'" if absent else f"{sizes['']} rows have no split"
+        msg = f"{listed}: {problem}; protocol 'split' needs one of {', '.join(SPLITS[1:])} in each row"
+        raise AudiopgError(msg)
+    return [replace(row, fold=None) for row in rows], tuple(sizes[split] for split in SPLITS[1:])
+
+
+def _folds(rows: list[Row], n_folds: int, listed: Path) -> tuple[list[Row], tuple[int, ...]]:
+    """Take the folds that are listed, or deal the recordings over folds where none is."""
+    rows = [replace(row, split="") for row in rows]
+    if not any(row.fold for row in rows):
+        rows = list(deal(rows, n_folds))
+    sizes = Counter(row.fold for row in rows)
+    if set(sizes) != set(range(1, n_folds + 1)):
+        found = ", ".join(str(fold or "none") for fold in sorted(sizes, key=lambda fold: fold or 0))
+        msg = f"{listed}: protocol '{n_folds}-fold' needs folds 1 to {n_folds}, found {found}"
+        raise AudiopgError(msg)
+    return rows, tuple(sizes[fold] for fold in range(1, n_folds + 1))
+
+
+def _locate(name: str, root: Path, data_dir: Path) -> Path:  # noqa: ARG001 - own recordings stay where they are
+    if not root.is_dir():
+        msg = f"tasks.{name}.audio_root: {root} is no folder"
+        raise AudiopgError(msg)
+    return root
+
+
+def _make_manifest(rows: list[Row], root: Path) -> Manifest:
+    measured = [(row, *measure(root / row.path)) for row in rows]
+    return Manifest(tuple(replace(row, duration_s=seconds, sha256=sha256) for row, seconds, sha256 in measured))

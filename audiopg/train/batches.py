@@ -1,0 +1,87 @@
+"""Augmented training batches of one fold, by step number."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiopg import config, rng
+from audiopg.data.clips import Clips
+from audiopg.train.augment import mixup, random_offsets
+
+
+class Batches:
+    """What each step of a fine-tuning sees; a step's number alone says which clips, cuts and blends."""
+
+    def __init__(  # noqa: PLR0913
+        self,
+        clips: Clips,
+        targets: NDArray[np.float32],
+        rows: NDArray[np.int64],
+        recipe: config.Finetune,
+        seed: int,
+        stream: str,
+        *,
+        multi_label: bool,
+    ) -> None:
+        """Take the recordings and what may be done with them.
+
+        Args:
+            clips: all recordings.
+            targets: 1 where a recording has a label, else 0, shape (N, C).
+            rows: numbers of the recordings that train.
+            recipe: the fine-tuning recipe.
+            seed: names the order and the augmentation, together with ``stream``.
+            stream: name of the run.
+            multi_label: whether a recording may have several labels.
+        """
+        self.clips = clips
+        self.targets = targets
+        self.rows = rows
+        self.recipe = recipe
+        self.seed = seed
+        self.stream = stream
+        self.multi_label = multi_label
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps of one epoch; the last batch may be smaller."""
+        return -(-len(self.rows) // self.recipe.batch_size)
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of all epochs."""
+        return self.recipe.n_epochs * self.per_epoch
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return spectrograms (B, F, M) and targets (B, C) of one step: class probabilities, or one per label."""
+        epoch, number = divmod(step, self.per_epoch)
+        size = self.recipe.batch_size
+        rows = self.order(epoch)[number * size : (number + 1) * size]
+        draw = rng.generator(self.seed, f"{self.stream}/augment", step)
+        offsets = random_offsets(self.clips, rows.tolist(), self.recipe.shift_frames, draw.random(len(rows)))
+        spectrograms, targets = mixup(
+            self.clips.batch(rows.tolist(), offsets),
+            torch.from_numpy(self.targets[rows]),
+            self.recipe.mixup_alpha,
+            draw,
+            blend=self.clips.log_mel.add if self.recipe.mixup_domain == "power" else torch.lerp,
+            union=self.multi_label,
+        )
+        # a label that may stand beside others is a choice of two, else of all classes
+        n_choices = 2 if self.multi_label else targets.shape[1]
+        smoothing = self.recipe.label_smoothing
+        return spectrograms, targets * (1 - smoothing) + smoothing / n_choices
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """Return the recordings of one epoch in their order, as many as there are in training.
+
+        ``shuffled`` has each of them once. ``balanced`` draws with replacement, by the sum over a recording's labels of
+        1 / the label's number of recordings, so that all classes are seen equally often.
+        """
+        draw = rng.generator(self.seed, f"{self.stream}/order", epoch)
+        if self.recipe.sampling == "shuffled":
+            return draw.permutation(self.rows)
+        targets = self.targets[self.rows].astype(np.float64)
+        weights = (targets / np.maximum(targets.sum(axis=0), 1)).sum(axis=1)
+        return draw.choice(self.rows, len(self.rows), p=weights / weights.sum())

@@ -1,0 +1,150 @@
+"""Somebody's own recordings: from a list to a checked manifest, and each thing that is wrong with a list."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audiopg import config, tasks
+from audiopg.errors import AudiopgError
+from audiopg.tasks import own
+from audiopg.tasks.manifest import Manifest
+
+SINGLE = "path,labels\n" + "".join(f"{label}/{number}.wav,{label}\n" for label in ("cat", "dog") for number in range(6))
+SPLITS = ["train", "train", "train", "val", "test", "test"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Twelve recordings in two folders."""
+    for label in ("cat", "dog"):
+        (tmp_path / "sounds" / label).mkdir(parents=True)
+        for number in range(6):
+            samples = np.full(800 * (number + 1), 0.1 + number / 100)
+            soundfile.write(tmp_path / "sounds" / label / f"{number}.wav", samples, 8000)
+    return tmp_path
+
+
+def section(folder: Path, text: str, protocol: str) -> config.Task:
+    (folder / "mine.csv").write_text(text)
+    values = {"clip_s": 0.32, "manifest": str(folder / "mine.csv"), "audio_root": str(folder / "sounds")}
+    return config.Task.model_validate(values | {"protocol": protocol})
+
+
+def manifest(folder: Path, text: str, protocol: str) -> Manifest:
+    """The manifest of a list, made and checked as the stage does it."""
+    task = tasks.find("mine", section(folder, text, protocol))
+    assert callable(task.source)
+    root = task.source(folder / "data")
+    made = task.make_manifest(root)
+    made.check(task.card, root)
+    return made
+
+
+def test_a_list_of_paths_and_labels_is_enough(folder: Path) -> None:
+    made = manifest(folder, SINGLE, "3-fold")
+    assert made.class_names == ("cat", "dog")
+    assert made.rows[1].duration_s == 0.2
+    assert len({row.sha256 for row in made.rows}) == 6
+    assert Counter((row.labels[0], row.fold) for row in made.rows) == {
+        (label, fold): 2 for label in ("cat", "dog") for fold in (1, 2, 3)
+    }
+    card = tasks.find("mine", section(folder, SINGLE, "3-fold")).card
+    assert (card.name, card.metric, card.sizes, card.n_classes, card.licence) == (
+        "mine",
+        "accuracy",
+        (4, 4, 4),
+        2,
+        "not stated",
+    )
+
+
+def test_groups_stay_in_one_fold(folder: Path) -> None:
+    lines = SINGLE.splitlines()
+    text = "\n".join([lines[0] + ",group", *(f"{line},g{number % 3}" for number, line in enumerate(lines[1:]))])
+    made = manifest(folder, text, "3-fold")
+    assert len({(row.group, row.fold) for row in made.rows}) == 3
+
+
+def test_listed_folds_are_taken_as_they_are(folder: Path) -> None:
+    lines = SINGLE.splitlines()
+    text = "\n".join([lines[0] + ",fold", *(f"{line},{number % 2 + 1}" for number, line in enumerate(lines[1:]))])
+    assert manifest(folder, text, "2-fold").parts.tolist() == [1, 2] * 6
+
+
+def test_splits_and_several_labels(folder: Path) -> None:
+    lines = SINGLE.replace("cat\n", "cat|animal\n").splitlines()
+    text = "\n".join([lines[0] + ",split", *(f"{line},{SPLITS[n % 6]}" for n, line in enumerate(lines[1:]))])
+    made = manifest(folder, text, "split")
+    assert made.parts.tolist() == SPLITS * 2
+    assert made.class_names == ("animal", "cat", "dog")
+    assert made.targets[0].tolist() == [1, 1, 0]
+    card = tasks.find("mine", section(folder, text, "split")).card
+    assert (card.metric, card.protocol, card.n_folds, card.sizes) == ("mAP", "split", 1, (6, 2, 4))
+
+
+def test_the_order_of_lines_and_a_byte_order_mark_change_nothing(folder: Path) -> None:
+    lines = SINGLE.splitlines()
+    turned = "\ufeff" + "\n".join([lines[0], *reversed(lines[1:])])
+    assert manifest(folder, turned, "3-fold") == manifest(folder, SINGLE, "3-fold")
+
+
+@pytest.mark.parametrize(
+    ("text", "protocol", "message"),
+    [
+        ("path\na.wav\n", "2-fold", "mine.csv: column 'labels' is missing; needed: path, labels; possible: fold"),
+        ("path,label\na.wav,x\n", "2-fold", "mine.csv: column 'labels' is missing"),
+        ("path,labels,wrong\na.wav,x,y\n", "2-fold", "mine.csv: unknown column 'wrong'"),
+        ("path,labels\n", "2-fold", "mine.csv: lists no recordings"),
+        ("path,labels\na.wav,\n", "2-fold", "mine.csv:2: labels: is empty"),
+        ("path,labels,fold\na.wav,x,1\nb.wav,x,3\n", "2-fold", "protocol '2-fold' needs folds 1 to 2, found 1, 3"),
+        ("path,labels,fold\na.wav,x,1\nb.wav,x,\n", "2-fold", "protocol '2-fold' needs folds 1 to 2, found none, 1"),
+        ("path,labels,split\na.wav,x,train\nb.wav,x,val\n", "split", "mine.csv: no row has split 'test'"),
+        ("path,labels\na.wav,x\n", "split", "mine.csv: no row has split 'train'; protocol 'split' needs one of train"),
+    ],
+)
+def test_a_wrong_list_is_named(folder: Path, text: str, protocol: str, message: str) -> None:
+    with pytest.raises(AudiopgError) as caught:
+        tasks.find("mine", section(folder, text, protocol))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_files_and_folders_are_named(folder: Path) -> None:
+    (folder / "sounds/dog/3.wav").unlink()
+    with pytest.raises(AudiopgError, match=r"sounds/dog/3\.wav: not a readable audio file"):
+        manifest(folder, SINGLE, "3-fold")
+    (folder / "sounds/dog/3.wav").write_bytes(b"")
+    with pytest.raises(AudiopgError, match=r"sounds/dog/3\.wav: not a readable audio file"):
+        manifest(folder, SINGLE, "3-fold")
+    wrong = section(folder, SINGLE, "3-fold").model_copy(update={"audio_root": str(folder / "nowhere")})
+    source = tasks.find("mine", wrong).source
+    assert callable(source)
+    with pytest.raises(AudiopgError, match=r"tasks\.mine\.audio_root: .*nowhere is no folder"):
+        source(folder)
+    absent = wrong.model_copy(update={"manifest": str(folder / "no.csv")})
+    with pytest.raises(AudiopgError, match=r"no\.csv: not a readable list of recordings"):
+        tasks.find("mine", absent)
+
+
+def test_a_registered_name_is_not_for_own_recordings(folder: Path) -> None:
+    with pytest.raises(AudiopgError, match=r"tasks\.drums: is the name of a registered task"):
+        tasks.find("drums", section(folder, SINGLE, "3-fold"))
+    with pytest.raises(AudiopgError, match="unknown task 'mine'; known: "):
+        tasks.find("mine", config.Task(clip_s=1))
+
+
+def test_the_digest_follows_what_decides_on_the_recordings(folder: Path) -> None:
+    first = section(folder, SINGLE, "3-fold")
+    digests = {
+        own.digest(first),
+        own.digest(first.model_copy(update={"protocol": "2-fold"})),
+        own.digest(first.model_copy(update={"audio_root": "elsewhere"})),
+        own.digest(section(folder, SINGLE + "x.wav,cat\n", "3-fold")),
+    }
+    assert len(digests) == 4
+    again = section(folder, SINGLE, "3-fold")
+    assert own.digest(again.model_copy(update={"clip_s": 1.0, "finetune": {"n_epochs": 3}})) in digests
+    assert own.digest(config.Task(clip_s=1)) == ""

@@ -1,0 +1,15 @@
+rule fetch:
+    output:
+        "results/tasks/{task}/source.json",
+    log:
+        "logs/fetch/{task}.log",
+    localrule: True  # where the network is
+    resources:
+        net=1,
+        mem_mb=2000,
+    params:
+        *reads("fetch"),
+        code=CODE["fetch"],
+        recordings=lambda wc: CODE["recordings"][wc.task],
+    shell:
+        "audiopg fetch {wildcards.task} --out {output} 2>&1 | tee -i {log} >&2"
