@@ -63,6 +63,18 @@ def code(out: Annotated[Path, typer.Option(help="JSON file to write.")], params:
     storage.write_json(out, ledger.watched(_config(params)))
 
 
+@app.command("list")
+def list_folder(
+    folder: Annotated[Path, typer.Argument(help="Folder of recordings, one subfolder per class.")],
+    out: Annotated[Path, typer.Option(help="List to write (CSV); see docs/recordings.md.")],
+) -> None:
+    """List your own recordings, labelled by the folders that they lie in."""
+    from audiopg import storage
+    from audiopg.tasks import own
+
+    storage.write_text(out, own.scan(folder))
+
+
 @app.command()
 def prepare(
     task: Task,

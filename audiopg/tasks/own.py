@@ -15,6 +15,7 @@ from audiopg.tasks.folds import deal
 from audiopg.tasks.manifest import SPLITS, Manifest, Row, measure, parse
 
 REQUIRED = ("path", "labels")
+SUFFIXES = {".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".ogg", ".opus", ".w64", ".wav"}
 OPTIONAL = ("fold", "split", "group", "source_id", "licence")
 
 
@@ -94,6 +95,30 @@ def read(listed: Path) -> list[Row]:
         msg = f"{listed}: lists no recordings"
         raise AudiopgError(msg)
     return sorted(rows, key=lambda row: row.path)
+
+
+def scan(root: Path) -> str:
+    """List the audio files below a folder whose labels are the names of the folders that they lie in.
+
+    Returns:
+        A list for `read`: columns ``path`` and ``labels``, sorted by path.
+
+    Raises:
+        AudiopgError: there is no such folder, a file lies in no folder of its own class, or none is audio.
+    """
+    if not root.is_dir():
+        msg = f"{root}: no such folder"
+        raise AudiopgError(msg)
+    files = sorted(file.relative_to(root) for file in root.rglob("*") if file.suffix.lower() in SUFFIXES)
+    stray = next((file for file in files if len(file.parts) == 1), None)
+    if stray is not None or not files:
+        problem = f"{stray} lies in no folder named after its class" if stray else "no audio files in it"
+        msg = f"{root}: {problem}"
+        raise AudiopgError(msg)
+    buffer = io.StringIO(newline="")
+    rows = [REQUIRED, *((file.as_posix(), file.parts[-2]) for file in files)]
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()
 
 
 def _text(listed: Path) -> str:

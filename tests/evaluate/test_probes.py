@@ -102,6 +102,7 @@ def test_with_a_split_selection_is_on_validation_and_the_test_clips_reach_nothin
         assert list(scores(linear, values, listed, SPLIT, PROBE)) == ["accuracy"]
     layers = [search.best_params_["functiontransformer__func"].number for search in fitted]
     assert layers == [1, 1, 2]
+    assert {search.n_splits_ for search in fitted} == {1}
     assert np.array_equal(fitted[0].predict(clean), fitted[1].predict(clean))
 
 

@@ -148,3 +148,16 @@ def test_the_digest_follows_what_decides_on_the_recordings(folder: Path) -> None
     again = section(folder, SINGLE, "3-fold")
     assert own.digest(again.model_copy(update={"clip_s": 1.0, "finetune": {"n_epochs": 3}})) in digests
     assert own.digest(config.Task(clip_s=1)) == ""
+
+
+def test_a_folder_is_listed_by_its_subfolders(folder: Path) -> None:
+    (folder / "sounds/dog/notes.txt").write_text("not audio")
+    assert own.scan(folder / "sounds") == SINGLE
+    (folder / "sounds/stray.wav").touch()
+    with pytest.raises(AudiopgError, match=r"sounds: stray\.wav lies in no folder named after its class"):
+        own.scan(folder / "sounds")
+    with pytest.raises(AudiopgError, match="nowhere: no such folder"):
+        own.scan(folder / "nowhere")
+    (folder / "empty").mkdir()
+    with pytest.raises(AudiopgError, match="empty: no audio files in it"):
+        own.scan(folder / "empty")
