@@ -63,6 +63,33 @@ def code(out: Annotated[Path, typer.Option(help="JSON file to write.")], params:
     storage.write_json(out, ledger.watched(_config(params)))
 
 
+@app.command()
+def fetch(
+    tasks: Annotated[list[str] | None, typer.Argument(help="Names of tasks; all of params.yaml if none.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Verify what lies there, and mend it.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be fetched; uses no network.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Record of one task's source to write (JSON).")] = None,
+    params: Params = PARAMS,
+) -> None:
+    """Bring the recordings of tasks to this machine."""
+    from audiopg.data import fetch as stage
+    from audiopg.data.plan import plan
+    from audiopg.progress import say
+    from audiopg.tasks import TASKS, find
+
+    config = _config(params)
+    found = [TASKS[name] if name in TASKS else find(name, config.task(name)) for name in tasks or config.tasks]
+    if dry_run:
+        typer.echo(plan(found, config.features))
+        return
+    for task in found:
+        card = task.card
+        say(f"{card.name}: {card.title}, {card.url}; licence: {card.licence}; cite: {card.citation}")
+        (stage.check if check else stage.fetch)(task)
+        if out is not None:
+            stage.record(task, out)
+
+
 @app.command("list")
 def list_folder(
     folder: Annotated[Path, typer.Argument(help="Folder of recordings, one subfolder per class.")],

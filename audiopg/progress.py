@@ -2,11 +2,11 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 T = TypeVar("T")
 LINE_EVERY_S = 10.0
@@ -18,35 +18,56 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-def progress(items: Iterable[T], label: str, *, total: int, done: int = 0, per_item: int = 1) -> Iterator[T]:
+def progress(
+    items: Iterable[T],
+    label: str,
+    *,
+    total: int,
+    done: int = 0,
+    per_item: int = 1,
+    amount: Callable[[T], int] = lambda _: 1,
+    unit: str = "clips",
+) -> Iterator[T]:
     """Iterate while showing how far it has come.
 
     Args:
         items: what is iterated over.
         label: what is being done.
-        total: items from the very beginning to the end.
-        done: items done before this iteration began, for work that resumes.
-        per_item: clips an item stands for, for the rate.
+        total: work from the very beginning to the end; 0 where it is not known.
+        done: work done before this iteration began, for work that resumes.
+        per_item: units that a piece of work stands for, for the rate.
+        amount: how much of the work an item is.
+        unit: what the rate counts: ``clips``, or ``B`` for bytes.
     """
-    if sys.stderr.isatty():
-        columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-        with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(label, total=total, completed=done, rate="")
-            began = time.monotonic()
-            for count, item in enumerate(items, start=1):
-                yield item
-                bar.update(task, advance=1, rate=_rate(count * per_item, time.monotonic() - began))
-        return
     began = last = time.monotonic()
-    for count, item in enumerate(items, start=1):
+    count = 0
+    if sys.stderr.isatty():
+        columns = (TextColumn(label), BarColumn(), TextColumn("{task.fields[state]}"))
+        with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(label, total=total or None, completed=done, state="")
+            for item in items:
+                yield item
+                count += amount(item)
+                state = _state(done + count, total, count * per_item / _since(began), unit)
+                bar.update(task, completed=done + count, state=state)
+        return
+    for item in items:
         yield item
+        count += amount(item)
         now = time.monotonic()
         if now - last >= LINE_EVERY_S or done + count == total:
             last = now
-            remaining_s = (total - done - count) * (now - began) / count
-            rate = _rate(count * per_item, now - began)
-            say(f"{label}: {done + count}/{total}, {rate}, {remaining_s:.0f} s remaining")
+            state = _state(done + count, total, count * per_item / _since(began), unit)
+            remaining_s = (total - done - count) * _since(began) / max(count, 1)
+            say(f"{label}: {state}" + (f", {remaining_s:.0f} s remaining" if total else ""))
 
 
-def _rate(n_clips: int, seconds: float) -> str:
-    return f"{n_clips / max(seconds, 1e-9):.0f} clips/s"
+def _since(began: float) -> float:
+    return max(time.monotonic() - began, 1e-9)
+
+
+def _state(done: int, total: int, rate: float, unit: str) -> str:
+    """Write how far it has come and how fast it goes."""
+    if unit == "B":
+        return f"{done / 1e6:.1f}" + (f"/{total / 1e6:.1f}" if total else "") + f" MB, {rate / 1e6:.1f} MB/s"
+    return f"{done}/{total}, {rate:.0f} {unit}/s"

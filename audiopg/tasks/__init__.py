@@ -3,12 +3,31 @@
 from audiopg import config
 from audiopg.errors import AudiopgError
 from audiopg.registry import Registry
-from audiopg.tasks import drums, instruments, own
+from audiopg.tasks import (
+    drums,
+    esc10,
+    esc50,
+    fsd50k,
+    instruments,
+    own,
+    speech_commands,
+    speech_commands_mini,
+    urbansound8k,
+)
 from audiopg.tasks.card import Task
 
 TASKS: Registry[Task] = Registry("task")
-for _task in (drums.TASK, instruments.TASK):
-    TASKS.add(_task.card.name, _task)
+for _module in (
+    drums,
+    instruments,
+    esc10,
+    speech_commands_mini,
+    esc50,
+    urbansound8k,
+    fsd50k,
+    speech_commands,
+):
+    TASKS.add(_module.CARD.name, _module.TASK)
 
 
 def find(name: str, section: config.Task) -> Task:

@@ -7,7 +7,7 @@ from pathlib import Path
 from audiopg.errors import AudiopgError
 from audiopg.tasks.card import Card, Task
 from audiopg.tasks.folds import deal
-from audiopg.tasks.manifest import Manifest, Row, measure
+from audiopg.tasks.manifest import Manifest, Row
 from audiopg.tasks.packages import package_folder
 
 # Classes, and the descriptions in FoxDot's table that name that kind of sound. FoxDot splits most kinds over several
@@ -83,19 +83,15 @@ def make_manifest(root: Path) -> Manifest:
         folder = path.rpartition("/")[0]
         if folder.startswith(LOOPS) or folder not in kinds:
             continue
-        duration_s, sha256 = measure(file)
-        row = Row(
-            path=path,
-            labels=(kinds[folder],),
-            fold=None,
-            split="",
+        row = Row.measured(
+            root,
+            path,
+            (kinds[folder],),
             group=group_of.get(path, path),
-            duration_s=duration_s,
             source_id=f"FoxDot-0.9.0/snd/{path}",
             licence=CARD.licence,
-            sha256=sha256,
         )
-        rows.setdefault(sha256, row)
+        rows.setdefault(row.sha256, row)
     n_clips = Counter(row.labels for row in rows.values())
     kept = [row for row in rows.values() if n_clips[row.labels] >= MIN_CLIPS]
     return Manifest(deal(kept, CARD.n_folds))

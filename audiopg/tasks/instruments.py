@@ -15,7 +15,7 @@ from audiopg.errors import AudiopgError
 from audiopg.provenance import file_digest
 from audiopg.storage import write_text
 from audiopg.tasks.card import Card, Task
-from audiopg.tasks.manifest import Manifest, Row, measure
+from audiopg.tasks.manifest import Manifest, Row
 from audiopg.tasks.packages import package_folder
 
 # Pitches (MIDI numbers) by General MIDI family, in the order of the programs, eight to a family. They lie where the
@@ -230,17 +230,14 @@ def make_manifest(root: Path) -> Manifest:
     first_of = {program: programs[0] for programs in SHARED_RECORDINGS for program in programs}
     rows = []
     for note in notes():
-        duration_s, sha256 = measure(root / note.file_name)
-        row = Row(
-            path=note.file_name,
-            labels=(note.family,),
+        row = Row.measured(
+            root,
+            note.file_name,
+            (note.family,),
             fold=fold_of[note.program],
-            split="",
             group=f"program={first_of.get(note.program, note.program)}",
-            duration_s=duration_s,
             source_id=f"program={note.program} pitch={note.pitch} velocity={note.velocity}",
             licence=CARD.licence,
-            sha256=sha256,
         )
         rows.append(row)
     return Manifest(tuple(rows))

@@ -47,6 +47,27 @@ class Row:
     licence: str
     sha256: str
 
+    @classmethod
+    def measured(  # noqa: PLR0913
+        cls,
+        root: Path,
+        path: str,
+        labels: tuple[str, ...],
+        *,
+        group: str,
+        source_id: str,
+        licence: str,
+        fold: int | None = None,
+        split: str = "",
+    ) -> "Row":
+        """Describe a file under ``root``, with its duration and digest.
+
+        Raises:
+            AudiopgError: as `measure`.
+        """
+        duration_s, sha256 = measure(root / path)
+        return cls(path, labels, fold, split, group, duration_s, source_id, licence, sha256)
+
 
 COLUMNS = tuple(field.name for field in fields(Row))
 

@@ -1,0 +1,55 @@
+"""What fetching would bring, from the cards alone: no network, nothing written."""
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from audiopg import config
+from audiopg.data.fetch import RECEIPT, archive_path, data_folder, free_bytes, missing_bytes
+from audiopg.tasks.card import Download, Task
+
+HEADERS = ["task", "file", "size", "state"]
+
+
+def plan(tasks: Sequence[Task], features: config.Features) -> str:
+    """Return a table of what is to be fetched for some tasks, and how much disk all of it takes.
+
+    Args:
+        tasks: the tasks.
+        features: the ``features`` section, for the size of the cached spectrograms.
+    """
+    rows: list[list[str]] = []
+    loaded = unpacked = spectrograms = to_load = to_unpack = 0.0
+    frame_bytes = 4 * features.n_mels
+    for task in tasks:
+        name, source = task.card.name, task.source
+        if not isinstance(source, Download):
+            rows.append([name, "–", "–", "nothing to fetch"])
+            continue
+        here = (data_folder() / name / RECEIPT).exists()
+        for archive in source.archives:
+            path = archive_path(archive)
+            state = "downloaded" if path.exists() else "unpacked" if here else "to be fetched"
+            rows.append([name, archive.url, _size(archive.n_bytes), state])
+        loaded += sum(archive.n_bytes for archive in source.archives)
+        unpacked += source.n_bytes
+        spectrograms += source.hours * 3600 * 1000 / features.hop_ms * frame_bytes
+        to_load += 0 if here else missing_bytes(source)
+        to_unpack += 0 if here else source.n_bytes
+    totals = [
+        ["archives (may be deleted once unpacked)", _size(loaded)],
+        ["recordings, unpacked", _size(unpacked)],
+        ["cached spectrograms, about", _size(spectrograms)],
+        ["all together", _size(loaded + unpacked + spectrograms)],
+        ["of this still to be downloaded", _size(to_load)],
+        ["of this still to be unpacked", _size(to_unpack)],
+        [f"free under {data_folder()}", _size(free_bytes())],
+    ]
+    right = ("left", "left", "right", "left")
+    tables = [tabulate(rows, HEADERS, "github", colalign=right), tabulate(totals, ["", "size"], "github")]
+    licences = [f"{task.card.name}: {task.card.licence}; cite {task.card.citation}" for task in tasks]
+    return "\n\n".join([*tables, *licences])
+
+
+def _size(n_bytes: float) -> str:
+    return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"  # noqa: PLR2004
