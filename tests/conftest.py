@@ -1,5 +1,6 @@
 """Configurations that all tests share."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,12 @@ def quick(profiles: Path) -> Config:
 def tiny(profiles: Path) -> Config:
     """The parameters of profile `test`: a few steps of everything."""
     return params.parse(yaml.safe_load(profile("test", profiles)), "test")
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    """Folder laid out as ``<host>/<path>`` with the real archives of `esc10` and `speech_commands_mini`."""
+    folder = Path(os.environ.get("AUDIOPG_TEST_MIRROR", Path(__file__).parents[2] / "shared" / "mirror"))
+    if not folder.is_dir():
+        pytest.skip(f"no real archives: {folder} is no folder; AUDIOPG_TEST_MIRROR names another one")
+    return folder

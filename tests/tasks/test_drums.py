@@ -40,7 +40,7 @@ def test_only_described_folders_with_enough_clips_are_kept(root: Path) -> None:
     manifest = drums.make_manifest(root)
     assert {row.labels for row in manifest.rows} == {("Clap",)}
     assert len(manifest) == 8
-    assert np.bincount(manifest.folds).tolist() == [0, 2, 2, 2, 2]
+    assert np.bincount(manifest.parts).tolist() == [0, 2, 2, 2, 2]
 
 
 def test_identical_files_count_once_and_the_first_path_stays(root: Path) -> None:
@@ -69,13 +69,8 @@ def test_each_class_is_spread_over_the_folds(root: Path, monkeypatch: pytest.Mon
     soundfile.write(root / "h/lower/7.wav", np.linspace(-1, 1, 400), 8000)
     monkeypatch.setattr(drums, "NEAR_COPIES", (("_/asterix/0.wav", "h/upper/0.wav", "h/upper/1.wav"),))
     manifest = drums.make_manifest(root)
-    assert np.bincount(manifest.folds[manifest.classes == manifest.class_names.index("Snap")]).tolist() == [
-        0,
-        2,
-        2,
-        2,
-        2,
-    ]
+    snaps = [row.fold for row in manifest.rows if row.labels == ("Snap",)]
+    assert np.bincount(snaps).tolist() == [0, 2, 2, 2, 2]
 
 
 def test_unreadable_clip_is_an_error(root: Path) -> None:

@@ -11,7 +11,7 @@ from audiopg.errors import AudiopgError
 from audiopg.tasks.card import Card
 from audiopg.tasks.manifest import COLUMNS, Manifest, Row, measure
 
-CARD = Card("pets", "Pets", "CC0", "nobody", "https://example.org", 4, ("cat", "dog"), 2, "accuracy", "last epoch")
+CARD = Card("pets", "Pets", "CC0", "nobody", "https://example.org", "folds", (2, 2), 2, "accuracy")
 
 
 def row(path: str, label: str, fold: int) -> Row:
@@ -34,16 +34,26 @@ def test_arrays_follow_the_sorted_paths() -> None:
     manifest = Manifest(ROWS)
     assert manifest.paths == ["a.wav", "b.wav", "c/d, e.wav", "f.wav"]
     assert manifest.class_names == ("cat", "dog")
-    assert manifest.classes.tolist() == [0, 1, 0, 1]
-    assert manifest.folds.tolist() == [1, 1, 2, 2]
+    assert manifest.targets.tolist() == [[1, 0], [0, 1], [1, 0], [0, 1]]
+    assert manifest.parts.tolist() == [1, 1, 2, 2]
     assert manifest.groups.tolist() == manifest.paths
     assert [row.duration_s for row in manifest.rows] == [1.25] * 4
     assert len(manifest) == 4
 
 
-def test_several_labels_have_no_single_class() -> None:
-    with pytest.raises(AudiopgError, match=r"^a\.wav: has 2 labels \(cat\|dog\), expected one$"):
-        _ = with_row(1, labels=("cat", "dog")).classes
+def test_several_labels_are_several_targets() -> None:
+    manifest = with_row(1, labels=("cat", "dog"))
+    assert manifest.targets.tolist() == [[1, 1], [0, 1], [1, 0], [0, 1]]
+    manifest.check(replace(CARD, metric="mAP"))
+
+
+def in_splits() -> Manifest:
+    """Two classes in training, one clip to select on and one to report."""
+    splits = ("val", "train", "test", "train")
+    return Manifest(tuple(replace(row, fold=None, split=split) for row, split in zip(ROWS, splits, strict=True)))
+
+
+SPLIT_CARD = replace(CARD, protocol="split", sizes=(2, 1, 1))
 
 
 def test_round_trip_and_bytes(tmp_path: Path) -> None:
@@ -63,6 +73,7 @@ def test_check_passes(tmp_path: Path) -> None:
     for one in ROWS:
         (tmp_path / one.path).touch()
     Manifest(ROWS).check(CARD)
+    in_splits().check(SPLIT_CARD)
     Manifest(ROWS).check(CARD, tmp_path)
     (tmp_path / "f.wav").unlink()
     with pytest.raises(AudiopgError) as caught:
@@ -75,25 +86,39 @@ def test_check_passes(tmp_path: Path) -> None:
     [
         (Manifest(ROWS[1:]), CARD, "pets: expected 4 clips, found 3"),
         (with_row(0, path="a.wav"), CARD, "pets: path a.wav occurs twice"),
-        (with_row(0, fold=3), CARD, "pets: expected folds 1 to 2, found [1, 2, 3] (0 stands for none)"),
-        (with_row(0, fold=None), CARD, "pets: expected folds 1 to 2, found [0, 1, 2] (0 stands for none)"),
+        (with_row(0, fold=3), CARD, "pets: expected folds of 1: 2, 2: 2 clips, found 1: 1, 2: 2, 3: 1"),
+        (with_row(0, fold=None), CARD, "pets: expected folds of 1: 2, 2: 2 clips, found none: 1, 1: 1, 2: 2"),
+        (with_row(0, fold=2), CARD, "pets: expected folds of 1: 2, 2: 2 clips, found 1: 1, 2: 3"),
         (
             Manifest(ROWS),
-            replace(CARD, n_folds=3),
-            "pets: expected folds 1 to 3, found [1, 2] (0 stands for none)",
-        ),
-        (with_row(3, group="a.wav"), CARD, "pets: group 'a.wav' is in folds 1 and 2 (f.wav)"),
-        (
-            with_row(0, labels=("bird",)),
-            CARD,
-            "pets: expected 2 classes; unknown ['bird'], without clips []",
+            replace(CARD, sizes=(2, 1, 1)),
+            "pets: expected folds of 1: 2, 2: 1, 3: 1 clips, found 1: 2, 2: 2",
         ),
         (
             Manifest(ROWS),
-            replace(CARD, class_names=("cat", "cow", "dog")),
-            "pets: expected 3 classes; unknown [], without clips ['cow']",
+            SPLIT_CARD,
+            "pets: expected split of test: 1, train: 2, val: 1 clips, found 1: 2, 2: 2",
         ),
+        (
+            in_splits(),
+            replace(SPLIT_CARD, sizes=(1, 2, 1)),
+            "pets: expected split of test: 1, train: 1, val: 2 clips, found test: 1, train: 2, val: 1",
+        ),
+        (with_row(3, group="a.wav"), CARD, "pets: group 'a.wav' is in 1 and in 2 (f.wav)"),
+        (
+            Manifest(tuple(replace(row, group="x") if row.path[0] in "ab" else row for row in in_splits().rows)),
+            SPLIT_CARD,
+            "pets: group 'x' is in train and in val (b.wav)",
+        ),
+        (with_row(1, labels=("cat", "dog")), CARD, "a.wav: has 2 labels (cat|dog), expected one"),
+        (with_row(0, labels=("bird",)), CARD, "pets: expected 2 classes, found 3 (bird, cat, dog …)"),
+        (Manifest(ROWS), replace(CARD, n_classes=3), "pets: expected 3 classes, found 2 (cat, dog …)"),
         (with_row(3, labels=("cat",)), CARD, "pets: class 'dog' has no clip in the training part of fold 1"),
+        (
+            Manifest(tuple(replace(r, labels=("cat",)) if r.split == "train" else r for r in in_splits().rows)),
+            SPLIT_CARD,
+            "pets: class 'dog' has no clip in the training split",
+        ),
     ],
 )
 def test_check_names_what_is_wrong(manifest: Manifest, card: Card, message: str) -> None:
@@ -152,8 +177,3 @@ def test_measure(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(AudiopgError, match=rf"{name}: {reason}"):
             measure(tmp_path / name)
-
-
-def test_card_numbers_classes_as_a_manifest_does() -> None:
-    with pytest.raises(ValueError, match="pets: class_names must be sorted"):
-        replace(CARD, class_names=("dog", "cat"))
