@@ -1,5 +1,6 @@
 """Members of zip, split zip and tar.gz archives, one by one, and nothing that an honest archive would not hold."""
 
+import gzip
 import hashlib
 import struct
 import tarfile
@@ -139,10 +140,14 @@ def _entries(volumes: Sequence[Path]) -> Iterator[Entry]:
             for info in file.infolist():
                 yield _zipped(info, partial(_pieces, partial(file.open, info)))
     else:
-        with tarfile.open(volumes[0], "r:gz") as tar:
-            for member in tar:
-                chunks = partial(_pieces, partial(tar.extractfile, member))
-                yield Entry(member.name, member.size, member.isdir(), member.isreg(), chunks)
+        with gzip.open(volumes[0]) as stream:
+            with tarfile.open(fileobj=stream, mode="r|") as tar:
+                for member in tar:
+                    chunks = partial(_pieces, partial(tar.extractfile, member))
+                    yield Entry(member.name, member.size, member.isdir(), member.isreg(), chunks)
+            # the checksum of everything comes last
+            while stream.read(CHUNK):
+                pass
 
 
 def _zipped(info: zipfile.ZipInfo, chunks: Callable[[], Iterator[bytes]]) -> Entry:
