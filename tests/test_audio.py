@@ -56,6 +56,15 @@ def test_tone_keeps_frequency_and_level(
     assert level_at(waveform, 600) < tolerance
 
 
+@pytest.mark.parametrize("rate_hz", [16_000, 44_100])
+def test_mp3(tmp_path: Path, rate_hz: int) -> None:
+    path = tmp_path / "tone.mp3"
+    soundfile.write(path, tone(440, rate_hz), rate_hz, format="MP3")
+    waveform = audio.read(path, RATE_HZ)
+    assert level_at(waveform, 440) == pytest.approx(LEVEL, abs=3e-2)
+    assert len(waveform) == pytest.approx(7680, abs=2400)  # the encoder adds up to two of its frames
+
+
 @pytest.mark.parametrize("f_hz", [9000, 12_000, 20_000])
 def test_what_lies_above_the_new_nyquist_frequency_is_removed(tmp_path: Path, f_hz: float) -> None:
     path = tmp_path / "tone.wav"

@@ -140,15 +140,9 @@ def _append(source: str, part: Path, begin: int, label: str) -> None:
                 file.seek(body.start)
                 for chunk in chunks:
                     file.write(chunk)
-                n_bytes = file.tell()
         except OSError as error:
             msg = f"{part.parent}: cannot be written ({error.strerror or error}); free some space or set AUDIOPG_DATA"
             raise AudiopgError(msg) from error
-    if body.total and n_bytes != body.total:
-        if n_bytes > body.total:
-            part.unlink()
-        msg = f"ends after {n_bytes} of {body.total} bytes"
-        raise Interrupted(msg)
 
 
 def _open(source: str, begin: int) -> AbstractContextManager[Body]:

@@ -143,7 +143,7 @@ class SplitZip:
             data = unpack.decompress(packed, info.file_size - count + 1) if unpack else packed
             count, crc = count + len(data), zlib.crc32(data, crc)
             yield data
-        if left or count != info.file_size or crc != info.CRC:
+        if count != info.file_size or crc != info.CRC:
             msg = f"member {info.filename} is not what was packed"
             raise zipfile.BadZipFile(msg)
 

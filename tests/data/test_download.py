@@ -201,7 +201,9 @@ def test_a_folder_is_a_mirror(scheme: str, server: Server, tmp_path: Path, monke
     assert place.exists()
 
 
-def test_an_object_store_is_a_mirror_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_store_is_a_mirror_and_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = fsspec.filesystem("memory")
     store.pipe("/bucket/example.org/x.zip", DATA)
     monkeypatch.setenv("AUDIOPG_MIRROR", "memory://bucket")
@@ -210,6 +212,7 @@ def test_an_object_store_is_a_mirror_and_resumes(tmp_path: Path, monkeypatch: py
     download("https://example.org/x.zip", tmp_path / "x.zip", verify)
     assert (tmp_path / "x.zip").read_bytes() == DATA
     assert files(tmp_path) == ["x.zip"]
+    assert "anew" not in capsys.readouterr().err
     store.rm("/bucket", recursive=True)
 
 

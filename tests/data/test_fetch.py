@@ -92,11 +92,14 @@ def test_everything_arrives_and_is_as_published(published: Published, server: Se
     assert not [path for path in data_folder.rglob("*.part*")]
 
 
-def test_the_second_time_nothing_is_asked_for(published: Published, server: Server, data_folder: Path) -> None:
+def test_the_second_time_nothing_is_asked_for(
+    published: Published, server: Server, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = fetch(published.task)
     server.log.clear()
     shutil.rmtree(data_folder / "downloads")
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    monkeypatch.setattr(module, "_alone", lambda _: pytest.fail("waits for others, though all is here"))
     assert fetch(published.task) == root
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
     assert server.log == []
