@@ -18,6 +18,9 @@ from audiopg.tasks import TASKS, packages
 from audiopg.tasks.card import Download
 from audiopg.tasks.manifest import Manifest
 
+downloaded = pytest.mark.parametrize(
+    "present", [name for name in TASKS if isinstance(TASKS[name].source, Download)], indirect=True
+)
 N_DECODED = 100  # of the larger ones not every clip is decoded
 
 
@@ -80,16 +83,16 @@ def test_manifest_survives_its_file(manifest: Manifest, tmp_path: Path) -> None:
 @pytest.fixture
 def copied(present: Any, tmp_path: Path) -> Path:
     """A copy of a task's recordings, to be damaged."""
-    if not isinstance(present.task.source, Download):
-        pytest.skip("recordings of a package")
     shutil.copytree(present.root, tmp_path / "copy", copy_function=os.link)
     return tmp_path / "copy"
 
 
+@downloaded
 def test_another_folder_gives_the_same_manifest(present: Any, manifest: Manifest, copied: Path) -> None:
     assert present.task.make_manifest(copied) == manifest
 
 
+@downloaded
 def test_a_missing_clip_is_an_error_that_names_it(present: Any, manifest: Manifest, copied: Path) -> None:
     path = manifest.rows[-1].path
     (copied / path).unlink()
@@ -101,6 +104,7 @@ def test_a_missing_clip_is_an_error_that_names_it(present: Any, manifest: Manife
     assert "missing" in str(caught.value) or "found" in str(caught.value)
 
 
+@downloaded
 def test_an_unreadable_clip_is_an_error_that_names_it(present: Any, manifest: Manifest, copied: Path) -> None:
     path = manifest.rows[3].path
     (copied / path).unlink()
