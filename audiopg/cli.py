@@ -79,6 +79,9 @@ def fetch(
 
     config = _config(params)
     found = [TASKS[name] if name in TASKS else find(name, config.task(name)) for name in tasks or config.tasks]
+    if out is not None and len(found) != 1:
+        msg = "--out records the source of one task; name it"
+        raise AudiopgError(msg)
     if dry_run:
         typer.echo(plan(found, config.features))
         return

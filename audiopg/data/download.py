@@ -84,29 +84,31 @@ def download(url: str, target: Path, verify: Callable[[Path], None]) -> None:
 
 
 def _from_source(source: str, target: Path, verify: Callable[[Path], None]) -> None:
-    """Load one source's file; what an earlier run left of it is continued, and if that turns out wrong, loaded anew."""
+    """Load one source's file; if it was pieced together from several answers and is wrong, it is loaded once anew."""
     # the bytes of two sources are never mixed: a mirror may have packed the archive anew
     part = target.with_name(f".{target.stem}.{hashlib.sha256(source.encode()).hexdigest()[:8]}.part{target.suffix}")
     part.parent.mkdir(parents=True, exist_ok=True)
-    for resumed in (part.exists(), False):
-        _fill(source, part, target.name)
+    for may_repeat in (True, False):
+        pieced = _fill(source, part, target.name)
         try:
             verify(part)
         except AudiopgError as error:
             part.unlink()
-            if not resumed:
+            if not (pieced and may_repeat):
                 raise Unavailable(str(error)) from error
-            say(f"{target.name}: what an earlier run left is of no use, loading it anew")
+            say(f"{target.name}: the pieces do not fit together ({error}), loading it anew")
         else:
             part.replace(target)
             return
 
 
-def _fill(source: str, part: Path, label: str) -> None:
-    """Load until the whole file is there, going on after each cut."""
+def _fill(source: str, part: Path, label: str) -> bool:
+    """Load until the whole file is there, going on after each cut; tell whether it was pieced together."""
     attempt = 0
+    pieced = False
     while True:
         before = part.stat().st_size if part.exists() else 0
+        pieced = pieced or before > 0
         try:
             _append(source, part, before, label)
         except Interrupted as reason:
@@ -118,7 +120,7 @@ def _fill(source: str, part: Path, label: str) -> None:
             say(f"{label}: {reason}; trying again in {wait_s:.0f} s")
             time.sleep(wait_s)
         else:
-            return
+            return pieced
 
 
 def _append(source: str, part: Path, begin: int, label: str) -> None:
@@ -131,7 +133,7 @@ def _append(source: str, part: Path, begin: int, label: str) -> None:
     """
     with _open(source, begin) as body:
         if body.start not in {0, begin}:
-            part.unlink()
+            part.unlink(missing_ok=True)
             msg = f"answers from byte {body.start} instead of {begin}"
             raise Interrupted(msg)
         chunks = progress(body.chunks, f"{label}: loading", total=body.total, done=body.start, amount=len, unit="B")
