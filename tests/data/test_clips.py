@@ -1,12 +1,15 @@
 """The cache of spectrograms: right, reused, renewed when anything it depends on changes, never half."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from numpy.typing import NDArray
 
 from audiopg import audio, config
 from audiopg.config import Config
@@ -100,3 +103,32 @@ def test_a_damaged_cache_is_named(folder: Path, quick: Config) -> None:
     frames.write_bytes(frames.read_bytes()[:100])
     with pytest.raises(AudiopgError, match="damaged cache .* delete the folder, it is made again"):
         load(folder, manifest, quick.features, 0.32)
+
+
+@pytest.mark.parametrize("n_samples", [1, 10, 399, 401])
+def test_a_clip_shorter_than_a_frame_is_a_window_that_ends_in_silence(
+    folder: Path, quick: Config, n_samples: int
+) -> None:
+    soundfile.write(folder / "short.wav", np.resize([0.5, -0.2, 0.1], n_samples), RATE_HZ)
+    clips = load(folder, write_manifest(folder), quick.features, 0.32)
+    window = clips.cut(1, 0)
+    assert window.shape == (32, 128)
+    assert window[0].max() > clips.log_mel.silence + 0.1
+    assert np.allclose(window[4:], clips.log_mel.silence, atol=1e-5)
+
+
+def test_two_stages_that_need_a_cache_at_once_make_it_once(
+    folder: Path, quick: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, read, made = write_manifest(folder), audio.read, []
+
+    def slowly(path: Path, rate_hz: int) -> NDArray[np.float32]:
+        made.append(path.name)
+        time.sleep(0.1)
+        return read(path, rate_hz)
+
+    monkeypatch.setattr(audio, "read", slowly)
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: load(folder, manifest, quick.features, 0.32), range(3)))
+    assert sorted(made) == ["long.wav", "short.wav"]
+    assert all(np.array_equal(clips.frames, found[0].frames) for clips in found)

@@ -1,5 +1,6 @@
 """The training stages as a whole: they learn, they repeat, the two initialisations differ in their weights only."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from audiopg.models.checkpoint import save_encoder
 from audiopg.models.classifier import Classifier
 from audiopg.models.mae import MaskedAutoencoder
 from audiopg.models.vit import Encoder, initialise
+from audiopg.tasks import TASKS
+from audiopg.tasks.manifest import Manifest, Row
 from audiopg.train import finetune
 from audiopg.train.batches import Batches
 from audiopg.train.finetune import predict
@@ -164,3 +167,46 @@ def test_two_fine_tunings_are_identical(
     cards = [storage.read_json(tmp_path / name / "card.json") for name in ("a", "c")]
     assert cards[0]["params"] == cards[1]["params"]
     assert list(cards[1]["inputs"]) == [manifest.as_posix(), card.as_posix(), path.as_posix()]
+
+
+@pytest.mark.parametrize("protocol", ["folds", "split"])
+def test_the_clips_that_are_reported_reach_neither_training_nor_selection(
+    protocol: str, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With other test clips the weights and the chosen epoch are the same, and the reported figure is another."""
+    clips, targets = separable(tiny.features)
+    part = ["train", "train", "val", "test"]
+    rows = [
+        Row(
+            f"{number:02d}.wav",
+            (f"class {int(target.argmax())}",),
+            *((number // 3 % 4 + 1, "") if protocol == "folds" else (None, part[number // 3 % 4])),
+            group=str(number),
+            duration_s=0.32,
+            source_id="",
+            licence="",
+            sha256="",
+        )
+        for number, target in enumerate(targets)
+    ]
+    manifest = Manifest(tuple(rows))
+    manifest.write(tmp_path / "manifest.csv")
+    sizes = (6,) * 4 if protocol == "folds" else (12, 6, 6)
+    card = replace(TASKS["drums"].card, protocol=protocol, sizes=sizes, n_classes=3)
+    card.write(tmp_path / "card.json")
+    config = tiny.model_copy(update={"finetune": tiny.finetune.model_copy(update={"n_epochs": 6, "batch_size": 6})})
+    tested = manifest.parts == (4 if protocol == "folds" else "test")
+    other = clips.frames.copy().reshape(24, 32, 128)
+    other[tested] = np.roll(other[tested], 40, axis=2)
+    for name, frames in (("a", clips.frames), ("b", other.reshape(-1, 128))):
+        changed = replace(clips, frames=frames)
+        monkeypatch.setattr(finetune.recordings, "load", lambda *_, changed=changed: changed)
+        paths = (tmp_path / "manifest.csv", tmp_path / "card.json")
+        run = 4 if protocol == "folds" else 1
+        finetune.run(config, "drums", run, "scratch", *paths, None, tmp_path / name)
+    for file in ("classifier.safetensors", "loss.csv"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    cards = [storage.read_json(tmp_path / name / "card.json") for name in "ab"]
+    assert cards[0]["validation"] == cards[1]["validation"]
+    assert len(cards[0]["validation"]) == (6 if protocol == "split" else 0)
+    assert (tmp_path / "a" / "predictions.csv").read_bytes() != (tmp_path / "b" / "predictions.csv").read_bytes()
