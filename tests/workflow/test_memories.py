@@ -151,6 +151,19 @@ def test_a_new_clone_simply_runs_even_when_the_first_run_breaks_off(finished: An
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("stage", ["code", "fetch"])
+def test_a_new_clone_makes_what_the_committed_results_are_behind(project: Any, stage: str) -> None:
+    project.append("audiopg/closure.py" if stage == "code" else "audiopg/data/fetch.py", "CHANGED = True")
+    project.commit()
+    clone = type(project)(project.root.with_name("clone"))
+    project.run("git", "clone", "--quiet", str(project.root), str(clone.root))
+    assert "results recorded in dvc.lock" in clone.run("snakemake")
+    assert "Data and pipelines are up to date" in clone.run("dvc", "repro")
+    assert any(call.startswith("fetch") for call in clone.calls())
+    assert (clone.pending(), clone.stale()) == (set(), set())
+
+
+@pytest.mark.slow
 def test_track_refuses_what_it_cannot_vouch_for(project: Any) -> None:
     lock = (project.root / "dvc.lock").read_text()
     extra = project.root / "results/finetune/drums/pretrained/fold9/metrics.json"
