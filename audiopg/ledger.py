@@ -82,10 +82,12 @@ def track() -> None:
     if storage.read_json(CODE) != watched(params.load(Path("params.yaml"))):
         msg = f"{CODE} is not about the present code; run `snakemake --forcerun code`"
         raise AudiopgError(msg)
-    found = [path for folder in FOLDERS for path in folder.rglob("[!.]*") if path.is_file()]
-    orphans = [path.as_posix() for path in found if path.as_posix() not in plan]
+    orphans = _orphans(plan)
     if orphans:
-        msg = f"no rule makes {_some(orphans)}; delete what is left over from other parameters, then `audiopg track`"
+        msg = (
+            f"no rule makes {_some(orphans)}; delete what is left over from other parameters and track the rest:\n"
+            f"  rm -r {' '.join(orphans)} && audiopg track"
+        )
         raise AudiopgError(msg)
     _call("dvc", "commit", "--force")
     _stamp()
@@ -159,6 +161,14 @@ def _plan() -> dict[str, str]:
     header = lines[first].split("\t")
     rows = [line.split("\t") for line in lines[first + 1 :]]
     return {row[0]: row[header.index("plan")] for row in rows if len(row) == len(header)}
+
+
+def _orphans(plan: dict[str, str]) -> list[str]:
+    """List the files and whole folders that DVC would take although no rule makes anything in them."""
+    made = {path for output in plan for path in [Path(output), *Path(output).parents]}
+    found = [path for folder in FOLDERS for path in folder.rglob("[!.]*") if path not in made and path.parent in made]
+    full = [path for path in found if any(file.is_file() for file in [path, *path.rglob("[!.]*")])]
+    return sorted(path.as_posix() for path in full)
 
 
 def _call(tool: str, *arguments: str) -> str:
