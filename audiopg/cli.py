@@ -47,12 +47,13 @@ def _config(path: Path) -> "Config":
 @app.command()
 def profile(
     name: Annotated[str, typer.Argument(help="quick, small, paper or test.")],
+    preset: Annotated[str, typer.Option(help="What the corpus sounds like: paper or world.")] = "paper",
     out: Annotated[Path, typer.Option(help="File to write.")] = PARAMS,
 ) -> None:
-    """Write params.yaml: paper.yaml with the profile's overlay laid over it."""
+    """Write params.yaml: paper.yaml with the overlays of a preset and of the profile laid over it."""
     from audiopg import profiles, storage
 
-    storage.write_text(out, profiles.profile(name, PROFILES))
+    storage.write_text(out, profiles.profile(name, PROFILES, preset))
 
 
 @app.command()

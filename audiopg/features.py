@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from audiopg import spectrum
+from audiopg.jit import spread
+
 if TYPE_CHECKING:
     from audiopg import config
 
 FLOOR = torch.finfo(torch.float32).eps
-# On a CPU a few clips at a time, so that their frames stay in its cache: a third faster.
-CPU_SAMPLES = 1 << 17
 
 
 def mel(f_hz: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -69,6 +70,15 @@ class LogMel(nn.Module):
         )
         self.register_buffer("filters", torch.from_numpy(filters.T).float(), persistent=False)
         self.register_buffer("window", torch.hann_window(self.window_length, periodic=False), persistent=False)
+        self.plan = spectrum.plan(
+            self.window.numpy(),
+            self.hop,
+            features.preemphasis,
+            filters,
+            FLOOR,
+            features.norm_mean,
+            1 / (2 * features.norm_std),
+        )
 
     @torch.no_grad()
     def forward(self, waveform: Tensor) -> Tensor:
@@ -78,14 +88,25 @@ class LogMel(nn.Module):
             waveform: shape (B, T), float32, full scale is 1.
 
         Returns:
-            Shape (B, F, M), float32, with F = ceil(T / hop); silence is about -1.28.
+            Shape (B, F, M), float32, with F = ceil(T / hop); silence is about -1.28. On a CPU the same for every
+            batch and number of threads.
         """
-        if waveform.device.type != "cpu":
-            return self._spectrogram(waveform)
-        n_clips = max(CPU_SAMPLES // waveform.shape[-1], 1)
-        return torch.cat([self._spectrogram(clips) for clips in torch.split(waveform, n_clips)])
+        return self._compiled(waveform) if waveform.device.type == "cpu" else self.batched(waveform)
 
-    def _spectrogram(self, waveform: Tensor) -> Tensor:
+    def _compiled(self, waveform: Tensor) -> Tensor:
+        """Compute the spectrogram in compiled code, which a CPU does several times as fast."""
+        n_clips, n_samples = waveform.shape
+        out = np.empty((n_clips, -(-n_samples // self.hop), self.features.n_mels), dtype=np.float32)
+        samples = waveform.contiguous().numpy()
+        spread(
+            lambda first, last: spectrum.log_mel(samples[first:last], self.plan, out[first:last]),
+            n_clips,
+            torch.get_num_threads(),
+        )
+        return torch.from_numpy(out)
+
+    def batched(self, waveform: Tensor) -> Tensor:
+        """Compute the spectrogram with torch's operators, on any device."""
         n_frames = -(-waveform.shape[-1] // self.hop)
         padding = (n_frames - 1) * self.hop + self.window_length - waveform.shape[-1]
         frames = functional.pad(waveform, (0, max(padding, 0))).unfold(-1, self.window_length, self.hop)

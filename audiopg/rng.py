@@ -30,25 +30,6 @@ def generator(seed: int, stream: str, index: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=stream_key(seed, stream), counter=counter))
 
 
-def uniforms(seed: int, stream: str, indices: Sequence[int], n: int) -> NDArray[np.float64]:
-    """Draw ``n`` uniform numbers for each index.
-
-    Returns:
-        Numbers in [0, 1), shape (B, n), float64; row *b* depends on ``indices[b]`` alone and holds the first ``n``
-        numbers of `generator` at that index.
-    """
-    # One generator is moved from address to address: making a new one costs four times as much as the draw.
-    philox = np.random.Philox(key=stream_key(seed, stream))
-    draw = np.random.Generator(philox)
-    state = philox.state
-    rows = np.empty((len(indices), n))
-    for row, index in enumerate(indices):
-        state["state"]["counter"] = np.array([0, index, 0, 0], dtype=np.uint64)
-        philox.state = state
-        draw.random(out=rows[row])
-    return rows
-
-
 def noise_keys(seed: int, stream: str, indices: Sequence[int]) -> NDArray[np.int32]:
     """Return one 32-bit key per index for `hashed_uniform`, shape (B,), int32."""
     salt = _as_int32(stream_key(seed, stream)[:1])

@@ -82,7 +82,8 @@ def rename(path: str, name: str) -> Callable[[dict[str, Any]], None]:
         (put("synth/f0_hz", {"min": 900, "max": 9000}), "synth: f0_hz must lie between 0 and the Nyquist frequency"),
         (put("synth/f0_hz", {"min": 9, "max": 2}), "synth.f0_hz: min 9.0 is above max 2.0"),
         (put("synth/clip_s", 1.0), "synth.clip_s = 1 is 100 frames; a multiple of encoder.patch_frames = 16"),
-        (put("features/n_fft", 256), "features: n_fft = 256 is shorter than the window of 25 ms"),
+        (put("features/n_fft", 256), "features.n_fft: Input should be 512, 1024 or 2048, found 256"),
+        (put("features/window_ms", 40), "features: n_fft = 512 is shorter than the window of 40 ms"),
         (put("synth/sample_rate_hz", 32000), "synth.sample_rate_hz and features.sample_rate_hz must be equal"),
         (put("pretrain/decoder/width", 97), "pretrain.decoder: width 97 must be a multiple of n_heads 4 and of 4"),
         (put("encoder/size", "bas"), "encoder.size: unknown size 'bas'; did you mean 'base'?"),
@@ -150,12 +151,15 @@ def test_a_task_changes_single_values_of_the_recipe(quick: Config) -> None:
     assert quick.recipe("drums").optimizer == quick.finetune.optimizer
 
 
+@pytest.mark.parametrize("preset", ["paper", "world"])
 @pytest.mark.parametrize("name", PROFILES)
-def test_a_profile_is_paper_with_its_overlay(name: str, profiles: Path) -> None:
-    base = params.read_yaml(profiles / "paper.yaml")
-    overlay = params.read_yaml(profiles / f"{name}.yaml")
-    text = profile(name, profiles)
-    assert yaml.safe_load(text) == merge(base, overlay)
+def test_a_profile_is_paper_with_its_overlays(name: str, preset: str, profiles: Path) -> None:
+    paths = [profiles / "paper.yaml", profiles / "presets" / f"{preset}.yaml", profiles / f"{name}.yaml"]
+    values: dict[str, Any] = {}
+    for path in filter(Path.exists, dict.fromkeys(paths)):
+        values = merge(values, params.read_yaml(path)) if values else params.read_yaml(path)
+    text = profile(name, profiles, preset)
+    assert yaml.safe_load(text) == values
     assert all(len(line) <= 160 for line in text.splitlines())
 
 
@@ -171,6 +175,14 @@ def test_an_overlay_changes_known_keys_only(profiles: Path, tmp_path: Path) -> N
         profile("mine", tmp_path)
     with pytest.raises(AudiopgError, match="unknown profile 'quik'; known: "):
         profile("quik", profiles)
+    with pytest.raises(AudiopgError, match="unknown preset 'wold'; known: paper, world"):
+        profile("quick", profiles, "wold")
+
+
+def test_the_note_tells_the_papers_value_whatever_the_preset_says(profiles: Path) -> None:
+    lines = profile("quick", profiles, "world").splitlines()
+    (line,) = [line for line in lines if line.startswith("    level_db: {min: -18, max: 0}") and "peak" in line]
+    assert line.endswith("(paper: {min: 0, max: 0})")
 
 
 def test_merge_leaves_its_inputs_alone(values: dict[str, Any]) -> None:

@@ -7,20 +7,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from audiopg import config, rng
+from audiopg import config
 from audiopg.compute import Backend
 from audiopg.data.synthetic import PROBE_START, SyntheticClips
 from audiopg.evaluate.embeddings import log_mel_statistics
 from audiopg.models.vit import Encoder
+from audiopg.philox import uniforms
 from audiopg.progress import progress
 from audiopg.synth.distributions import quantile
-from audiopg.synth.parameters import Score
+from audiopg.synth.score import Score
 
 BATCH_SIZE = 50
 
 
 def two_event_score(score: Score, level_db: config.Range, clip_s: float, seed: int) -> Score:
-    """Give each clip exactly two events, one after the other, the second in level below the loudest by a drawn amount.
+    """Give each clip one voice with two events, one after the other, one of them weaker by a drawn amount.
 
     Which of the two comes first is drawn too, so that position does not tell the level. All else stays as drawn.
 
@@ -31,7 +32,7 @@ def two_event_score(score: Score, level_db: config.Range, clip_s: float, seed: i
         seed: corpus seed.
     """
     n_clips = len(score)
-    draws = rng.uniforms(seed, "latent/events", score.index.tolist(), 2)
+    draws = uniforms(seed, "latent/events", score.index.tolist(), 2)
     levels = quantile(level_db, draws[:, 0])
     loud_is_first = draws[:, 1] < 0.5  # noqa: PLR2004  (even odds)
     duration_s = 0.45 * clip_s
@@ -40,8 +41,8 @@ def two_event_score(score: Score, level_db: config.Range, clip_s: float, seed: i
     def both(value: float) -> NDArray[np.float64]:
         return np.full((n_clips, 2), value)
 
-    return replace(
-        score,
+    voice = replace(
+        score.voices[0],
         n_events=np.full(n_clips, 2),
         event_onset_s=np.where(np.stack([loud_is_first, ~loud_is_first], axis=1), 0.0, clip_s / 2),
         event_duration_s=both(duration_s),
@@ -52,6 +53,7 @@ def two_event_score(score: Score, level_db: config.Range, clip_s: float, seed: i
         event_sustain_level=both(0.6),
         event_release_s=both(release_s),
     )
+    return replace(score, n_voices=np.ones(n_clips, dtype=np.int64), voices=(voice,))
 
 
 class ProbeCorpus:
@@ -65,7 +67,8 @@ class ProbeCorpus:
 
     def factors(self) -> dict[str, NDArray[np.float64]]:
         """Return the physics that is asked for, each of shape (N,): octaves of f0, and dB below the loudest event."""
-        return {"f0_octaves": np.log2(self.score.f0_hz), "event_level_db": self.score.event_level_db[:, 1]}
+        voice = self.score.voices[0]
+        return {"f0_octaves": np.log2(voice.f0_hz), "event_level_db": voice.event_level_db[:, 1]}
 
     def spectrograms(self) -> Iterator[torch.Tensor]:
         """Iterate over batches of spectrograms, (B, F, M), in order."""

@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from audiopg import config
 from audiopg.errors import AudiopgError
 from audiopg.registry import suggestion
-from audiopg.synth.oscillators import PRIMITIVES, Parameter
+from audiopg.synth.sources import PRIMITIVES
+from audiopg.synth.sources.primitive import Parameter
 
 Floats = NDArray[np.float64]
 
@@ -15,14 +16,15 @@ def check(synth: config.Synth) -> None:
     """Compare the sources of the params with those that are registered.
 
     Raises:
-        AudiopgError: an unknown source, an unknown or missing parameter, or a value that it may not take.
+        AudiopgError: an unknown primitive, an unknown or missing parameter, or a value that it may not take.
     """
     for name, source in synth.sources.items():
         place = f"synth.sources.{name}"
-        if name not in PRIMITIVES:
-            msg = f"{place}: unknown source{suggestion(name, list(PRIMITIVES))}"
+        primitive = source.primitive or name
+        if primitive not in PRIMITIVES:
+            msg = f"{place}: unknown primitive '{primitive}'{suggestion(primitive, list(PRIMITIVES))}"
             raise AudiopgError(msg)
-        known = PRIMITIVES[name].parameters
+        known = PRIMITIVES[primitive].parameters
         for parameter, distribution in source.parameters.items():
             if parameter not in known:
                 msg = f"{place}.parameters.{parameter}: unknown parameter{suggestion(parameter, list(known))}"

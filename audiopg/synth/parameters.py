@@ -1,71 +1,23 @@
-"""The score: what each clip of the corpus is made of, in physical units."""
+"""Draws scores: each number of a clip from an address of its own, by the distributions of the params."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audiopg import config, rng
+from audiopg.philox import uniforms
 from audiopg.synth.distributions import check, largest, quantile
-from audiopg.synth.oscillators import PRIMITIVES
+from audiopg.synth.score import Score, Voice
+from audiopg.synth.sources import PRIMITIVES
+from audiopg.synth.sources.primitive import Parameter
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-# Which sound an index stands for. Whatever changes the waveform of an index makes a new version.
-CORPUS = "audiopg-1"
-
-
-@dataclass(frozen=True)
-class Score:
-    """What the clips of a batch are made of, one row per clip; a renderer plays exactly this.
-
-    Times in s from the start of the clip, frequencies in Hz. NaN stands where a parameter has no meaning: another
-    source plays, the event or partial does not exist, there is no transient.
-    """
-
-    index: Integers  # (B,), number of the clip in the corpus
-    sources: tuple[str, ...]  # names of the sources in the params
-    source: Integers  # (B,), position in `sources`
-    f0_hz: Floats  # (B,)
-    parameters: Mapping[str, Mapping[str, Floats]]  # by source and parameter, (B,) or (B, P)
-    n_events: Integers  # (B,)
-    event_onset_s: Floats  # (B, E)
-    event_duration_s: Floats  # (B, E)
-    event_source_start_s: Floats  # (B, E), where in the waveform of the source the event begins
-    event_level_db: Floats  # (B, E)
-    event_attack_s: Floats  # (B, E)
-    event_decay_s: Floats  # (B, E)
-    event_sustain_level: Floats  # (B, E)
-    event_release_s: Floats  # (B, E)
-    transient_onset_s: Floats  # (B,)
-    transient_duration_s: Floats  # (B,)
-    transient_gain: Floats  # (B,)
-    transient_key: NDArray[np.int32]  # (B,), for `rng.hashed_uniform`
-    cutoff_hz: Floats  # (B,), inf without a low-pass
-    noise_floor_amplitude: Floats  # (B,)
-    noise_floor_key: NDArray[np.int32]  # (B,)
-
-    def __len__(self) -> int:
-        """Count the clips."""
-        return len(self.index)
-
-    def rows(self, which: slice | Integers) -> "Score":
-        """Return the score of some of the clips."""
-        columns = {field.name: getattr(self, field.name) for field in fields(self)}
-        taken: dict[str, Any] = {name: c[which] for name, c in columns.items() if isinstance(c, np.ndarray)}
-        parameters = {
-            source: {name: column[which] for name, column in parameters.items()}
-            for source, parameters in self.parameters.items()
-        }
-        return replace(self, **taken, parameters=parameters)
-
-
-def clip_name(seed: int, index: int) -> str:
-    """Name of a clip for ever, as ``audiopg-1/42/000123``."""
-    return f"{CORPUS}/{seed}/{index:06d}"
+# A struck body needs no envelope: the event rises at once and is taken off at its end.
+STRUCK_ATTACK_S, STRUCK_RELEASE_S = 0.001, 0.01
 
 
 def draw(synth: config.Synth, seed: int, indices: Sequence[int]) -> Score:
@@ -83,31 +35,53 @@ def draw(synth: config.Synth, seed: int, indices: Sequence[int]) -> Score:
         AudiopgError: as `check`.
     """
     check(synth)
-    f0_hz = quantile(synth.f0_hz, rng.uniforms(seed, "synth/fundamental", indices, 1)[:, 0])
-    source = _draw_source(synth, seed, indices)
-    cutoff_hz = rng.uniforms(seed, "synth/damping", indices, 2)
-    noise_floor = rng.uniforms(seed, "synth/noise_floor", indices, 1)[:, 0]
+    n_voices = quantile(synth.voices.count, uniforms(seed, "synth/voices", indices, 1)[:, 0]).astype(np.int64)
+    floor = uniforms(seed, "synth/noise_floor", indices, 2)
     return Score(
         index=np.asarray(indices, dtype=np.int64),
         sources=tuple(synth.sources),
-        source=source,
-        f0_hz=f0_hz,
-        parameters={
-            name: _draw_parameters(name, synth, seed, indices, np.where(source == position, f0_hz, np.nan))
-            for position, name in enumerate(synth.sources)
-        },
-        **_draw_events(synth, seed, indices),
+        primitives=tuple(source.primitive or name for name, source in synth.sources.items()),
+        n_voices=n_voices,
+        voices=tuple(
+            _draw_voice(synth, seed, indices, number, number < n_voices)
+            for number in range(int(synth.voices.count.max))
+        ),
         **_draw_transient(synth, seed, indices),
         transient_key=rng.noise_keys(seed, "synth/transient/samples", indices),
-        cutoff_hz=np.where(
-            cutoff_hz[:, 0] < synth.damping.probability, quantile(synth.damping.cutoff_hz, cutoff_hz[:, 1]), np.inf
-        ),
-        noise_floor_amplitude=quantile(synth.noise_floor_amplitude, noise_floor),
+        **_draw_room(synth, seed, indices),
+        **_draw_band(synth, seed, indices),
+        noise_floor_amplitude=quantile(synth.noise_floor.amplitude, floor[:, 0]),
+        noise_floor_colour=quantile(synth.noise_floor.colour, floor[:, 1]),
         noise_floor_key=rng.noise_keys(seed, "synth/noise_floor/samples", indices),
     )
 
 
-def _draw_source(synth: config.Synth, seed: int, indices: Sequence[int]) -> Integers:
+def _draw_voice(
+    synth: config.Synth, seed: int, indices: Sequence[int], number: int, sounds: NDArray[np.bool_]
+) -> Voice:
+    """Draw the source, its parameters and its events in the clips that have this voice."""
+    stream = f"synth/voice{number}"
+    fundamental, level = uniforms(seed, f"{stream}/fundamental", indices, 2).T
+    source = np.where(sounds, _draw_source(synth, seed, stream, indices), -1)
+    f0_hz = np.full(len(indices), np.nan)
+    struck = np.zeros(len(indices), dtype=np.bool_)
+    parameters = {}
+    for position, (name, section) in enumerate(synth.sources.items()):
+        plays = np.flatnonzero(source == position)
+        f0_hz[plays] = quantile(section.f0_hz or synth.f0_hz, fundamental[plays])
+        struck[plays] = PRIMITIVES[section.primitive or name].struck
+        parameters[name] = _draw_parameters(f"{stream}/{name}", section, name, seed, indices, plays)
+    return Voice(
+        source=source,
+        f0_hz=f0_hz,
+        level_db=np.where(sounds, quantile(synth.voices.level_db, level), np.nan),
+        key=rng.noise_keys(seed, f"{stream}/samples", indices),
+        parameters=parameters,
+        **_draw_events(synth, seed, stream, indices, sounds, struck),
+    )
+
+
+def _draw_source(synth: config.Synth, seed: int, stream: str, indices: Sequence[int]) -> Integers:
     """Choose a source per clip by weight, shape (B,).
 
     Every source waits for an exponential time, at a rate that is its weight, and the first one plays. So a source
@@ -115,32 +89,40 @@ def _draw_source(synth: config.Synth, seed: int, indices: Sequence[int]) -> Inte
     """
     waits = []
     for name, source in synth.sources.items():
-        time = -np.log1p(-rng.uniforms(seed, f"synth/source/{name}", indices, 1)[:, 0])
-        waits.append(time / source.weight if source.weight else np.full_like(time, np.inf))
+        if source.weight:
+            time = -np.log1p(-uniforms(seed, f"{stream}/source/{name}", indices, 1)[:, 0])
+            waits.append(time / source.weight)
+        else:
+            waits.append(np.full(len(indices), np.inf))
     return np.asarray(np.argmin(waits, axis=0), dtype=np.int64)
 
 
-def _draw_parameters(
-    name: str, synth: config.Synth, seed: int, indices: Sequence[int], f0_hz: Floats
+def _draw_parameters(  # noqa: PLR0913
+    stream: str, section: config.Source, name: str, seed: int, indices: Sequence[int], plays: Integers
 ) -> dict[str, Floats]:
-    """Draw the parameters of one source, where it plays (f0_hz is not NaN)."""
-    primitive, distributions = PRIMITIVES[name], synth.sources[name].parameters
-    plays = np.flatnonzero(~np.isnan(f0_hz))
-    single = [parameter for parameter, spec in primitive.parameters.items() if not spec.one_per]
-    several = [parameter for parameter, spec in primitive.parameters.items() if spec.one_per]
-    n_columns = {p: int(largest(distributions[primitive.parameters[p].one_per])) for p in several}
+    """Draw the parameters of one source, in the rows where it plays."""
+    known, distributions = PRIMITIVES[section.primitive or name].parameters, section.parameters
+    single = [parameter for parameter, spec in known.items() if not spec.one_per]
+    several = [parameter for parameter, spec in known.items() if spec.one_per]
+    n_columns = {parameter: _n_columns(known[parameter], distributions) for parameter in several}
     n_rounds = max(n_columns.values(), default=0)
-    uniform = rng.uniforms(
-        seed, f"synth/{name}", [indices[row] for row in plays.tolist()], len(single) + n_rounds * len(several)
-    )
+    uniform = uniforms(seed, stream, [indices[row] for row in plays.tolist()], len(single) + n_rounds * len(several))
     drawn = {p: quantile(distributions[p], uniform[:, position]) for position, p in enumerate(single)}
     # The values of one partial stand side by side, so that more partials draw behind those that were there before.
     rounds = uniform[:, len(single) :].reshape(len(plays), n_rounds, len(several))
     for position, p in enumerate(several):
-        exists = np.arange(n_columns[p]) < drawn[primitive.parameters[p].one_per][:, None]
-        drawn[p] = np.where(exists, quantile(distributions[p], rounds[:, : n_columns[p], position]), np.nan)
-    settled = primitive.settle(f0_hz[plays], drawn, synth.sample_rate_hz)
-    return {p: _spread(settled[p], plays, len(f0_hz)) for p in primitive.parameters}
+        values = quantile(distributions[p], rounds[:, : n_columns[p], position])
+        one_per = known[p].one_per
+        if isinstance(one_per, str):
+            values = np.where(np.arange(n_columns[p]) < drawn[one_per][:, None], values, np.nan)
+        drawn[p] = values
+    return {p: _spread(drawn[p], plays, len(indices)) for p in known}
+
+
+def _n_columns(parameter: Parameter, distributions: dict[str, config.Distribution]) -> int:
+    """Largest number of values of a parameter that has several."""
+    one_per = parameter.one_per
+    return int(largest(distributions[one_per])) if isinstance(one_per, str) else one_per
 
 
 def _spread(values: Floats, rows: Integers, n_rows: int) -> Floats:
@@ -150,10 +132,17 @@ def _spread(values: Floats, rows: Integers, n_rows: int) -> Floats:
     return table
 
 
-def _draw_events(synth: config.Synth, seed: int, indices: Sequence[int]) -> dict[str, Any]:
+def _draw_events(  # noqa: PLR0913
+    synth: config.Synth,
+    seed: int,
+    stream: str,
+    indices: Sequence[int],
+    sounds: NDArray[np.bool_],
+    struck: NDArray[np.bool_],
+) -> dict[str, Any]:
     """Draw the events: all times on the sample grid, so that the score says exactly what is played."""
     n_max, per_event = int(synth.events.count.max), 7
-    uniform = rng.uniforms(seed, "synth/events", indices, 1 + n_max * per_event)
+    uniform = uniforms(seed, f"{stream}/events", indices, 1 + n_max * per_event)
     count = quantile(synth.events.count, uniform[:, :1])
     duration, onset, start, level, attack, decay, sustain = np.moveaxis(
         uniform[:, 1:].reshape(-1, n_max, per_event), 2, 0
@@ -162,32 +151,59 @@ def _draw_events(synth: config.Synth, seed: int, indices: Sequence[int]) -> dict
     n_duration = np.rint((shortest + (synth.clip_s / count - shortest) * duration) * synth.sample_rate_hz)
     n_free = synth.n_samples - n_duration + 1
     duration_s = n_duration / synth.sample_rate_hz
-    attack_s = quantile(synth.events.attack_fraction, attack) * duration_s
-    decay_s = quantile(synth.events.decay_fraction, decay) * duration_s
+    strike = struck[:, None]
+    attack_s = np.where(strike, STRUCK_ATTACK_S, quantile(synth.events.attack_fraction, attack) * duration_s)
+    decay_s = np.where(strike, STRUCK_ATTACK_S, quantile(synth.events.decay_fraction, decay) * duration_s)
     events = {
         "event_onset_s": np.floor(onset * n_free) / synth.sample_rate_hz,
         "event_duration_s": duration_s,
-        "event_source_start_s": np.floor(start * n_free) / synth.sample_rate_hz,
+        "event_source_start_s": np.where(strike, 0.0, np.floor(start * n_free) / synth.sample_rate_hz),
         "event_level_db": quantile(synth.events.level_db, level),
         "event_attack_s": attack_s,
         "event_decay_s": decay_s,
-        "event_sustain_level": quantile(synth.events.sustain_level, sustain),
-        "event_release_s": duration_s - attack_s - decay_s,
+        "event_sustain_level": np.where(strike, 1.0, quantile(synth.events.sustain_level, sustain)),
+        "event_release_s": np.where(strike, STRUCK_RELEASE_S, duration_s - attack_s - decay_s),
     }
-    exists = np.arange(n_max) < count
-    return {
-        "n_events": count[:, 0].astype(np.int64),
-        **{name: np.where(exists, column, np.nan) for name, column in events.items()},
-    }
+    n_events = np.where(sounds, count[:, 0], 0).astype(np.int64)
+    exists = np.arange(n_max) < n_events[:, None]
+    return {"n_events": n_events, **{name: np.where(exists, column, np.nan) for name, column in events.items()}}
 
 
-def _draw_transient(synth: config.Synth, seed: int, indices: Sequence[int]) -> dict[str, Any]:
+def _draw_transient(synth: config.Synth, seed: int, indices: Sequence[int]) -> dict[str, Floats]:
     """Draw whether, when, for how long and how loud there is a burst of noise."""
-    plays, duration, onset, gain = rng.uniforms(seed, "synth/transient", indices, 4).T
+    plays, duration, onset, gain, colour = uniforms(seed, "synth/transient", indices, 5).T
     n_duration = np.rint(quantile(synth.transient.duration_s, duration) * synth.sample_rate_hz)
     transient = {
         "transient_onset_s": np.floor(onset * (synth.n_samples - n_duration + 1)) / synth.sample_rate_hz,
         "transient_duration_s": n_duration / synth.sample_rate_hz,
         "transient_gain": quantile(synth.transient.gain, gain),
+        "transient_colour": quantile(synth.transient.colour, colour),
     }
     return {name: np.where(plays < synth.transient.probability, column, np.nan) for name, column in transient.items()}
+
+
+def _draw_room(synth: config.Synth, seed: int, indices: Sequence[int]) -> dict[str, Floats]:
+    """Draw whether the clip is heard in a room, in which one, and from where to where."""
+    uniform = uniforms(seed, "synth/room", indices, 10)
+    room = {
+        "room_size_m": quantile(synth.room.size_m, uniform[:, 1]),
+        "room_rt60_s": quantile(synth.room.rt60_s, uniform[:, 2]),
+        "room_treble_damping": quantile(synth.room.treble_damping, uniform[:, 3]),
+        "room_places": 0.1 + 0.8 * uniform[:, 4:],  # not in the walls
+    }
+    stands = uniform[:, 0] < synth.room.probability
+    return {
+        name: np.where(stands[:, None] if column.ndim > 1 else stands, column, np.nan) for name, column in room.items()
+    }
+
+
+def _draw_band(synth: config.Synth, seed: int, indices: Sequence[int]) -> dict[str, Floats]:
+    """Draw the damping of all events, and the band of the microphone."""
+    damped, cutoff = uniforms(seed, "synth/damping", indices, 2).T
+    banded, low, high = uniforms(seed, "synth/microphone", indices, 3).T
+    has_microphone = banded < synth.microphone.probability
+    return {
+        "cutoff_hz": np.where(damped < synth.damping.probability, quantile(synth.damping.cutoff_hz, cutoff), np.inf),
+        "microphone_low_hz": np.where(has_microphone, quantile(synth.microphone.low_hz, low), 0.0),
+        "microphone_high_hz": np.where(has_microphone, quantile(synth.microphone.high_hz, high), np.inf),
+    }

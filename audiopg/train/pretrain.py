@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from audiopg import closure, compute, config, params, provenance, rng, storage
+from audiopg import closure, compute, config, params, provenance, storage
 from audiopg.data.synthetic import SyntheticClips
 from audiopg.models.checkpoint import save_encoder
 from audiopg.models.mae import MaskedAutoencoder
 from audiopg.models.vit import initialise
-from audiopg.synth.parameters import clip_name
+from audiopg.philox import uniforms
+from audiopg.synth.score import clip_name
 from audiopg.train.loop import Resume, Training
 
 
@@ -53,7 +54,7 @@ def run(cfg: config.Config, resume: Path, outputs: Outputs) -> None:
 
     def batch_of(step: int) -> tuple[Tensor, Tensor]:
         indices = range(step * batch_size, (step + 1) * batch_size)
-        noise = torch.from_numpy(rng.uniforms(cfg.seed, "pretrain/mask", indices, n_time * n_frequency))
+        noise = torch.from_numpy(uniforms(cfg.seed, "pretrain/mask", indices, n_time * n_frequency))
         return clips.batch(indices), noise.to(backend.device)
 
     training = Training(model, cfg.pretrain.optimizer, cfg.pretrain.n_steps)

@@ -11,7 +11,7 @@ import torch
 from audiopg import storage
 from audiopg.analysis import latent
 from audiopg.analysis.activations import ProbeCorpus, two_event_score
-from audiopg.config import Config, Range
+from audiopg.config import Colour, Config, NoiseFloor, Range
 from audiopg.data.synthetic import PROBE_START
 from audiopg.errors import AudiopgError
 from audiopg.models.checkpoint import save_encoder
@@ -23,7 +23,8 @@ CPU = torch.device("cpu")
 
 def test_two_events_at_the_drawn_levels(tiny: Config) -> None:
     """The ratio of the two halves' levels, heard in the waveform, is what the score says."""
-    synth = tiny.synth.model_copy(update={"noise_floor_amplitude": Range(min=0, max=0)})
+    silence = NoiseFloor(amplitude=Range(min=0, max=0), colour=Colour(choices=[0]))
+    synth = tiny.synth.model_copy(update={"noise_floor": silence})
     world = World(synth, 3)
     score = two_event_score(world.score(range(40)), Range(min=-24, max=0), synth.clip_s, 3)
     silent = np.full(40, np.nan)
@@ -35,10 +36,10 @@ def test_two_events_at_the_drawn_levels(tiny: Config) -> None:
         cutoff_hz=np.full(40, np.inf),
     )
     halves = world.render(quiet).double().view(40, 2, -1).square().mean(dim=2).numpy()
-    loud_is_first = score.event_onset_s[:, 0] == 0
+    loud_is_first = score.voices[0].event_onset_s[:, 0] == 0
     ratio = np.where(loud_is_first, halves[:, 1] / halves[:, 0], halves[:, 0] / halves[:, 1])
     # both events play the same stretch of the source, so that only the level differs
-    np.testing.assert_allclose(10 * np.log10(ratio), score.event_level_db[:, 1], atol=0.01)
+    np.testing.assert_allclose(10 * np.log10(ratio), score.voices[0].event_level_db[:, 1], atol=0.01)
     assert 8 < loud_is_first.sum() < 32
 
 

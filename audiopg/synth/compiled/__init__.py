@@ -1,0 +1,1 @@
+"""The renderer for CPUs, in compiled code that holds no lock."""

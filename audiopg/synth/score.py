@@ -1,0 +1,93 @@
+"""The score: what each clip of the corpus is made of, in physical units."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Keys = NDArray[np.int32]
+
+# Which sound an index stands for. Whatever changes the waveform of an index makes a new version.
+CORPUS = "audiopg-2"
+
+T = TypeVar("T", bound="Voice | Score")
+
+
+def clip_name(seed: int, index: int) -> str:
+    """Name of a clip for ever, as ``audiopg-2/42/000123``."""
+    return f"{CORPUS}/{seed}/{index:06d}"
+
+
+def _rows(table: T, which: slice | Integers) -> dict[str, Any]:
+    columns = {field.name: getattr(table, field.name) for field in fields(table)}
+    return {name: column[which] for name, column in columns.items() if isinstance(column, np.ndarray)}
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One of the sources that sound together, one row per clip. NaN (-1, 0) where a clip has fewer voices."""
+
+    source: Integers  # (B,), position in the score's `sources`
+    f0_hz: Floats  # (B,)
+    level_db: Floats  # (B,)
+    key: Keys  # (B,), for `rng.hashed_uniform`
+    parameters: Mapping[str, Mapping[str, Floats]]  # by source and parameter, (B,) or (B, N)
+    n_events: Integers  # (B,)
+    event_onset_s: Floats  # (B, E)
+    event_duration_s: Floats  # (B, E)
+    event_source_start_s: Floats  # (B, E), where in the waveform of the source the event begins
+    event_level_db: Floats  # (B, E)
+    event_attack_s: Floats  # (B, E)
+    event_decay_s: Floats  # (B, E)
+    event_sustain_level: Floats  # (B, E)
+    event_release_s: Floats  # (B, E)
+
+    def rows(self, which: slice | Integers) -> "Voice":
+        """Return the voice in some of the clips."""
+        parameters = {
+            source: {name: column[which] for name, column in parameters.items()}
+            for source, parameters in self.parameters.items()
+        }
+        return replace(self, **_rows(self, which), parameters=parameters)
+
+
+@dataclass(frozen=True)
+class Score:
+    """What the clips of a batch are made of, one row per clip; a renderer plays exactly this.
+
+    Times in s from the start of the clip, frequencies in Hz. NaN stands where a parameter has no meaning: another
+    source plays, the event or partial does not exist, there is no transient, no room.
+    """
+
+    index: Integers  # (B,), number of the clip in the corpus
+    sources: tuple[str, ...]  # names of the sources in the params
+    primitives: tuple[str, ...]  # what plays each of them
+    n_voices: Integers  # (B,)
+    voices: tuple[Voice, ...]
+    transient_onset_s: Floats  # (B,)
+    transient_duration_s: Floats  # (B,)
+    transient_gain: Floats  # (B,)
+    transient_colour: Floats  # (B,), 0 white, 1 pink, 2 brown
+    transient_key: Keys  # (B,)
+    room_size_m: Floats  # (B,), length of the room
+    room_rt60_s: Floats  # (B,)
+    room_treble_damping: Floats  # (B,)
+    room_places: Floats  # (B, 6), source and microphone as parts of length, width and height
+    cutoff_hz: Floats  # (B,), inf without a low-pass
+    microphone_low_hz: Floats  # (B,), 0 without a microphone
+    microphone_high_hz: Floats  # (B,), inf without a microphone
+    noise_floor_amplitude: Floats  # (B,)
+    noise_floor_colour: Floats  # (B,)
+    noise_floor_key: Keys  # (B,)
+
+    def __len__(self) -> int:
+        """Count the clips."""
+        return len(self.index)
+
+    def rows(self, which: slice | Integers) -> "Score":
+        """Return the score of some of the clips."""
+        return replace(self, **_rows(self, which), voices=tuple(voice.rows(which) for voice in self.voices))
