@@ -57,6 +57,40 @@ def profile(
 
 
 @app.command()
+def render(
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    index: Annotated[str, typer.Option(help="Number of a clip, or a range as 0:16.")] = "0:16",
+    preset: Annotated[str | None, typer.Option(help="paper or world, at the paper's sizes; else params.yaml.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Names the corpus; that of the parameters if not given.")] = None,
+    params: Params = PARAMS,
+) -> None:
+    """Render clips of the synthetic corpus: FLAC files, tables of their physics, a sheet of spectrograms."""
+    indices = _indices(index)
+    if preset is None:
+        config = _config(params)
+    else:
+        from audiopg import profiles
+
+        config = profiles.preset(preset, PROFILES)
+    from audiopg.data import render as stage
+
+    stage.run(config.synth, config.features, config.seed if seed is None else seed, indices, out)
+
+
+def _indices(text: str) -> range:
+    """Read ``7`` or ``0:16``."""
+    first, colon, last = text.partition(":")
+    if not first.isdecimal() or not (last.isdecimal() if colon else not last):
+        msg = f"--index: a number or a range such as 0:16 is needed, found '{text}'"
+        raise AudiopgError(msg)
+    indices = range(int(first), int(last) if colon else int(first) + 1)
+    if not indices:
+        msg = f"--index: {text} holds no clip"
+        raise AudiopgError(msg)
+    return indices
+
+
+@app.command()
 def code(out: Annotated[Path, typer.Option(help="JSON file to write.")], params: Params = PARAMS) -> None:
     """Write a digest of the code behind each stage, and of the lists of your own recordings."""
     from audiopg import ledger, storage

@@ -6,14 +6,14 @@ from typing import Any
 
 import yaml
 
-from audiopg.config import OPEN_MAPPINGS, Synth, merge
+from audiopg.config import OPEN_MAPPINGS, Config, merge
 from audiopg.errors import AudiopgError
 from audiopg.params import parse, read_yaml
 
 COMPLETE = "paper"  # the profile that has no overlay, and the preset that every profile begins with
 
 
-def profile(name: str, folder: Path, preset: str = COMPLETE) -> str:
+def profile(name: str, folder: Path, corpus: str = COMPLETE) -> str:
     """Return the text of ``params.yaml`` for a profile.
 
     Each line keeps its comment; where an overlay changes a value, the comment tells the paper's value instead of its
@@ -22,7 +22,7 @@ def profile(name: str, folder: Path, preset: str = COMPLETE) -> str:
     Args:
         name: stem of a file in ``folder``; ``paper`` has no overlay.
         folder: where ``paper.yaml`` and the overlays are.
-        preset: stem of a file in its subfolder ``presets``, or ``paper``: what the corpus sounds like; sizes are those
+        corpus: preset, stem of a file in its subfolder ``presets``, or ``paper``: what is heard; the sizes are those
             of the profile.
 
     Raises:
@@ -30,7 +30,7 @@ def profile(name: str, folder: Path, preset: str = COMPLETE) -> str:
             allowed.
     """
     paper = _find(COMPLETE, folder, "profile")
-    overlays = [] if preset == COMPLETE else [_find(preset, folder / "presets", "preset", COMPLETE)]
+    overlays = [] if corpus == COMPLETE else [_find(corpus, folder / "presets", "preset", COMPLETE)]
     overlays += [] if name == COMPLETE else [_find(name, folder, "profile")]
     values = read_yaml(paper)
     for path in overlays:
@@ -42,13 +42,13 @@ def profile(name: str, folder: Path, preset: str = COMPLETE) -> str:
     return "\n".join(writer.finish()) + "\n"
 
 
-def synth(preset: str, folder: Path) -> Synth:
-    """Return the ``synth`` section of a preset, at the paper's sizes.
+def preset(name: str, folder: Path) -> Config:
+    """Return the parameters of a preset at the paper's sizes.
 
     Raises:
         AudiopgError: as `profile`.
     """
-    return parse(yaml.safe_load(profile(COMPLETE, folder, preset)), f"preset {preset}").synth
+    return parse(yaml.safe_load(profile(COMPLETE, folder, name)), f"preset {name}")
 
 
 def _find(name: str, folder: Path, kind: str, *others: str) -> Path:

@@ -18,6 +18,7 @@ RANKS = {
     "provenance": 1,
     "closure": 1,
     "compute": 1.1,
+    "pictures": 1.1,
     "tensors": 1.1,
     "params": 1.1,
     "profiles": 1.2,

@@ -7,17 +7,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from audiopg import storage
+from audiopg.pictures import BLUE, GREY, VERMILION, save
 
-# Okabe and Ito's palette: told apart by colour-blind readers
-BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#7F7F7F"
 LABELS = {"f0_octaves": "fundamental frequency (octaves)", "event_level_db": "event level re loudest (dB)"}
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure without the writer's version and date, so that equal data give equal bytes."""
-    with storage.replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150, bbox_inches="tight", metadata={"Software": None})
 
 
 def r2_per_layer(table: pd.DataFrame, path: Path) -> None:

@@ -1,0 +1,93 @@
+"""The command that lets a corpus be heard and seen: clips as FLAC, their physics as tables, a sheet of spectrograms."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from matplotlib.figure import Figure
+
+from audiopg import config, storage
+from audiopg.features import LogMel, mel
+from audiopg.pictures import save
+from audiopg.progress import say
+from audiopg.synth.score import CORPUS, Score
+from audiopg.synth.tables import tables
+from audiopg.synth.world import World
+
+COLUMNS = 4  # spectrograms side by side
+MAX_ON_SHEET = 64
+TICKS_HZ = (100, 300, 1000, 3000, 8000)
+RANGE_DB = 80
+
+
+def run(synth: config.Synth, features: config.Features, seed: int, indices: Sequence[int], out: Path) -> None:
+    """Render some clips.
+
+    Args:
+        synth: what the corpus sounds like.
+        features: spectrograms of the sheet.
+        seed: names the corpus.
+        indices: numbers of the clips.
+        out: folder for ``<index>.flac`` (24 bit), ``clips.csv``, ``voices.csv``, ``events.csv``, ``sheet.png`` with at
+            most the first 64 clips, and ``corpus.json``, from which all of it can be made again.
+
+    Raises:
+        AudiopgError: the section is wrong, or the folder cannot be written.
+    """
+    world, log_mel = World(synth, seed), LogMel(features)
+    score = world.score(indices)
+    shown = []
+    for row, index in enumerate(indices):
+        waveform = world.render(score.rows(slice(row, row + 1)))
+        with storage.replacing(out / f"{index:06d}.flac") as temporary:
+            soundfile.write(temporary, waveform[0].numpy(), synth.sample_rate_hz, "PCM_24", format="FLAC")
+        if row < MAX_ON_SHEET:
+            shown.append(log_mel(waveform)[0])
+    for name, table in tables(score, seed).items():
+        storage.write_text(out / f"{name}.csv", table.to_csv(index=False))
+    _sheet(torch.stack(shown).numpy(), score, synth, features, out / "sheet.png")
+    card = {"corpus": CORPUS, "seed": seed, "indices": list(indices), "synth": synth.model_dump(mode="json")}
+    storage.write_json(out / "corpus.json", card)
+    say(f"{out}: {len(indices)} clips of {synth.clip_s:g} s, clips.csv, voices.csv, events.csv, sheet.png, corpus.json")
+
+
+def _sheet(
+    spectrograms: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]",
+    score: Score,
+    synth: config.Synth,
+    features: config.Features,
+    path: Path,
+) -> None:
+    """Draw the spectrograms, a panel per clip with the names of its sources, 80 dB from the strongest bin down."""
+    n_rows = math.ceil(len(spectrograms) / COLUMNS)
+    n_columns = min(COLUMNS, len(spectrograms))
+    figure = Figure(figsize=(3.6 * n_columns, 2.3 * n_rows + 0.6), layout="constrained")
+    panels = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
+    low, high = mel(np.array([features.f_min_hz, features.f_max_hz], dtype=np.float64))
+    decibels = spectrograms * (2 * features.norm_std) * 10 / math.log(10)
+    for row, panel in enumerate(panels.flat):
+        if row >= len(spectrograms):
+            panel.set_axis_off()
+            continue
+        image = panel.imshow(
+            decibels[row].T - decibels[row].max(),
+            origin="lower",
+            aspect="auto",
+            extent=(0, synth.clip_s, low, high),
+            vmin=-RANGE_DB,
+            vmax=0,
+            cmap="magma",
+            interpolation="nearest",
+        )
+        names = [score.sources[voice.source[row]] for voice in score.voices if voice.source[row] >= 0]
+        room = "" if np.isnan(score.room_size_m[row]) else ", room"
+        panel.set_title(f"{score.index[row]}: {' + '.join(names)}{room}", fontsize=8)
+        ticks_hz = np.array([f_hz for f_hz in TICKS_HZ if f_hz <= features.f_max_hz], dtype=np.float64)
+        panel.set_yticks(mel(ticks_hz), [f"{f_hz:g}" for f_hz in ticks_hz])
+    figure.supxlabel("time (s)", fontsize=9)
+    figure.supylabel("frequency (Hz, mel scale)", fontsize=9)
+    figure.colorbar(image, ax=panels, label="level below the strongest bin (dB)", shrink=min(1.0, 2 / n_rows))
+    save(figure, path)

@@ -1,0 +1,61 @@
+"""The command that renders clips: what it writes is the corpus, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from audiopg import config
+from audiopg.cli import app
+from audiopg.config import Config
+from audiopg.data import render
+from audiopg.errors import AudiopgError
+from audiopg.synth.world import World
+
+
+def test_files_are_the_clips_of_the_corpus(tiny: Config, tmp_path: Path) -> None:
+    render.run(tiny.synth, tiny.features, 7, [12, 3], tmp_path)
+    expected = World(tiny.synth, 7).play([12, 3]).numpy()
+    for row, name in enumerate(("000012.flac", "000003.flac")):
+        found, rate_hz = soundfile.read(tmp_path / name)
+        assert rate_hz == tiny.synth.sample_rate_hz
+        np.testing.assert_allclose(found, expected[row], atol=2**-23)
+    assert pd.read_csv(tmp_path / "clips.csv")["clip"].tolist() == [12, 3]
+    assert set(pd.read_csv(tmp_path / "events.csv")["clip"]) == {3, 12}
+    assert soundfile.info(tmp_path / "000012.flac").subtype == "PCM_24"
+
+
+def test_the_card_is_enough_to_make_them_again(tiny: Config, tmp_path: Path) -> None:
+    render.run(tiny.synth, tiny.features, 7, [4], tmp_path / "a")
+    card = json.loads((tmp_path / "a" / "corpus.json").read_text())
+    assert card["corpus"] == "audiopg-2"
+    render.run(config.Synth.model_validate(card["synth"]), tiny.features, card["seed"], card["indices"], tmp_path / "b")
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("n_clips", [1, 3, 5])
+def test_the_sheet_takes_any_number_of_clips(n_clips: int, tiny: Config, tmp_path: Path) -> None:
+    render.run(tiny.synth, tiny.features, 7, range(n_clips), tmp_path)
+    assert (tmp_path / "sheet.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--index", "x"], "--index: a number or a range such as 0:16 is needed, found 'x'"),
+        (["--index", "3:"], "--index: a number or a range such as 0:16 is needed, found '3:'"),
+        (["--index", "-1"], "--index: a number or a range such as 0:16 is needed, found '-1'"),
+        (["--index", "7:7"], "--index: 7:7 holds no clip"),
+        (["--preset", "wold"], "unknown preset 'wold'; known: paper, world"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(arguments: list[str], message: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["render", "--out", str(tmp_path), *arguments])
+    assert isinstance(result.exception, AudiopgError)
+    assert str(result.exception) == message
+    assert not any(tmp_path.iterdir())
