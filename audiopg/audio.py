@@ -1,6 +1,5 @@
 """Audio files to waveforms: mono, float32, at one sample rate, and never anything made up for what cannot be read."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +7,10 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from audiopg.containers import shortfall
 from audiopg.errors import AudiopgError
 
-# libsndfile shortens a WAV or AIFF file to what is there and only notes so in its log.
-CUT_SHORT = re.compile(r"(?:data|SSND)\s*: (\d+) \(should be (\d+)\)")
-REMEDY = "delete the file and fetch it again"
+REMEDY = "bring it again (a benchmark's: `audiopg fetch --check`)"
 
 
 def read(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
@@ -49,11 +47,11 @@ def decode(path: Path) -> tuple[NDArray[np.float32], int]:
         AudiopgError: the file is missing, cannot be decoded or ends before the length that its header promises.
     """
     if not path.is_file():
-        msg = f"{path}: no such audio file; fetch the data again"
+        msg = f"{path}: no such audio file; {REMEDY}"
         raise AudiopgError(msg)
     try:
         with soundfile.SoundFile(path) as file:
-            cut_short = CUT_SHORT.search(file.extra_info)
+            missing = shortfall(path, file.extra_info)
             n_promised = file.frames
             samples: NDArray[np.float32] = file.read(dtype="float32", always_2d=True)
             file_rate_hz: int = file.samplerate
@@ -62,8 +60,8 @@ def decode(path: Path) -> tuple[NDArray[np.float32], int]:
         reason = str(error).rpartition(": ")[2].rstrip(".") or "not an audio file"
         msg = f"{path}: cannot be decoded ({reason}); {REMEDY}"
         raise AudiopgError(msg) from error
-    if cut_short is not None:
-        msg = f"{path}: ends after {cut_short[2]} of {cut_short[1]} bytes of sound; {REMEDY}"
+    if missing:
+        msg = f"{path}: {missing}; {REMEDY}"
         raise AudiopgError(msg)
     if len(samples) < n_promised:
         msg = f"{path}: ends after {len(samples)} of {n_promised} samples; {REMEDY}"

@@ -14,6 +14,7 @@ RANKS = {
     "progress": 1,
     "provenance": 1,
     "closure": 1,
+    "containers": 1,
     "compute": 1.1,
     "tensors": 1.1,
     "params": 1.1,
