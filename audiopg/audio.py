@@ -8,9 +8,7 @@ import soxr
 from numpy.typing import NDArray
 
 from audiopg.containers import shortfall
-from audiopg.errors import AudiopgError
-
-REMEDY = "bring it again (a benchmark's: `audiopg fetch --check`)"
+from audiopg.errors import BRING_AGAIN, AudiopgError
 
 
 def read(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
@@ -30,12 +28,12 @@ def read(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
     samples, file_rate_hz = decode(path)
     waveform: NDArray[np.float32] = samples.mean(axis=1, dtype=np.float32)
     if not np.isfinite(waveform).all():
-        msg = f"{path}: contains samples that are not finite; {REMEDY}"
+        msg = f"{path}: contains samples that are not finite; {BRING_AGAIN}"
         raise AudiopgError(msg)
     if file_rate_hz != sample_rate_hz:
         waveform = soxr.resample(waveform, file_rate_hz, sample_rate_hz, quality="HQ")
     if waveform.size == 0:
-        msg = f"{path}: contains no samples at {sample_rate_hz} Hz; {REMEDY}"
+        msg = f"{path}: contains no samples at {sample_rate_hz} Hz; {BRING_AGAIN}"
         raise AudiopgError(msg)
     return waveform
 
@@ -47,7 +45,7 @@ def decode(path: Path) -> tuple[NDArray[np.float32], int]:
         AudiopgError: the file is missing, cannot be decoded or ends before the length that its header promises.
     """
     if not path.is_file():
-        msg = f"{path}: no such audio file; {REMEDY}"
+        msg = f"{path}: no such audio file; {BRING_AGAIN}"
         raise AudiopgError(msg)
     try:
         with soundfile.SoundFile(path) as file:
@@ -58,12 +56,12 @@ def decode(path: Path) -> tuple[NDArray[np.float32], int]:
     except soundfile.SoundFileError as error:
         # The reason of libsndfile repeats the path, and is empty for an empty file.
         reason = str(error).rpartition(": ")[2].rstrip(".") or "not an audio file"
-        msg = f"{path}: cannot be decoded ({reason}); {REMEDY}"
+        msg = f"{path}: cannot be decoded ({reason}); {BRING_AGAIN}"
         raise AudiopgError(msg) from error
     if missing:
-        msg = f"{path}: {missing}; {REMEDY}"
+        msg = f"{path}: {missing}; {BRING_AGAIN}"
         raise AudiopgError(msg)
     if len(samples) < n_promised:
-        msg = f"{path}: ends after {len(samples)} of {n_promised} samples; {REMEDY}"
+        msg = f"{path}: ends after {len(samples)} of {n_promised} samples; {BRING_AGAIN}"
         raise AudiopgError(msg)
     return samples, file_rate_hz

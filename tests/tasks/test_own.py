@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
     for label in ("cat", "dog"):
         (tmp_path / "sounds" / label).mkdir(parents=True)
         for number in range(6):
-            samples = np.full(800 * (number + 1), 0.1 + number / 100)
+            samples = np.full(800 * (number + 1), (0.1 if label == "cat" else 0.2) + number / 100)
             soundfile.write(tmp_path / "sounds" / label / f"{number}.wav", samples, 8000)
     return tmp_path
 
@@ -47,7 +47,7 @@ def test_a_list_of_paths_and_labels_is_enough(folder: Path) -> None:
     made = manifest(folder, SINGLE, "3-fold")
     assert made.class_names == ("cat", "dog")
     assert made.rows[1].duration_s == 0.2
-    assert len({row.sha256 for row in made.rows}) == 6
+    assert len({row.sha256 for row in made.rows}) == 12
     assert Counter((row.labels[0], row.fold) for row in made.rows) == {
         (label, fold): 2 for label in ("cat", "dog") for fold in (1, 2, 3)
     }
@@ -85,6 +85,28 @@ def test_splits_and_several_labels(folder: Path) -> None:
     assert (card.metric, card.protocol, card.n_folds, card.sizes) == ("mAP", "split", 1, (6, 2, 4))
 
 
+def test_blanks_around_labels_and_other_spellings_of_a_path_change_nothing(folder: Path) -> None:
+    lines = SINGLE.replace("cat\n", "cat|animal\n")
+    other = lines.replace("cat|animal", " cat | animal").replace("dog/1.wav", "./dog/../dog//1.wav")
+    assert other != lines
+    assert manifest(folder, other, "3-fold") == manifest(folder, lines, "3-fold")
+
+
+@pytest.mark.parametrize("how", ["copy", "symlink"])
+def test_one_recording_under_two_names_is_not_dealt_to_two_folds(folder: Path, how: str) -> None:
+    first, second = folder / "sounds/cat/0.wav", folder / "sounds/cat/1.wav"
+    second.unlink()
+    second.symlink_to(first) if how == "symlink" else second.write_bytes(first.read_bytes())
+    with pytest.raises(AudiopgError) as caught:
+        manifest(folder, SINGLE, "3-fold")
+    assert str(caught.value) == (
+        "mine: cat/0.wav and cat/1.wav are the same recording in 1 and in 2; drop one, or give both one group"
+    )
+    lines = SINGLE.splitlines()
+    together = "\n".join([lines[0] + ",group", lines[1] + ",twins", lines[2] + ",twins", *lines[3:]])
+    assert len({row.fold for row in manifest(folder, together, "3-fold").rows if row.group == "twins"}) == 1
+
+
 def test_the_order_of_lines_and_a_byte_order_mark_change_nothing(folder: Path) -> None:
     lines = SINGLE.splitlines()
     turned = "\ufeff" + "\n".join([lines[0], *reversed(lines[1:])])
@@ -99,6 +121,12 @@ def test_the_order_of_lines_and_a_byte_order_mark_change_nothing(folder: Path) -
         ("path,labels,wrong\na.wav,x,y\n", "2-fold", "mine.csv: unknown column 'wrong'"),
         ("path,labels\n", "2-fold", "mine.csv: lists no recordings"),
         ("path,labels\na.wav,\n", "2-fold", "mine.csv:2: labels: is empty"),
+        ("path,labels\na.wav,x|\n", "2-fold", "mine.csv:2: labels: 'x|' has an empty or a repeated label"),
+        ("path,labels\na.wav,x\nb.wav,x|y | x\n", "2-fold", "mine.csv:3: labels: 'x|y | x' has an empty or a repeated"),
+        ("path,labels\na.wav,rain, heavy\n", "2-fold", "mine.csv:2: more cells than columns ( heavy); a cell with a"),
+        ("path,labels\na.wav,x\nb.wav,y\n./a.wav,x\n", "2-fold", "mine.csv:4: path: a.wav is listed already"),
+        ("path,labels\nb/../a.wav,x\na.wav,y\n", "2-fold", "mine.csv:3: path: a.wav is listed already"),
+        ("path,labels\na.wav,x\nb.wav,x\n", "2-fold", "mine.csv: all recordings are of class 'x'; at least two"),
         ("path,labels,fold\na.wav,x,1\nb.wav,x,3\n", "2-fold", "protocol '2-fold' needs folds 1 to 2, found 1, 3"),
         ("path,labels,fold\na.wav,x,1\nb.wav,x,\n", "2-fold", "protocol '2-fold' needs folds 1 to 2, found none, 1"),
         ("path,labels,split\na.wav,x,train\nb.wav,x,val\n", "split", "mine.csv: no row has split 'test'"),
