@@ -53,6 +53,8 @@ def files(folder: Path) -> list[str]:
         ([Fault(cut_after=10_000), Fault(ignores_range=True)], ["", "bytes=10000-"]),
         ([Fault(cut_after=10_000), Fault(start_off_by=7)], ["", "bytes=10000-", ""]),
         ([Fault(length_off_by=100)], ["", "bytes=40000-"]),
+        ([Fault(headers={"Content-Length": "abc"})], [""]),
+        ([Fault(headers={"Content-Length": "40000, 40000"})], [""]),
         ([Fault(cut_after=10_000, wrong_bytes=True)], ["", "bytes=10000-", ""]),
     ],
 )
@@ -87,6 +89,14 @@ def test_a_fault_that_stays_is_one_error_and_no_file(
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "x.zip").exists()
     assert len(server.log) == n_requests
+
+
+def test_pieces_that_are_thrown_away_each_time_are_one_error(server: Server, tmp_path: Path) -> None:
+    turns = [Fault(cut_after=10_000), Fault(start_off_by=7)]
+    url = server.put("/x.zip", DATA, *turns * 9)
+    with pytest.raises(AudiopgError, match="connection cut, 3 times in a row"):
+        download(url, tmp_path / "x.zip", verify)
+    assert server.ranges("/x.zip") == ["", "bytes=10000-", ""]
 
 
 def test_no_server_at_all_is_one_error(server: Server, tmp_path: Path) -> None:
