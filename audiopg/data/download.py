@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 from urllib.parse import urlsplit
 
 import fsspec
@@ -148,7 +148,7 @@ def _append(source: str, part: Path, begin: int, label: str) -> None:
                 file.seek(body.start)
                 for chunk in chunks:
                     file.write(chunk)
-        except OSError as error:
+        except OSError as error:  # of writing: errors of reading have become one of the other two
             msg = f"{part.parent}: cannot be written ({error.strerror or error}); free some space or set AUDIOPG_DATA"
             raise AudiopgError(msg) from error
 
@@ -198,17 +198,25 @@ def _file(address: str, begin: int) -> Iterator[Body]:
         system, path = fsspec.url_to_fs(address)
         total = system.size(path)
         file = system.open(path, "rb")
+        file.seek(begin)
     except FileNotFoundError:
         msg = "no such file"
         raise Unavailable(msg) from None
     except ImportError as error:
         msg = f"AUDIOPG_MIRROR: {error}"
         raise AudiopgError(msg) from error
-    except (OSError, ValueError) as error:
+    except Exception as error:  # every kind of store has its own, such as one for credentials that are missing
         raise Unavailable(_reason(error)) from error
     with file:
-        file.seek(begin)
-        yield Body(begin, total, iter(lambda: file.read(CHUNK), b""))
+        yield Body(begin, total, _pieces(file))
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    try:
+        while chunk := file.read(CHUNK):
+            yield chunk
+    except Exception as error:  # as above
+        raise Unavailable(_reason(error)) from error
 
 
 def _reason(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """Each thing that can go wrong on the way ends in the right file or in one error, never in a wrong file."""
 
+import errno
 import hashlib
 import importlib.util
 import os
@@ -9,10 +10,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 from servers import Fault, Server
 
 from audiopg.data import download as module
@@ -218,6 +221,41 @@ def test_an_object_store_is_a_mirror_and_resumes(
     assert (tmp_path / "x.zip").read_bytes() == DATA
     assert files(tmp_path) == ["x.zip"]
     assert "anew" not in capsys.readouterr().err
+    store.rm("/bucket", recursive=True)
+
+
+class NoCredentialsError(Exception):
+    """As botocore has it: neither OSError nor ValueError."""
+
+
+@pytest.mark.parametrize(
+    ("place", "method", "error"),
+    [
+        (MemoryFileSystem, "size", NoCredentialsError("Unable to locate credentials")),
+        (MemoryFile, "read", OSError(errno.EIO, "Input/output error")),
+        (MemoryFile, "read", NoCredentialsError("Unable to locate credentials")),
+    ],
+)
+def test_an_object_store_that_cannot_be_read_is_passed_over(  # noqa: PLR0913
+    place: type,
+    method: str,
+    error: Exception,
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    url = server.put("/x.zip", DATA)
+    store = fsspec.filesystem("memory")
+    store.pipe(f"/bucket/{url.split('/')[2]}/x.zip", DATA[::-1])
+    monkeypatch.setattr(place, method, fail)
+    monkeypatch.setenv("AUDIOPG_MIRROR", "memory://bucket")
+    download(url, tmp_path / "x.zip", verify)
+    assert (tmp_path / "x.zip").read_bytes() == DATA
+    assert f"/x.zip: {type(error).__name__} {error}" in capsys.readouterr().err
     store.rm("/bucket", recursive=True)
 
 
