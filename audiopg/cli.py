@@ -1,5 +1,6 @@
 """The command line: one subcommand per stage, with explicit inputs and outputs."""
 
+import os
 import signal
 import sys
 from enum import StrEnum
@@ -41,7 +42,10 @@ class Init(StrEnum):
 def _config(path: Path) -> "Config":
     from audiopg import params
 
-    return params.load(path)
+    config = params.load(path)
+    if config.data.mirror:  # no number depends on it, so it goes beside the stages, as AUDIOPG_DATA does
+        os.environ.setdefault("AUDIOPG_MIRROR", config.data.mirror)
+    return config
 
 
 @app.command()

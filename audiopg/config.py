@@ -355,6 +355,12 @@ class Compute(Section):
     precision: Literal["auto", "float32", "bfloat16"]
 
 
+class Data(Section):
+    """Where recordings are fetched from; changes no number."""
+
+    mirror: str | None = None
+
+
 TOLERANCE = 1e-6
 
 # Mappings whose keys the user chooses; an overlay replaces one of these as a whole.
@@ -383,6 +389,7 @@ class Config(Section):
 
     seed: Index
     compute: Compute
+    data: Data = Data()
     synth: Synth
     features: Features
     encoder: Encoder

@@ -30,6 +30,11 @@ def test_a_comment_concerns_the_stage_code_only(project: Any) -> None:
     assert project.stale() == {"code"}
 
 
+def test_a_mirror_concerns_nothing(project: Any) -> None:
+    project.edit("params.yaml", "  mirror: null", "  mirror: https://example.org")
+    assert (project.pending(), project.stale()) == (set(), set())
+
+
 def test_a_parameter_of_one_task_concerns_its_finetuning_and_the_table(project: Any) -> None:
     project.edit("params.yaml", TASK_LINE, TASK_CHANGED)
     assert project.stale() == {f"finetune@{TASK}", f"scratch@{TASK}", "table"}
