@@ -5,7 +5,7 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -104,16 +104,47 @@ def check(task: Task) -> None:
             if archive_path(archive).exists():
                 _obtain(archive, task.source)
         files = _receipt(root)
-        damaged = _damaged(root, files, task.card.name)
+        damaged = _damaged(root, files, task.card.name, {})
         if damaged:
             _name_some(root, [file.path for file in damaged])
             _unpack_again(task.source, root, damaged)
         say(f"{task.card.name}: {len(files)} files are as they were fetched, {len(damaged)} of them brought again")
 
 
-def _damaged(root: Path, files: list[File], name: str) -> list[File]:
+def compare(task: Task, known: Mapping[str, str]) -> None:
+    """Hold a task's recordings, and the lists that came with them, against what was fetched.
+
+    Args:
+        task: a task; only what was downloaded can be compared.
+        known: sha256 by path of files that have just been read, and need not be read again.
+
+    Raises:
+        AudiopgError: a file is missing or altered, or was not fetched.
+    """
+    if not isinstance(task.source, Download):
+        return
+    name, root = task.card.name, data_folder() / task.card.name
+    files = _receipt(root)
+    foreign = sorted(known.keys() - {file.path for file in files})
+    if foreign:
+        msg = f"{root / foreign[0]}: is not in {RECEIPT} ({len(foreign)} such files); delete {root} and fetch again"
+        raise AudiopgError(msg)
+    altered = _damaged(root, files, name, known)
+    if altered:
+        problem = "is not as it was fetched" if (root / altered[0].path).exists() else "missing"
+        msg = (
+            f"{root / altered[0].path}: {problem} ({len(altered)} such files); `audiopg fetch --check {name}` mends it"
+        )
+        raise AudiopgError(msg)
+
+
+def _damaged(root: Path, files: list[File], name: str, known: Mapping[str, str]) -> list[File]:
+    def as_listed(file: File) -> bool:
+        path = root / file.path
+        return path.is_file() and (known.get(file.path) or file_digest(path)) == file.sha256
+
     listed = progress(files, f"{name}: verifying", total=len(files), unit="files")
-    return [file for file in listed if not (root / file.path).is_file() or file_digest(root / file.path) != file.sha256]
+    return [file for file in listed if not as_listed(file)]
 
 
 def _name_some(root: Path, paths: list[str]) -> None:
