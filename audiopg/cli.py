@@ -78,7 +78,6 @@ def fetch(
     """Bring the recordings of tasks to this machine."""
     from audiopg.data import fetch as stage
     from audiopg.data.plan import plan
-    from audiopg.progress import say
     from audiopg.tasks import TASKS, find
 
     config = _config(params)
@@ -90,8 +89,6 @@ def fetch(
         typer.echo(plan(found, config.features))
         return
     for task in found:
-        card = task.card
-        say(f"{card.name}: {card.title}, {card.url}; licence: {card.licence}; cite: {card.citation}")
         (stage.check if check else stage.fetch)(task)
         if out is not None:
             stage.record(task, out)
