@@ -70,8 +70,8 @@ def test_groups_stay_in_one_fold(folder: Path) -> None:
 
 def test_listed_folds_are_taken_as_they_are(folder: Path) -> None:
     lines = SINGLE.splitlines()
-    text = "\n".join([lines[0] + ",fold", *(f"{line},{number % 2 + 1}" for number, line in enumerate(lines[1:]))])
-    assert manifest(folder, text, "2-fold").parts.tolist() == [1, 2] * 6
+    text = "\n".join([lines[0] + ",fold", *(f"{line},{number % 3 + 1}" for number, line in enumerate(lines[1:]))])
+    assert manifest(folder, text, "3-fold").parts.tolist() == [1, 2, 3] * 4
 
 
 def test_splits_and_several_labels(folder: Path) -> None:
@@ -116,19 +116,23 @@ def test_the_order_of_lines_and_a_byte_order_mark_change_nothing(folder: Path) -
 @pytest.mark.parametrize(
     ("text", "protocol", "message"),
     [
-        ("path\na.wav\n", "2-fold", "mine.csv: column 'labels' is missing; needed: path, labels; possible: fold"),
-        ("path,label\na.wav,x\n", "2-fold", "mine.csv: column 'labels' is missing"),
-        ("path,labels,wrong\na.wav,x,y\n", "2-fold", "mine.csv: unknown column 'wrong'"),
-        ("path,labels\n", "2-fold", "mine.csv: lists no recordings"),
-        ("path,labels\na.wav,\n", "2-fold", "mine.csv:2: labels: is empty"),
-        ("path,labels\na.wav,x|\n", "2-fold", "mine.csv:2: labels: 'x|' has an empty or a repeated label"),
-        ("path,labels\na.wav,x\nb.wav,x|y | x\n", "2-fold", "mine.csv:3: labels: 'x|y | x' has an empty or a repeated"),
-        ("path,labels\na.wav,rain, heavy\n", "2-fold", "mine.csv:2: more cells than columns ( heavy); a cell with a"),
-        ("path,labels\na.wav,x\nb.wav,y\n./a.wav,x\n", "2-fold", "mine.csv:4: path: a.wav is listed already"),
-        ("path,labels\nb/../a.wav,x\na.wav,y\n", "2-fold", "mine.csv:3: path: a.wav is listed already"),
-        ("path,labels\na.wav,x\nb.wav,x\n", "2-fold", "mine.csv: all recordings are of class 'x'; at least two"),
-        ("path,labels,fold\na.wav,x,1\nb.wav,x,3\n", "2-fold", "protocol '2-fold' needs folds 1 to 2, found 1, 3"),
-        ("path,labels,fold\na.wav,x,1\nb.wav,x,\n", "2-fold", "protocol '2-fold' needs folds 1 to 2, found none, 1"),
+        ("path\na.wav\n", "3-fold", "mine.csv: column 'labels' is missing; needed: path, labels; possible: fold"),
+        ("path,label\na.wav,x\n", "3-fold", "mine.csv: column 'labels' is missing"),
+        ("path,labels,wrong\na.wav,x,y\n", "3-fold", "mine.csv: unknown column 'wrong'"),
+        ("path,labels\n", "3-fold", "mine.csv: lists no recordings"),
+        ("path,labels\na.wav,\n", "3-fold", "mine.csv:2: labels: is empty"),
+        ("path,labels\na.wav,x|\n", "3-fold", "mine.csv:2: labels: 'x|' has an empty or a repeated label"),
+        ("path,labels\na.wav,x\nb.wav,x|y | x\n", "3-fold", "mine.csv:3: labels: 'x|y | x' has an empty or a repeated"),
+        ("path,labels\na.wav,rain, heavy\n", "3-fold", "mine.csv:2: more cells than columns ( heavy); a cell with a"),
+        ("path,labels\na.wav,x\nb.wav,y\n./a.wav,x\n", "3-fold", "mine.csv:4: path: a.wav is listed already"),
+        ("path,labels\nb/../a.wav,x\na.wav,y\n", "3-fold", "mine.csv:3: path: a.wav is listed already"),
+        (
+            "path,labels\na.wav,x\nb.wav,x\nc.wav,x\n",
+            "3-fold",
+            "mine.csv: all recordings are of class 'x'; at least",
+        ),
+        ("path,labels,fold\na.wav,x,1\nb.wav,x,4\n", "3-fold", "protocol '3-fold' needs folds 1 to 3, found 1, 4"),
+        ("path,labels,fold\na.wav,x,1\nb.wav,x,\n", "3-fold", "protocol '3-fold' needs folds 1 to 3, found none, 1"),
         ("path,labels,split\na.wav,x,train\nb.wav,x,val\n", "split", "mine.csv: no row has split 'test'"),
         ("path,labels\na.wav,x\n", "split", "mine.csv: no row has split 'train'; protocol 'split' needs one of train"),
     ],
@@ -168,7 +172,7 @@ def test_the_digest_follows_what_decides_on_the_recordings(folder: Path) -> None
     first = section(folder, SINGLE, "3-fold")
     digests = {
         own.digest(first),
-        own.digest(first.model_copy(update={"protocol": "2-fold"})),
+        own.digest(first.model_copy(update={"protocol": "4-fold"})),
         own.digest(first.model_copy(update={"audio_root": "elsewhere"})),
         own.digest(section(folder, SINGLE + "x.wav,cat\n", "3-fold")),
     }
