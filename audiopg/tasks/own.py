@@ -84,20 +84,20 @@ def read(listed: Path) -> list[Row]:
     absent = [column for column in REQUIRED if column not in columns]
     unknown = [column for column in columns if column not in REQUIRED + OPTIONAL]
     if absent or unknown:
-        problem = f"column '{absent[0]}' is missing" if absent else f"unknown column '{unknown[0]}'"
+        problem = f"column '{absent[0]}' is missing" if absent else f"unknown column {unknown[0]!r}"
         msg = f"{listed}: {problem}; needed: {', '.join(REQUIRED)}; possible: {', '.join(OPTIONAL)}"
         raise AudiopgError(msg)
     rows: dict[str, Row] = {}
-    for cells in reader:
-        try:
+    try:
+        for cells in reader:
             row = _row(cells)
             if row.path in rows:
                 msg = f"path: {row.path} is listed already"
                 raise ValueError(msg)
-        except ValueError as error:
-            msg = f"{listed}:{reader.line_num}: {error}"
-            raise AudiopgError(msg) from error
-        rows[row.path] = row
+            rows[row.path] = row
+    except (ValueError, csv.Error) as error:
+        msg = f"{listed}:{reader.line_num}: {error}"
+        raise AudiopgError(msg) from error
     if not rows:
         msg = f"{listed}: lists no recordings"
         raise AudiopgError(msg)
@@ -108,12 +108,15 @@ def _row(cells: dict[str | None, Any]) -> Row:
     """Convert the cells of one line; equal places get equal paths.
 
     Raises:
-        ValueError: as `parse`, or there are more cells than columns.
+        ValueError: as `parse`, or there are more cells than columns, or a cell goes over several lines.
     """
     if None in cells:  # where csv puts them
         msg = f"more cells than columns ({', '.join(cells[None])}); a cell with a comma in it needs quotes"
         raise ValueError(msg)
     filled = {column: (cells.get(column) or "").strip() for column in REQUIRED + OPTIONAL}
+    if any(len(cell.splitlines()) > 1 for cell in filled.values()):
+        msg = "a cell goes over several lines; is a quote missing?"
+        raise ValueError(msg)
     if filled["path"]:
         filled["path"] = posixpath.normpath(filled["path"])
     return parse(filled | {"group": filled["group"] or filled["path"], "duration_s": "0", "sha256": ""})

@@ -124,6 +124,10 @@ def test_the_order_of_lines_and_a_byte_order_mark_change_nothing(folder: Path) -
         ("path,labels\na.wav,x|\n", "3-fold", "mine.csv:2: labels: 'x|' has an empty or a repeated label"),
         ("path,labels\na.wav,x\nb.wav,x|y | x\n", "3-fold", "mine.csv:3: labels: 'x|y | x' has an empty or a repeated"),
         ("path,labels\na.wav,rain, heavy\n", "3-fold", "mine.csv:2: more cells than columns ( heavy); a cell with a"),
+        ('path,labels\na.wav,x\n"b.wav,y\nc.wav,x\n', "3-fold", "mine.csv:4: a cell goes over several lines; is a"),
+        ('path,"labels\na.wav,x\n', "3-fold", r"mine.csv: column 'labels' is missing"),
+        ('path,labels,"\na.wav,x\n', "3-fold", r"mine.csv: unknown column '\na.wav,x\n'"),
+        (f'path,labels\n"a.wav,x{"x" * 200_000}\n', "3-fold", "mine.csv:1: field larger than field limit"),
         ("path,labels\na.wav,x\nb.wav,y\n./a.wav,x\n", "3-fold", "mine.csv:4: path: a.wav is listed already"),
         ("path,labels\nb/../a.wav,x\na.wav,y\n", "3-fold", "mine.csv:3: path: a.wav is listed already"),
         (
