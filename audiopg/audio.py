@@ -1,6 +1,5 @@
 """Audio files to waveforms: mono, float32, at one sample rate, and never anything made up for what cannot be read."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +7,8 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from audiopg.errors import AudiopgError
-
-# libsndfile shortens a WAV or AIFF file to what is there and only notes so in its log.
-CUT_SHORT = re.compile(r"(?:data|SSND)\s*: (\d+) \(should be (\d+)\)")
-REMEDY = "delete the file and fetch it again"
+from audiopg.containers import shortfall
+from audiopg.errors import BRING_AGAIN, AudiopgError
 
 
 def read(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
@@ -32,12 +28,12 @@ def read(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
     samples, file_rate_hz = decode(path)
     waveform: NDArray[np.float32] = samples.mean(axis=1, dtype=np.float32)
     if not np.isfinite(waveform).all():
-        msg = f"{path}: contains samples that are not finite; {REMEDY}"
+        msg = f"{path}: contains samples that are not finite; {BRING_AGAIN}"
         raise AudiopgError(msg)
     if file_rate_hz != sample_rate_hz:
         waveform = soxr.resample(waveform, file_rate_hz, sample_rate_hz, quality="HQ")
     if waveform.size == 0:
-        msg = f"{path}: contains no samples at {sample_rate_hz} Hz; {REMEDY}"
+        msg = f"{path}: contains no samples at {sample_rate_hz} Hz; {BRING_AGAIN}"
         raise AudiopgError(msg)
     return waveform
 
@@ -49,23 +45,23 @@ def decode(path: Path) -> tuple[NDArray[np.float32], int]:
         AudiopgError: the file is missing, cannot be decoded or ends before the length that its header promises.
     """
     if not path.is_file():
-        msg = f"{path}: no such audio file; fetch the data again"
+        msg = f"{path}: no such audio file; {BRING_AGAIN}"
         raise AudiopgError(msg)
     try:
         with soundfile.SoundFile(path) as file:
-            cut_short = CUT_SHORT.search(file.extra_info)
+            missing = shortfall(path, file.extra_info)
             n_promised = file.frames
             samples: NDArray[np.float32] = file.read(dtype="float32", always_2d=True)
             file_rate_hz: int = file.samplerate
     except soundfile.SoundFileError as error:
         # The reason of libsndfile repeats the path, and is empty for an empty file.
         reason = str(error).rpartition(": ")[2].rstrip(".") or "not an audio file"
-        msg = f"{path}: cannot be decoded ({reason}); {REMEDY}"
+        msg = f"{path}: cannot be decoded ({reason}); {BRING_AGAIN}"
         raise AudiopgError(msg) from error
-    if cut_short is not None:
-        msg = f"{path}: ends after {cut_short[2]} of {cut_short[1]} bytes of sound; {REMEDY}"
+    if missing:
+        msg = f"{path}: {missing}; {BRING_AGAIN}"
         raise AudiopgError(msg)
     if len(samples) < n_promised:
-        msg = f"{path}: ends after {len(samples)} of {n_promised} samples; {REMEDY}"
+        msg = f"{path}: ends after {len(samples)} of {n_promised} samples; {BRING_AGAIN}"
         raise AudiopgError(msg)
     return samples, file_rate_hz

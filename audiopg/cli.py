@@ -1,5 +1,6 @@
 """The command line: one subcommand per stage, with explicit inputs and outputs."""
 
+import os
 import signal
 import sys
 from enum import StrEnum
@@ -41,7 +42,10 @@ class Init(StrEnum):
 def _config(path: Path) -> "Config":
     from audiopg import params
 
-    return params.load(path)
+    config = params.load(path)
+    if config.data.mirror:  # no number depends on it, so it goes beside the stages, as AUDIOPG_DATA does
+        os.environ.setdefault("AUDIOPG_MIRROR", config.data.mirror)
+    return config
 
 
 @app.command()
@@ -109,7 +113,6 @@ def fetch(
     """Bring the recordings of tasks to this machine."""
     from audiopg.data import fetch as stage
     from audiopg.data.plan import plan
-    from audiopg.progress import say
     from audiopg.tasks import TASKS, find
 
     config = _config(params)
@@ -121,8 +124,6 @@ def fetch(
         typer.echo(plan(found, config.features))
         return
     for task in found:
-        card = task.card
-        say(f"{card.name}: {card.title}, {card.url}; licence: {card.licence}; cite: {card.citation}")
         (stage.check if check else stage.fetch)(task)
         if out is not None:
             stage.record(task, out)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from audiopg.errors import AudiopgError
 from audiopg.registry import suggestion
 
-PROTOCOL = re.compile(r"split|([2-9]|[1-9]\d+)-fold")
+PROTOCOL = re.compile(r"split|([3-9]|[1-9]\d+)-fold")  # probes take turns among the folds that are not held out
 SMALLEST_ROOM_M = 2.0  # below, its echoes are closer than the renderers' steps
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
@@ -364,10 +364,11 @@ class Finetune(Section):
 class Task(Section):
     """One benchmark: the length of its clips, and where its recipe differs from the ``finetune`` section.
 
-    A task that is not registered, that is, somebody's own recordings, has the last three keys as well.
+    A task that is not registered, that is, somebody's own recordings, has the last three keys as well, and may leave
+    out the others.
     """
 
-    clip_s: Positive
+    clip_s: Positive = 2.56
     finetune: dict[str, Any] = {}
     manifest: str | None = None
     audio_root: str | None = None
@@ -382,7 +383,7 @@ class Task(Section):
     @classmethod
     def _protocol(cls, protocol: str | None) -> str | None:
         if protocol is not None and not PROTOCOL.fullmatch(protocol):
-            msg = f"'{protocol}' is neither 'split' nor a number of folds such as '5-fold'"
+            msg = f"'{protocol}' is neither 'split' nor a number of folds from 3, such as '5-fold'"
             raise ValueError(msg)
         return protocol
 
@@ -392,6 +393,9 @@ class Task(Section):
         absent = [name for name, value in given.items() if value is None]
         if 0 < len(absent) < len(given):
             msg = f"{absent[0]}: missing; own recordings need manifest, audio_root and protocol"
+            raise ValueError(msg)
+        if not self.own and "clip_s" not in self.model_fields_set:
+            msg = "clip_s: missing; only own recordings have a default"
             raise ValueError(msg)
         return self
 
@@ -429,6 +433,12 @@ class Compute(Section):
     precision: Literal["auto", "float32", "bfloat16"]
 
 
+class Data(Section):
+    """Where recordings are fetched from; changes no number."""
+
+    mirror: str | None = None
+
+
 TOLERANCE = 1e-6
 
 # Mappings whose keys the user chooses; an overlay replaces one of these as a whole.
@@ -457,6 +467,7 @@ class Config(Section):
 
     seed: Index
     compute: Compute
+    data: Data = Data()
     synth: Synth
     features: Features
     encoder: Encoder

@@ -1,4 +1,4 @@
-"""The one exception for failures that a user can cause and mend."""
+"""The one exception for failures that a user can cause and mend, and the remedy that many share."""
 
 
 class AudiopgError(Exception):
@@ -7,3 +7,7 @@ class AudiopgError(Exception):
     The message is one line that names the place, the value and what is allowed. The command line prints it
     without a traceback and exits with code 2.
     """
+
+
+# against a missing or damaged recording; own recordings are not fetched
+BRING_AGAIN = "bring it again (a benchmark's: `audiopg fetch --check`)"

@@ -13,13 +13,13 @@ from audiopg.errors import AudiopgError
 from audiopg.registry import suggestion
 
 # What each stage reads. Snakemake compares these values, dvc.yaml lists the same names (a test holds them together),
-# and each run card records them.
+# and each run card records them. Probes need the clip_s of a task only, but DVC cannot follow a key that may be absent.
 READS: dict[str, tuple[str, ...]] = {
     "fetch": (),
     "prepare": (),
     "pretrain": ("seed", "compute", "synth", "features", "encoder", "pretrain"),
     "finetune": ("seed", "compute", "features", "encoder", "finetune", "tasks.{task}"),
-    "probe": ("seed", "compute", "features", "encoder", "probe", "tasks.{task}.clip_s"),
+    "probe": ("seed", "compute", "features", "encoder", "probe", "tasks.{task}"),
     "aggregate": (),
     "latent": ("seed", "compute", "synth", "features", "encoder", "latent"),
     "table": ("tasks",),

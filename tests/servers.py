@@ -77,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
             self.head(416, {"Content-Length": "0"})
             return
         body = bytes(byte ^ 1 for byte in data[begin:]) if fault.wrong_bytes else data[begin:]
-        headers = {"Content-Length": str(len(body) + fault.length_off_by)}
+        headers = {"Content-Length": str(len(body) + fault.length_off_by), **fault.headers}
         if ranged:
             headers["Content-Range"] = f"bytes {begin + fault.start_off_by}-{len(data) - 1}/{len(data)}"
         self.head(206 if ranged else 200, headers)

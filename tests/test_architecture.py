@@ -17,6 +17,7 @@ RANKS = {
     "progress": 1,
     "provenance": 1,
     "closure": 1,
+    "containers": 1,
     "compute": 1.1,
     "pictures": 1.1,
     "tensors": 1.1,

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from audiopg import tensors
+from audiopg import cli, tensors
+from audiopg.data.download import sources
 from audiopg.profiles import profile
 
 AUDIOPG = Path(sys.executable).with_name("audiopg")
@@ -109,6 +110,20 @@ def test_what_a_user_can_cause_is_one_line_and_code_2(arguments: list[str], mess
     assert run.stderr.startswith(f"audiopg: {message}")
     assert run.stderr.count("\n") == 1
     assert sorted(path.name for path in project.iterdir()) == ["params.yaml"]
+
+
+@pytest.mark.parametrize(("variable", "mirrors"), [(None, ["from_params"]), ("elsewhere", ["elsewhere"]), ("", [])])
+def test_a_mirror_in_params_is_asked_unless_the_environment_says_otherwise(
+    variable: str | None, mirrors: list[str], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIOPG_MIRROR", variable or "")  # so that it is put back afterwards
+    if variable is None:
+        monkeypatch.delenv("AUDIOPG_MIRROR")
+    path = project / "params.yaml"
+    path.write_text(path.read_text().replace("  mirror: null", "  mirror: from_params"))
+    cli._config(path)
+    official = "https://example.org/x.zip"
+    assert sources(official) == [*(f"{mirror}/example.org/x.zip" for mirror in mirrors), official]
 
 
 @pytest.mark.slow

@@ -71,13 +71,14 @@ def rename(path: str, name: str) -> Callable[[dict[str, Any]], None]:
             put("synth/sources/fm/parameters/modulation_index/scl", "log"),
             "synth.sources.fm.parameters.modulation_index.scl: unknown key; did you mean 'scale'?",
         ),
+        (put("tasks/drums", {}), "tasks.drums: clip_s: missing; only own recordings have a default"),
         (
             put("tasks/mine", {"clip_s": 0.32, "manifest": "a.csv", "protocol": "3-fold"}),
             "tasks.mine: audio_root: missing; own recordings need manifest, audio_root and protocol",
         ),
         (
-            put("tasks/mine", {"clip_s": 0.32, "manifest": "a.csv", "audio_root": "a", "protocol": "1-fold"}),
-            "tasks.mine.protocol: '1-fold' is neither 'split' nor a number of folds such as '5-fold'",
+            put("tasks/mine", {"clip_s": 0.32, "manifest": "a.csv", "audio_root": "a", "protocol": "2-fold"}),
+            "tasks.mine.protocol: '2-fold' is neither 'split' nor a number of folds from 3, such as '5-fold'",
         ),
         (put("synth/f0_hz", {"min": 900, "max": 9000}), "synth: f0_hz must lie between 0 and the Nyquist frequency"),
         (put("synth/f0_hz", {"min": 9, "max": 2}), "synth.f0_hz: min 9.0 is above max 2.0"),
@@ -107,6 +108,11 @@ def test_a_mistake_is_one_line_with_its_place(
         params.parse(values, "params.yaml")
     assert str(caught.value).startswith(f"params.yaml: {message}")
     assert "\n" not in str(caught.value)
+
+
+def test_three_keys_are_enough_for_own_recordings(values: dict[str, Any]) -> None:
+    values["tasks"] = {"mine": {"manifest": "a.csv", "audio_root": "a", "protocol": "3-fold"}}
+    assert params.parse(values, "x").tasks["mine"].clip_s == 2.56
 
 
 @pytest.mark.parametrize("text", ["1e-5", "1e-05", "0.00001", "1.0e-5", "+1E-5", ".00001"])

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 from urllib.parse import urlsplit
 
 import fsspec
@@ -21,7 +21,7 @@ from audiopg.progress import progress, say
 
 CHUNK = 1 << 18
 TIMEOUT_S = (15.0, 60.0)  # to connect, and between two pieces of the answer
-N_ATTEMPTS = 6  # in a row that bring nothing
+N_ATTEMPTS = 6  # in a row that bring nothing new
 BACKOFF_S = 1.0  # before the second attempt; doubled each time
 BACKOFF_MAX_S = 60.0
 TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
@@ -105,15 +105,17 @@ def _from_source(source: str, target: Path, verify: Callable[[Path], None]) -> N
 def _fill(source: str, part: Path, label: str) -> bool:
     """Load until the whole file is there, going on after each cut; tell whether it was pieced together."""
     attempt = 0
-    pieced = False
+    here = furthest = _size(part)
+    pieced = here > 0
     while True:
-        before = part.stat().st_size if part.exists() else 0
-        pieced = pieced or before > 0
         try:
-            _append(source, part, before, label)
+            _append(source, part, here, label)
         except Interrupted as reason:
-            brought = part.stat().st_size > before if part.exists() else False
-            attempt = 1 if brought else attempt + 1
+            here = _size(part)
+            pieced = pieced or here > 0
+            # what was thrown away and brought again is no progress: that could go on for ever
+            attempt = 1 if here > furthest else attempt + 1
+            furthest = max(furthest, here)
             if attempt == N_ATTEMPTS:
                 raise Unavailable(f"{reason}, {N_ATTEMPTS} times in a row") from reason
             wait_s = min(max(BACKOFF_S * 2 ** (attempt - 1), reason.wait_s), BACKOFF_MAX_S)
@@ -121,6 +123,10 @@ def _fill(source: str, part: Path, label: str) -> bool:
             time.sleep(wait_s)
         else:
             return pieced
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
 
 
 def _append(source: str, part: Path, begin: int, label: str) -> None:
@@ -142,7 +148,7 @@ def _append(source: str, part: Path, begin: int, label: str) -> None:
                 file.seek(body.start)
                 for chunk in chunks:
                     file.write(chunk)
-        except OSError as error:
+        except OSError as error:  # of writing: errors of reading have become one of the other two
             msg = f"{part.parent}: cannot be written ({error.strerror or error}); free some space or set AUDIOPG_DATA"
             raise AudiopgError(msg) from error
 
@@ -174,8 +180,8 @@ def _http(url: str, begin: int) -> Iterator[Body]:
             raise Unavailable(f"answers {answer.status_code} {answer.reason}")
         first = CONTENT_RANGE.match(answer.headers.get("Content-Range", ""))
         start = int(first[1]) if answer.status_code == PARTIAL and first else 0
-        length = int(answer.headers.get("Content-Length", 0))
-        yield Body(start, start + length if length else 0, _chunks(answer))
+        length = answer.headers.get("Content-Length", "")
+        yield Body(start, start + int(length) if length.isdecimal() else 0, _chunks(answer))
 
 
 def _chunks(answer: requests.Response) -> Iterator[bytes]:
@@ -192,17 +198,25 @@ def _file(address: str, begin: int) -> Iterator[Body]:
         system, path = fsspec.url_to_fs(address)
         total = system.size(path)
         file = system.open(path, "rb")
+        file.seek(begin)
     except FileNotFoundError:
         msg = "no such file"
         raise Unavailable(msg) from None
     except ImportError as error:
         msg = f"AUDIOPG_MIRROR: {error}"
         raise AudiopgError(msg) from error
-    except (OSError, ValueError) as error:
+    except Exception as error:  # every kind of store has its own, such as one for credentials that are missing
         raise Unavailable(_reason(error)) from error
     with file:
-        file.seek(begin)
-        yield Body(begin, total, iter(lambda: file.read(CHUNK), b""))
+        yield Body(begin, total, _pieces(file))
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    try:
+        while chunk := file.read(CHUNK):
+            yield chunk
+    except Exception as error:  # as above
+        raise Unavailable(_reason(error)) from error
 
 
 def _reason(error: Exception) -> str:

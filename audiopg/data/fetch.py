@@ -1,38 +1,27 @@
 """The recordings of a task on this machine: fetched and unpacked once, verified, shared by all projects of a user."""
 
-import csv
 import hashlib
-import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import platformdirs
 from filelock import FileLock, Timeout
 
 from audiopg import storage
+from audiopg.data import receipt
 from audiopg.data.archives import listing_digest, members
 from audiopg.data.download import download
+from audiopg.data.receipt import File
 from audiopg.errors import AudiopgError
 from audiopg.progress import progress, say
-from audiopg.provenance import file_digest
 from audiopg.tasks.card import Archive, Card, Download, Task
 
-RECEIPT = "contents.csv"
 SHOWN = 10
-
-
-class File(NamedTuple):
-    """One unpacked file, as the receipt lists it: path, sha256, and the archive it came from."""
-
-    path: str
-    sha256: str
-    archive: str
 
 
 def data_folder() -> Path:
@@ -56,12 +45,11 @@ def fetch(task: Task) -> Path:
     if not isinstance(task.source, Download):
         return task.source(data_folder())
     root = data_folder() / task.card.name
-    if not (root / RECEIPT).exists():
+    if not (root / receipt.NAME).exists():
         with _alone(task.card.name):
-            if not (root / RECEIPT).exists():
-                _check_space(task.card, task.source)
-                for archive in task.source.archives:
-                    _obtain(archive, task.source)
+            if not (root / receipt.NAME).exists():
+                _introduce(task.card)
+                _obtain(task.source.archives, task.card, task.source, task.source.n_bytes)
                 _unpack(task.source, root)
     return root
 
@@ -73,7 +61,7 @@ def record(task: Task, out: Path) -> None:
         AudiopgError: as `fetch`.
     """
     root, card = fetch(task), task.card
-    files = _receipt(root) if isinstance(task.source, Download) else []
+    files = receipt.read(root) if isinstance(task.source, Download) else []
     archives = task.source.archives if isinstance(task.source, Download) else ()
     record = {
         "task": card.name,
@@ -95,25 +83,24 @@ def check(task: Task) -> None:
     Raises:
         AudiopgError: as `fetch`.
     """
-    root = fetch(task)
+    root = data_folder() / task.card.name
     if not isinstance(task.source, Download):
+        fetch(task)
         say(f"{task.card.name}: nothing was fetched; its manifest holds a digest of each recording")
         return
+    if not (root / receipt.NAME).exists():
+        fetch(task)  # which verifies all that it brings
+        return
     with _alone(task.card.name):
-        for archive in task.source.archives:
-            if archive_path(archive).exists():
-                _obtain(archive, task.source)
-        files = _receipt(root)
-        damaged = _damaged(root, files, task.card.name)
+        _introduce(task.card)
+        here = [archive for archive in task.source.archives if archive_path(archive).exists()]
+        _obtain(here, task.card, task.source)
+        files = receipt.read(root)
+        damaged = receipt.altered(root, files, task.card.name, {})
         if damaged:
             _name_some(root, [file.path for file in damaged])
-            _unpack_again(task.source, root, damaged)
+            _unpack_again(task.card, task.source, root, damaged)
         say(f"{task.card.name}: {len(files)} files are as they were fetched, {len(damaged)} of them brought again")
-
-
-def _damaged(root: Path, files: list[File], name: str) -> list[File]:
-    listed = progress(files, f"{name}: verifying", total=len(files), unit="files")
-    return [file for file in listed if not (root / file.path).is_file() or file_digest(root / file.path) != file.sha256]
 
 
 def _name_some(root: Path, paths: list[str]) -> None:
@@ -139,10 +126,14 @@ def _alone(name: str) -> Iterator[None]:
         lock.release()
 
 
-def missing_bytes(source: Download) -> int:
-    """Return how much is still to be downloaded, in bytes."""
+def _introduce(card: Card) -> None:
+    say(f"{card.name}: {card.title}, {card.url}; licence: {card.licence}; cite: {card.citation}")
+
+
+def missing_bytes(archives: Sequence[Archive]) -> int:
+    """Return how much of some archives is still to be downloaded, in bytes."""
     missing = 0
-    for archive in source.archives:
+    for archive in archives:
         path = archive_path(archive)
         if not path.exists():
             parts = path.parent.glob(f".{path.stem}.*.part{path.suffix}")
@@ -156,27 +147,27 @@ def free_bytes() -> int:
     return shutil.disk_usage(next(parent for parent in [folder, *folder.parents] if parent.exists())).free
 
 
-def _check_space(card: Card, source: Download) -> None:
-    needed, free = missing_bytes(source) + source.n_bytes, free_bytes()
+def _obtain(archives: Sequence[Archive], card: Card, source: Download, n_unpacked: int = 0) -> None:
+    """Download those archives that are not here, or not right, if there is room for them and ``n_unpacked`` bytes."""
+    for archive in archives:
+        path = archive_path(archive)
+        if path.exists():
+            try:
+                _verify(archive, source, path)
+            except AudiopgError as error:
+                say(f"{path}: damaged ({error}), fetching it again")
+                path.unlink()
+    needed, free = missing_bytes(archives) + n_unpacked, free_bytes()
     if needed > free:
         msg = (
             f"{card.name}: needs {needed / 1e9:.1f} GB under {data_folder()}, {free / 1e9:.1f} GB are free;"
             " set AUDIOPG_DATA to a folder on a larger disk"
         )
         raise AudiopgError(msg)
-
-
-def _obtain(archive: Archive, source: Download) -> None:
-    """Download an archive unless a right one is here."""
-    path, verify = archive_path(archive), partial(_verify, archive, source)
-    if path.exists():
-        try:
-            verify(path)
-        except AudiopgError as error:
-            say(f"{path}: damaged ({error}), fetching it again")
-            path.unlink()
-    if not path.exists():
-        download(archive.url, path, verify)
+    for archive in archives:
+        path = archive_path(archive)
+        if not path.exists():
+            download(archive.url, path, partial(_verify, archive, source))
 
 
 def _verify(archive: Archive, source: Download, path: Path) -> None:
@@ -224,30 +215,26 @@ def volume_sets(source: Download) -> list[list[Archive]]:
 def _unpack(source: Download, root: Path) -> None:
     """Unpack all archives into a folder that appears when everything is in it."""
     if root.exists():
-        msg = f"{root}: is there without {RECEIPT}, so it was not fetched by audiopg; move it away"
+        msg = f"{root}: is there without {receipt.NAME}, so it was not fetched by audiopg; move it away"
         raise AudiopgError(msg)
     temporary = root.with_name(f".{root.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     files = [file for volumes in volume_sets(source) for file in _take(volumes, source, temporary, None)]
-    receipt = io.StringIO(newline="")
-    csv.writer(receipt, lineterminator="\n").writerows([File._fields, *sorted(files)])
-    storage.write_text(temporary / RECEIPT, receipt.getvalue())
+    receipt.write(temporary, files)
     temporary.rename(root)
 
 
-def _unpack_again(source: Download, root: Path, damaged: list[File]) -> None:
+def _unpack_again(card: Card, source: Download, root: Path, damaged: list[File]) -> None:
     """Bring single files again, from the archives that they came from."""
-    for volumes in volume_sets(source):
-        wanted = {file.path: file.sha256 for file in damaged if file.archive == archive_path(volumes[-1]).name}
-        if not wanted:
-            continue
-        for archive in volumes:
-            _obtain(archive, source)
-        taken = {file.path: file.sha256 for file in _take(volumes, source, root, set(wanted))}
-        wrong = [path for path, sha256 in wanted.items() if taken.get(path) != sha256]
-        if wrong:
-            msg = f"{root}: {wrong[0]} is not in its archive as {RECEIPT} lists it; delete the folder and fetch again"
-            raise AudiopgError(msg)
+    origins = {file.archive for file in damaged}
+    sets = [volumes for volumes in volume_sets(source) if archive_path(volumes[-1]).name in origins]
+    _obtain([archive for volumes in sets for archive in volumes], card, source)
+    wanted = {file.path: file.sha256 for file in damaged}
+    taken = {file.path: file.sha256 for volumes in sets for file in _take(volumes, source, root, set(wanted))}
+    wrong = [path for path, sha256 in wanted.items() if taken.get(path) != sha256]
+    if wrong:
+        msg = f"{root}: {wrong[0]} is not in its archive as {receipt.NAME} lists it; delete the folder and fetch again"
+        raise AudiopgError(msg)
 
 
 def _take(volumes: list[Archive], source: Download, folder: Path, wanted: set[str] | None) -> list[File]:
@@ -258,6 +245,9 @@ def _take(volumes: list[Archive], source: Download, folder: Path, wanted: set[st
     for member in progress(found, f"{name}: unpacking", total=0, unit="files"):
         if wanted is not None and member.path not in wanted:
             continue
+        if member.path == receipt.NAME:
+            msg = f"{name}: member {receipt.NAME} has the name of the list that audiopg itself keeps"
+            raise AudiopgError(msg)
         digest = hashlib.sha256()
         with storage.replacing(folder / member.path) as temporary, temporary.open("wb") as file:
             for chunk in member.chunks:
@@ -265,12 +255,3 @@ def _take(volumes: list[Archive], source: Download, folder: Path, wanted: set[st
                 file.write(chunk)
         taken.append(File(member.path, digest.hexdigest(), name))
     return taken
-
-
-def _receipt(root: Path) -> list[File]:
-    try:
-        with (root / RECEIPT).open(encoding="utf-8", newline="") as file:
-            return [File(**row) for row in csv.DictReader(file)]
-    except (OSError, TypeError, UnicodeDecodeError) as error:
-        msg = f"{root / RECEIPT}: damaged ({error}); delete the folder {root} and fetch again"
-        raise AudiopgError(msg) from error

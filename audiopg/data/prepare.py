@@ -3,18 +3,44 @@
 from pathlib import Path
 
 from audiopg import config, tasks
+from audiopg.data import receipt
 from audiopg.data.fetch import fetch
+from audiopg.errors import AudiopgError
+from audiopg.tasks.card import Download
+from audiopg.tasks.manifest import Manifest
 
 
 def run(cfg: config.Config, task: str, manifest_path: Path, card_path: Path) -> None:
     """List the recordings of ``task``, check them against its card, and write both.
 
     Raises:
-        AudiopgError: unknown task, or the recordings are not those that the card describes.
+        AudiopgError: unknown task, or the recordings are not those that were fetched or that the card describes.
     """
     found = tasks.find(task, cfg.task(task))
     root = fetch(found)
     manifest = found.make_manifest(root)
+    if isinstance(found.source, Download):
+        _compare(manifest, root, task)
     manifest.check(found.card, root)
     manifest.write(manifest_path)
     found.card.write(card_path)
+
+
+def _compare(manifest: Manifest, root: Path, task: str) -> None:
+    """Hold the recordings, and the lists that came with them, against what was fetched.
+
+    Raises:
+        AudiopgError: a file is missing or altered, or was not fetched.
+    """
+    files, digests = receipt.read(root), {row.path: row.sha256 for row in manifest.rows}
+    foreign = sorted(digests.keys() - {file.path for file in files})
+    if foreign:
+        msg = (
+            f"{root / foreign[0]}: is not in {receipt.NAME} ({len(foreign)} such files); delete {root} and fetch again"
+        )
+        raise AudiopgError(msg)
+    wrong = [root / file.path for file in receipt.altered(root, files, task, digests)]
+    if wrong:
+        problem = "is not as it was fetched" if wrong[0].exists() else "missing"
+        msg = f"{wrong[0]}: {problem} ({len(wrong)} such files); `audiopg fetch --check {task}` brings it again"
+        raise AudiopgError(msg)

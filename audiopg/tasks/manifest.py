@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from audiopg.errors import AudiopgError
+from audiopg.errors import BRING_AGAIN, AudiopgError
 from audiopg.provenance import file_digest
 from audiopg.storage import write_text
 from audiopg.tasks.card import Card
@@ -82,10 +82,10 @@ def measure(file: Path) -> tuple[float, str]:
         info = soundfile.info(file)
         digest = file_digest(file)
     except (OSError, soundfile.SoundFileError) as error:
-        msg = f"{file}: not a readable audio file; fetch the data again"
+        msg = f"{file}: not a readable audio file; {BRING_AGAIN}"
         raise AudiopgError(msg) from error
     if info.frames == 0:
-        msg = f"{file}: contains no samples; fetch the data again"
+        msg = f"{file}: contains no samples; {BRING_AGAIN}"
         raise AudiopgError(msg)
     return round(info.frames / info.samplerate, 6), digest
 
@@ -248,6 +248,10 @@ def parse(cells: dict[str, str]) -> Row:
     if empty:
         msg = f"{empty[0]}: is empty"
         raise ValueError(msg)
+    labels = tuple(label.strip() for label in cells["labels"].split("|"))
+    if "" in labels or len(set(labels)) < len(labels):
+        msg = f"labels: '{cells['labels']}' has an empty or a repeated label"
+        raise ValueError(msg)
     if cells["fold"] and not (cells["fold"].isdecimal() and int(cells["fold"]) > 0):
         msg = f"fold: '{cells['fold']}' is neither empty nor a whole number from 1"
         raise ValueError(msg)
@@ -261,7 +265,7 @@ def parse(cells: dict[str, str]) -> Row:
         raise ValueError(msg) from None
     return Row(
         path=cells["path"],
-        labels=tuple(cells["labels"].split("|")),
+        labels=labels,
         fold=int(cells["fold"]) if cells["fold"] else None,
         split=cells["split"],
         group=cells["group"],

@@ -3,10 +3,12 @@
 import csv
 import hashlib
 import io
+import posixpath
 from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from audiopg import config, params
 from audiopg.errors import AudiopgError
@@ -37,6 +39,9 @@ def task(name: str, section: config.Task) -> Task:
     else:
         rows, sizes = _folds(rows, int(protocol.partition("-")[0]), listed)
     labels = {label for row in rows for label in row.labels}
+    if len(labels) == 1:
+        msg = f"{listed}: all recordings are of class '{labels.pop()}'; at least two classes are needed"
+        raise AudiopgError(msg)
     card = Card(
         name=name,
         title=name,
@@ -48,7 +53,7 @@ def task(name: str, section: config.Task) -> Task:
         n_classes=len(labels),
         metric="mAP" if any(len(row.labels) > 1 for row in rows) else "accuracy",
     )
-    return Task(card, partial(_locate, name, root), partial(_make_manifest, rows))
+    return Task(card, partial(_locate, name, root), partial(_make_manifest, name, rows))
 
 
 def digest(section: config.Task) -> str:
@@ -72,29 +77,49 @@ def read(listed: Path) -> list[Row]:
         Rows sorted by path, without duration and digest, which `measure` brings.
 
     Raises:
-        AudiopgError: the file is missing or empty, lacks a column, or a value is not allowed.
+        AudiopgError: the file is missing or empty, lacks a column, a value is not allowed, or a recording occurs twice.
     """
     reader = csv.DictReader(io.StringIO(_text(listed), newline=""))
     columns = list(reader.fieldnames or ())
     absent = [column for column in REQUIRED if column not in columns]
     unknown = [column for column in columns if column not in REQUIRED + OPTIONAL]
     if absent or unknown:
-        problem = f"column '{absent[0]}' is missing" if absent else f"unknown column '{unknown[0]}'"
+        problem = f"column '{absent[0]}' is missing" if absent else f"unknown column {unknown[0]!r}"
         msg = f"{listed}: {problem}; needed: {', '.join(REQUIRED)}; possible: {', '.join(OPTIONAL)}"
         raise AudiopgError(msg)
-    rows = []
-    for cells in reader:
-        filled = {column: (cells.get(column) or "").strip() for column in REQUIRED + OPTIONAL}
-        filled |= {"group": filled["group"] or filled["path"], "duration_s": "0", "sha256": ""}
-        try:
-            rows.append(parse(filled))
-        except ValueError as error:
-            msg = f"{listed}:{reader.line_num}: {error}"
-            raise AudiopgError(msg) from error
+    rows: dict[str, Row] = {}
+    try:
+        for cells in reader:
+            row = _row(cells)
+            if row.path in rows:
+                msg = f"path: {row.path} is listed already"
+                raise ValueError(msg)
+            rows[row.path] = row
+    except (ValueError, csv.Error) as error:
+        msg = f"{listed}:{reader.line_num}: {error}"
+        raise AudiopgError(msg) from error
     if not rows:
         msg = f"{listed}: lists no recordings"
         raise AudiopgError(msg)
-    return sorted(rows, key=lambda row: row.path)
+    return sorted(rows.values(), key=lambda row: row.path)
+
+
+def _row(cells: dict[str | None, Any]) -> Row:
+    """Convert the cells of one line; equal places get equal paths.
+
+    Raises:
+        ValueError: as `parse`, or there are more cells than columns, or a cell goes over several lines.
+    """
+    if None in cells:  # where csv puts them
+        msg = f"more cells than columns ({', '.join(cells[None])}); a cell with a comma in it needs quotes"
+        raise ValueError(msg)
+    filled = {column: (cells.get(column) or "").strip() for column in REQUIRED + OPTIONAL}
+    if any(len(cell.splitlines()) > 1 for cell in filled.values()):
+        msg = "a cell goes over several lines; is a quote missing?"
+        raise ValueError(msg)
+    if filled["path"]:
+        filled["path"] = posixpath.normpath(filled["path"])
+    return parse(filled | {"group": filled["group"] or filled["path"], "duration_s": "0", "sha256": ""})
 
 
 def scan(root: Path) -> str:
@@ -159,6 +184,19 @@ def _locate(name: str, root: Path, data_dir: Path) -> Path:  # noqa: ARG001 - ow
     return root
 
 
-def _make_manifest(rows: list[Row], root: Path) -> Manifest:
-    measured = [(row, *measure(root / row.path)) for row in rows]
-    return Manifest(tuple(replace(row, duration_s=seconds, sha256=sha256) for row, seconds, sha256 in measured))
+def _make_manifest(name: str, rows: list[Row], root: Path) -> Manifest:
+    measured = []
+    first: dict[str, Row] = {}
+    for listed in rows:
+        duration_s, sha256 = measure(root / listed.path)
+        row = replace(listed, duration_s=duration_s, sha256=sha256)
+        # Own recordings only: the published protocols stay as they are, whatever copies they hold.
+        copy = first.setdefault(sha256, row)
+        if (copy.fold, copy.split) != (row.fold, row.split):
+            msg = (
+                f"{name}: {copy.path} and {row.path} are the same recording in {copy.fold or copy.split} and in"
+                f" {row.fold or row.split}; drop one, or give both one group"
+            )
+            raise AudiopgError(msg)
+        measured.append(row)
+    return Manifest(tuple(measured))

@@ -1,5 +1,6 @@
 """Each thing that can go wrong on the way ends in the right file or in one error, never in a wrong file."""
 
+import errno
 import hashlib
 import importlib.util
 import os
@@ -9,10 +10,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 from servers import Fault, Server
 
 from audiopg.data import download as module
@@ -53,6 +56,8 @@ def files(folder: Path) -> list[str]:
         ([Fault(cut_after=10_000), Fault(ignores_range=True)], ["", "bytes=10000-"]),
         ([Fault(cut_after=10_000), Fault(start_off_by=7)], ["", "bytes=10000-", ""]),
         ([Fault(length_off_by=100)], ["", "bytes=40000-"]),
+        ([Fault(headers={"Content-Length": "abc"})], [""]),
+        ([Fault(headers={"Content-Length": "40000, 40000"})], [""]),
         ([Fault(cut_after=10_000, wrong_bytes=True)], ["", "bytes=10000-", ""]),
     ],
 )
@@ -87,6 +92,14 @@ def test_a_fault_that_stays_is_one_error_and_no_file(
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "x.zip").exists()
     assert len(server.log) == n_requests
+
+
+def test_pieces_that_are_thrown_away_each_time_are_one_error(server: Server, tmp_path: Path) -> None:
+    turns = [Fault(cut_after=10_000), Fault(start_off_by=7)]
+    url = server.put("/x.zip", DATA, *turns * 9)
+    with pytest.raises(AudiopgError, match="connection cut, 3 times in a row"):
+        download(url, tmp_path / "x.zip", verify)
+    assert server.ranges("/x.zip") == ["", "bytes=10000-", ""]
 
 
 def test_no_server_at_all_is_one_error(server: Server, tmp_path: Path) -> None:
@@ -208,6 +221,41 @@ def test_an_object_store_is_a_mirror_and_resumes(
     assert (tmp_path / "x.zip").read_bytes() == DATA
     assert files(tmp_path) == ["x.zip"]
     assert "anew" not in capsys.readouterr().err
+    store.rm("/bucket", recursive=True)
+
+
+class NoCredentialsError(Exception):
+    """As botocore has it: neither OSError nor ValueError."""
+
+
+@pytest.mark.parametrize(
+    ("place", "method", "error"),
+    [
+        (MemoryFileSystem, "size", NoCredentialsError("Unable to locate credentials")),
+        (MemoryFile, "read", OSError(errno.EIO, "Input/output error")),
+        (MemoryFile, "read", NoCredentialsError("Unable to locate credentials")),
+    ],
+)
+def test_an_object_store_that_cannot_be_read_is_passed_over(  # noqa: PLR0913
+    place: type,
+    method: str,
+    error: Exception,
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    url = server.put("/x.zip", DATA)
+    store = fsspec.filesystem("memory")
+    store.pipe(f"/bucket/{url.split('/')[2]}/x.zip", DATA[::-1])
+    monkeypatch.setattr(place, method, fail)
+    monkeypatch.setenv("AUDIOPG_MIRROR", "memory://bucket")
+    download(url, tmp_path / "x.zip", verify)
+    assert (tmp_path / "x.zip").read_bytes() == DATA
+    assert f"/x.zip: {type(error).__name__} {error}" in capsys.readouterr().err
     store.rm("/bucket", recursive=True)
 
 

@@ -15,8 +15,10 @@ from miniatures import MINIATURES, TOP_FOLDERS
 from packing import tarred, volumes, zipped
 from servers import Fault, Server
 
-from audiopg import params, storage
+from audiopg import params, storage, tasks
 from audiopg.data import fetch as module
+from audiopg.data import plan as plan_module
+from audiopg.data import prepare
 from audiopg.data.archives import listing_digest
 from audiopg.data.fetch import archive_path, check, fetch, record
 from audiopg.data.plan import plan
@@ -72,6 +74,12 @@ def publish(name: str, server: Server, tmp_path: Path) -> Published:
         archives = [replace(archives[0], digest="", member_digests={"meta/esc50.csv": listed})]
     download = replace(source, archives=tuple(archives), n_bytes=1_000_000)
     return Published(replace(task, source=download), tree / TOP_FOLDERS.get(name, ""), [f"/{file}" for file in files])
+
+
+def source_bytes(published: Published) -> int:
+    source = published.task.source
+    assert isinstance(source, Download)
+    return sum(archive.n_bytes for archive in source.archives) + source.n_bytes
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -137,6 +145,27 @@ def test_faults_that_stay_are_one_error_and_leave_no_folder(
     assert {path for path, _ in server.log} == {published.paths[-1]}
 
 
+def test_licence_and_citation_are_shown_when_something_is_brought_or_checked(
+    published: Published, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = published.task.card
+    line = f"{card.name}: {card.title}, {card.url}; licence: {card.licence}; cite: {card.citation}\n"
+    for step, n_times in ((check, 1), (fetch, 0), (check, 1)):
+        step(published.task)
+        assert capsys.readouterr().err.count(line) == n_times
+
+
+def test_a_member_that_would_replace_the_receipt_is_refused(server: Server, tmp_path: Path, data_folder: Path) -> None:
+    made = publish("speech_commands", server, tmp_path)
+    (made.tree / "contents.csv").write_text("path,sha256,archive\n")
+    data = tarred(made.tree)
+    archive = Archive(server.put(made.paths[0], data), len(data), digest=md5(data))
+    task = replace(made.task, source=replace(made.task.source, archives=(archive,)))  # type: ignore[type-var]
+    with pytest.raises(AudiopgError, match=r"speech_commands\.tar\.gz: member contents\.csv has the name of the list"):
+        fetch(task)
+    assert not (data_folder / "speech_commands").exists()
+
+
 def test_a_wrong_list_in_a_right_zip_is_refused(server: Server, tmp_path: Path, data_folder: Path) -> None:
     made = publish("esc50", server, tmp_path)
     path = made.tree / "meta" / "esc50.csv"
@@ -150,15 +179,26 @@ def test_a_wrong_list_in_a_right_zip_is_refused(server: Server, tmp_path: Path, 
 def test_too_small_a_disk_is_found_out_before_the_first_byte(
     published: Published, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = published.task.source
-    assert isinstance(source, Download)
-    needed = sum(archive.n_bytes for archive in source.archives) + source.n_bytes
+    needed = source_bytes(published)
     monkeypatch.setattr(module, "free_bytes", lambda: needed - 1)
     with pytest.raises(AudiopgError, match=r"needs 0\.0 GB under .*, 0\.0 GB are free; set AUDIOPG_DATA to a folder"):
         fetch(published.task)
     assert server.log == []
     monkeypatch.setattr(module, "free_bytes", lambda: needed)
     fetch(published.task)
+
+
+def test_mending_asks_for_room_too(
+    published: Published, server: Server, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = fetch(published.task)
+    shutil.rmtree(data_folder / "downloads")
+    sorted(root.rglob("*.wav"))[0].unlink()
+    server.log.clear()
+    monkeypatch.setattr(module, "free_bytes", lambda: 100)
+    with pytest.raises(AudiopgError, match=r"needs 0\.0 GB under .*, 0\.0 GB are free"):
+        check(published.task)
+    assert server.log == []
 
 
 def test_what_is_damaged_is_named_and_alone_brought_again(
@@ -213,6 +253,33 @@ def test_a_damaged_archive_is_named_and_fetched_again(
     check(published.task)
     assert f"{path}: damaged" in capsys.readouterr().err
     assert server.log == [(published.paths[0], "")]
+
+
+def test_a_manifest_is_made_of_nothing_but_what_was_fetched(
+    published: Published, profiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, name = params.load(profiles / "paper.yaml"), published.task.card.name
+    monkeypatch.setattr(tasks, "find", lambda *_: published.task)
+    root = fetch(published.task)
+    prepare.run(config, name, tmp_path / "before.csv", tmp_path / "card.json")
+    for path in [path for path in sorted(root.rglob("*")) if path.is_file() and path.name != "contents.csv"]:
+        data = path.read_bytes()
+        for harmed in (data[:-1] + bytes([data[-1] ^ 1]), None):
+            path.unlink()
+            if harmed:
+                path.write_bytes(harmed)
+            with pytest.raises(AudiopgError) as caught:
+                prepare.run(config, name, tmp_path / "after.csv", tmp_path / "card.json")
+            if path.suffix == ".wav":
+                assert str(caught.value).startswith(f"{path}: {'is not as it was' if harmed else 'missing'}")
+                assert "`audiopg fetch --check" in str(caught.value)
+            path.unlink(missing_ok=True)
+            path.write_bytes(data)
+    prepare.run(config, name, tmp_path / "after.csv", tmp_path / "card.json")
+    assert (tmp_path / "after.csv").read_bytes() == (tmp_path / "before.csv").read_bytes()
+    storage.write_text(root / "contents.csv", "path,sha256,archive\n")
+    with pytest.raises(AudiopgError, match=rf"\.wav: is not in contents\.csv \(\d+ such files\); delete {root} and"):
+        prepare.run(config, name, tmp_path / "after.csv", tmp_path / "card.json")
 
 
 def test_a_half_unpacked_folder_is_begun_anew(published: Published, data_folder: Path) -> None:
@@ -298,9 +365,13 @@ def test_the_plan_lists_what_is_to_be_fetched_and_needs_no_network(
         assert f"{name}: {TASKS[name].card.licence}; cite" in run.stdout
 
 
-def test_the_plan_knows_what_is_here(published: Published, profiles: Path) -> None:
+def test_the_plan_knows_what_is_here(published: Published, profiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     features = params.load(profiles / "paper.yaml").features
     assert "to be fetched" in plan([published.task], features)
+    needed = int(source_bytes(published) + published.task.source.hours * 3600 * 100 * 128 * 4)  # type: ignore[union-attr]
+    for free, short in ((needed - 1_000_000, True), (needed + 1_000_000, False)):
+        monkeypatch.setattr(plan_module, "free_bytes", lambda free=free: free)
+        assert ("too little is free: 1.0 MB more are needed" in plan([published.task], features)) == short
     fetch(published.task)
     after = plan([published.task], features)
     assert "to be fetched" not in after

@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
     for label in ("cat", "dog"):
         (tmp_path / "sounds" / label).mkdir(parents=True)
         for number in range(6):
-            samples = np.full(800 * (number + 1), 0.1 + number / 100)
+            samples = np.full(800 * (number + 1), (0.1 if label == "cat" else 0.2) + number / 100)
             soundfile.write(tmp_path / "sounds" / label / f"{number}.wav", samples, 8000)
     return tmp_path
 
@@ -47,7 +47,7 @@ def test_a_list_of_paths_and_labels_is_enough(folder: Path) -> None:
     made = manifest(folder, SINGLE, "3-fold")
     assert made.class_names == ("cat", "dog")
     assert made.rows[1].duration_s == 0.2
-    assert len({row.sha256 for row in made.rows}) == 6
+    assert len({row.sha256 for row in made.rows}) == 12
     assert Counter((row.labels[0], row.fold) for row in made.rows) == {
         (label, fold): 2 for label in ("cat", "dog") for fold in (1, 2, 3)
     }
@@ -70,8 +70,8 @@ def test_groups_stay_in_one_fold(folder: Path) -> None:
 
 def test_listed_folds_are_taken_as_they_are(folder: Path) -> None:
     lines = SINGLE.splitlines()
-    text = "\n".join([lines[0] + ",fold", *(f"{line},{number % 2 + 1}" for number, line in enumerate(lines[1:]))])
-    assert manifest(folder, text, "2-fold").parts.tolist() == [1, 2] * 6
+    text = "\n".join([lines[0] + ",fold", *(f"{line},{number % 3 + 1}" for number, line in enumerate(lines[1:]))])
+    assert manifest(folder, text, "3-fold").parts.tolist() == [1, 2, 3] * 4
 
 
 def test_splits_and_several_labels(folder: Path) -> None:
@@ -85,6 +85,28 @@ def test_splits_and_several_labels(folder: Path) -> None:
     assert (card.metric, card.protocol, card.n_folds, card.sizes) == ("mAP", "split", 1, (6, 2, 4))
 
 
+def test_blanks_around_labels_and_other_spellings_of_a_path_change_nothing(folder: Path) -> None:
+    lines = SINGLE.replace("cat\n", "cat|animal\n")
+    other = lines.replace("cat|animal", " cat | animal").replace("dog/1.wav", "./dog/../dog//1.wav")
+    assert other != lines
+    assert manifest(folder, other, "3-fold") == manifest(folder, lines, "3-fold")
+
+
+@pytest.mark.parametrize("how", ["copy", "symlink"])
+def test_one_recording_under_two_names_is_not_dealt_to_two_folds(folder: Path, how: str) -> None:
+    first, second = folder / "sounds/cat/0.wav", folder / "sounds/cat/1.wav"
+    second.unlink()
+    second.symlink_to(first) if how == "symlink" else second.write_bytes(first.read_bytes())
+    with pytest.raises(AudiopgError) as caught:
+        manifest(folder, SINGLE, "3-fold")
+    assert str(caught.value) == (
+        "mine: cat/0.wav and cat/1.wav are the same recording in 1 and in 2; drop one, or give both one group"
+    )
+    lines = SINGLE.splitlines()
+    together = "\n".join([lines[0] + ",group", lines[1] + ",twins", lines[2] + ",twins", *lines[3:]])
+    assert len({row.fold for row in manifest(folder, together, "3-fold").rows if row.group == "twins"}) == 1
+
+
 def test_the_order_of_lines_and_a_byte_order_mark_change_nothing(folder: Path) -> None:
     lines = SINGLE.splitlines()
     turned = "\ufeff" + "\n".join([lines[0], *reversed(lines[1:])])
@@ -94,13 +116,27 @@ def test_the_order_of_lines_and_a_byte_order_mark_change_nothing(folder: Path) -
 @pytest.mark.parametrize(
     ("text", "protocol", "message"),
     [
-        ("path\na.wav\n", "2-fold", "mine.csv: column 'labels' is missing; needed: path, labels; possible: fold"),
-        ("path,label\na.wav,x\n", "2-fold", "mine.csv: column 'labels' is missing"),
-        ("path,labels,wrong\na.wav,x,y\n", "2-fold", "mine.csv: unknown column 'wrong'"),
-        ("path,labels\n", "2-fold", "mine.csv: lists no recordings"),
-        ("path,labels\na.wav,\n", "2-fold", "mine.csv:2: labels: is empty"),
-        ("path,labels,fold\na.wav,x,1\nb.wav,x,3\n", "2-fold", "protocol '2-fold' needs folds 1 to 2, found 1, 3"),
-        ("path,labels,fold\na.wav,x,1\nb.wav,x,\n", "2-fold", "protocol '2-fold' needs folds 1 to 2, found none, 1"),
+        ("path\na.wav\n", "3-fold", "mine.csv: column 'labels' is missing; needed: path, labels; possible: fold"),
+        ("path,label\na.wav,x\n", "3-fold", "mine.csv: column 'labels' is missing"),
+        ("path,labels,wrong\na.wav,x,y\n", "3-fold", "mine.csv: unknown column 'wrong'"),
+        ("path,labels\n", "3-fold", "mine.csv: lists no recordings"),
+        ("path,labels\na.wav,\n", "3-fold", "mine.csv:2: labels: is empty"),
+        ("path,labels\na.wav,x|\n", "3-fold", "mine.csv:2: labels: 'x|' has an empty or a repeated label"),
+        ("path,labels\na.wav,x\nb.wav,x|y | x\n", "3-fold", "mine.csv:3: labels: 'x|y | x' has an empty or a repeated"),
+        ("path,labels\na.wav,rain, heavy\n", "3-fold", "mine.csv:2: more cells than columns ( heavy); a cell with a"),
+        ('path,labels\na.wav,x\n"b.wav,y\nc.wav,x\n', "3-fold", "mine.csv:4: a cell goes over several lines; is a"),
+        ('path,"labels\na.wav,x\n', "3-fold", r"mine.csv: column 'labels' is missing"),
+        ('path,labels,"\na.wav,x\n', "3-fold", r"mine.csv: unknown column '\na.wav,x\n'"),
+        (f'path,labels\n"a.wav,x{"x" * 200_000}\n', "3-fold", "mine.csv:1: field larger than field limit"),
+        ("path,labels\na.wav,x\nb.wav,y\n./a.wav,x\n", "3-fold", "mine.csv:4: path: a.wav is listed already"),
+        ("path,labels\nb/../a.wav,x\na.wav,y\n", "3-fold", "mine.csv:3: path: a.wav is listed already"),
+        (
+            "path,labels\na.wav,x\nb.wav,x\nc.wav,x\n",
+            "3-fold",
+            "mine.csv: all recordings are of class 'x'; at least",
+        ),
+        ("path,labels,fold\na.wav,x,1\nb.wav,x,4\n", "3-fold", "protocol '3-fold' needs folds 1 to 3, found 1, 4"),
+        ("path,labels,fold\na.wav,x,1\nb.wav,x,\n", "3-fold", "protocol '3-fold' needs folds 1 to 3, found none, 1"),
         ("path,labels,split\na.wav,x,train\nb.wav,x,val\n", "split", "mine.csv: no row has split 'test'"),
         ("path,labels\na.wav,x\n", "split", "mine.csv: no row has split 'train'; protocol 'split' needs one of train"),
     ],
@@ -140,7 +176,7 @@ def test_the_digest_follows_what_decides_on_the_recordings(folder: Path) -> None
     first = section(folder, SINGLE, "3-fold")
     digests = {
         own.digest(first),
-        own.digest(first.model_copy(update={"protocol": "2-fold"})),
+        own.digest(first.model_copy(update={"protocol": "4-fold"})),
         own.digest(first.model_copy(update={"audio_root": "elsewhere"})),
         own.digest(section(folder, SINGLE + "x.wav,cat\n", "3-fold")),
     }

@@ -6,20 +6,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from numpy.typing import NDArray
 
-from audiopg import config, storage
+from audiopg import config, params, storage
 from audiopg.compute import Backend
 from audiopg.config import Config
 from audiopg.data import prepare
 from audiopg.data.clips import Clips
 from audiopg.data.synthetic import SyntheticClips
+from audiopg.evaluate import probes
 from audiopg.features import LogMel
 from audiopg.models.checkpoint import save_encoder
 from audiopg.models.classifier import Classifier
 from audiopg.models.mae import MaskedAutoencoder
-from audiopg.models.vit import Encoder, initialise
+from audiopg.models.vit import Encoder, initialise, untrained
 from audiopg.tasks import TASKS
 from audiopg.tasks.manifest import Manifest, Row
 from audiopg.train import finetune
@@ -167,6 +169,37 @@ def test_two_fine_tunings_are_identical(
     cards = [storage.read_json(tmp_path / name / "card.json") for name in ("a", "c")]
     assert cards[0]["params"] == cards[1]["params"]
     assert list(cards[1]["inputs"]) == [manifest.as_posix(), card.as_posix(), path.as_posix()]
+
+
+@pytest.mark.slow
+def test_own_recordings_with_several_labels_go_the_whole_way(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From three keys and a list to metrics: a tone, a hum or both, in files of several lengths."""
+    monkeypatch.setenv("AUDIOPG_DATA", str(tmp_path / "data"))
+    lines = ["path,labels"]
+    for number in range(24):
+        labels = [("tone",), ("hum",), ("tone", "hum")][number % 3]
+        seconds = np.arange(round(16_000 * (0.4 + 0.2 * number))) / 16_000
+        sound = sum(np.sin(2 * np.pi * {"tone": 900, "hum": 110}[label] * seconds) for label in labels) / 4
+        soundfile.write(tmp_path / f"{number}.wav", sound, 16_000)
+        lines.append(f"{number}.wav,{' | '.join(labels)}")
+    (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n")
+    mine = {"manifest": str(tmp_path / "mine.csv"), "audio_root": str(tmp_path), "protocol": "3-fold"}
+    config = params.parse(tiny.model_dump(mode="json") | {"tasks": {"mine": mine}}, "params.yaml")
+    encoder, paths = tmp_path / "encoder.safetensors", (tmp_path / "manifest.csv", tmp_path / "card.json")
+    save_encoder(encoder, untrained(tiny.encoder, 1), tiny.features)
+    prepare.run(config, "mine", *paths)
+    finetune.run(config, "mine", 1, "pretrained", *paths, encoder, tmp_path / "fold1")
+    probes.run(config, "mine", *paths, encoder, tmp_path / "probe")
+    found = storage.read_json(tmp_path / "fold1" / "metrics.json")
+    assert list(found["metrics"]) == ["mAP", "d_prime", "lwlrap"]
+    assert found["epoch"] == 1
+    assert all(np.isfinite(value) for value in found["metrics"].values())
+    predicted = (tmp_path / "fold1" / "predictions.csv").read_text().splitlines()
+    assert len(predicted) == 1 + 8
+    assert {line.split(",")[1] for line in predicted[1:]} == {"tone", "hum", "hum|tone"}
+    assert storage.read_json(tmp_path / "probe" / "scores.json")["logmel_stats"]
 
 
 @pytest.mark.parametrize("protocol", ["folds", "split"])

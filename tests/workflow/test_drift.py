@@ -94,7 +94,7 @@ def test_every_stage_has_a_rule_an_entry_module_and_a_slice_of_the_parameters(st
 
 def test_every_parameter_is_read_by_a_stage(config: Config) -> None:
     read = {name.partition(".")[0] for names in params.READS.values() for name in names}
-    assert read == set(type(config).model_fields)
+    assert read == set(type(config).model_fields) - {"data"}  # wherever recordings come from, they are the same
 
 
 def test_large_files_are_in_the_cache_and_numbers_in_git(stages: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ TASK = "drums"
 TASK_LINE = "drums: {clip_s: 0.32}"
 TASK_CHANGED = "drums: {clip_s: 0.32, finetune: {drop_path: 0.2}}"
 FOLDS = {f"finetune {TASK} {init}{fold}" for init in ("pretrained", "scratch") for fold in (1, 2)}
-CONCERNED = sorted([*FOLDS, f"aggregate {TASK}", "table"])
+CONCERNED = sorted([*FOLDS, f"probe {TASK}", f"aggregate {TASK}", "table"])
 
 
 def rules(project: Any, outputs: set[str]) -> set[str]:
@@ -30,17 +30,22 @@ def test_a_comment_concerns_the_stage_code_only(project: Any) -> None:
     assert project.stale() == {"code"}
 
 
-def test_a_parameter_of_one_task_concerns_its_finetuning_and_the_table(project: Any) -> None:
+def test_a_mirror_concerns_nothing(project: Any) -> None:
+    project.edit("params.yaml", "  mirror: null", "  mirror: https://example.org")
+    assert (project.pending(), project.stale()) == (set(), set())
+
+
+def test_a_parameter_of_one_task_concerns_its_stages_and_the_table(project: Any) -> None:
     project.edit("params.yaml", TASK_LINE, TASK_CHANGED)
-    assert project.stale() == {f"finetune@{TASK}", f"scratch@{TASK}", "table"}
+    assert project.stale() == {f"finetune@{TASK}", f"scratch@{TASK}", f"probe@{TASK}", "table"}
     pending = project.pending()
-    assert rules(project, pending) == {"finetune", "aggregate", "table"}
+    assert rules(project, pending) == {"finetune", "probe", "aggregate", "table"}
     assert not any("instruments" in output for output in pending)
 
 
 @pytest.mark.slow
 def test_the_list_of_own_recordings_is_an_input_for_both_tools(project: Any) -> None:
-    own = "  mine: {clip_s: 0.32, manifest: workflow/recordings/mine.csv, audio_root: sounds, protocol: 2-fold}"
+    own = "  mine: {manifest: workflow/recordings/mine.csv, audio_root: sounds, protocol: 3-fold}"
     rows = [f"{number}.wav,{'ab'[number % 2]}" for number in range(8)]
     (project.root / "workflow/recordings").mkdir()
     (project.root / "workflow/recordings/mine.csv").write_text("\n".join(["path,labels", *rows]) + "\n")
