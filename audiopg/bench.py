@@ -17,6 +17,7 @@ import yaml
 from tabulate import tabulate
 
 from audiopg import config, params, profiles
+from audiopg.errors import AudiopgError
 from audiopg.features import LogMel
 from audiopg.synth.compiled import player
 from audiopg.synth.playlist import arrange
@@ -118,15 +119,19 @@ def prepare(
         change: edits the parameters, as a mapping, before they are checked.
 
     Raises:
-        AudiopgError: no such preset, or the clip is too short for what plays in it.
+        AudiopgError: no such preset, parameters that are not allowed, or too short a clip for what plays in it.
     """
     values = yaml.safe_load(profiles.profile(profiles.COMPLETE, folder, preset))
-    synth = values["synth"]
-    synth["events"]["duration_s_min"] *= min(clip_s / synth["clip_s"], 1)
-    synth["clip_s"] = clip_s
     change(values)
-    checked: config.Config = params.parse(values, f"preset {preset}")
-    return Bench(World(checked.synth, checked.seed), LogMel(checked.features), batch_size)
+    checked = params.parse(values, f"preset {preset}")
+    synth, longest_s = checked.synth, checked.synth.transient.duration_s.max
+    if not clip_s >= longest_s:
+        msg = f"a clip of {clip_s:g} s is too short: at least {longest_s:g} s are needed, for the transient"
+        raise AudiopgError(msg)
+    shortest_s = synth.events.duration_s_min * min(clip_s / synth.clip_s, 1)
+    events = synth.events.model_copy(update={"duration_s_min": shortest_s})
+    synth = synth.model_copy(update={"clip_s": clip_s, "events": events})
+    return Bench(World(synth, checked.seed), LogMel(checked.features), batch_size)
 
 
 def run(preset: str, folder: Path, clip_s: float, batch_size: int, seconds: float) -> dict[str, Any]:
