@@ -20,6 +20,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+bench = typer.Typer(help="Measure speed on this machine.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
 
 INTERRUPTED = 130
 PARAMS = Path("params.yaml")
@@ -262,6 +264,23 @@ def sync() -> None:
     from audiopg import ledger
 
     ledger.sync()
+
+
+@bench.command("synth")
+def bench_synth(
+    preset: Annotated[str, typer.Option(help="What the corpus sounds like: paper or world.")] = "paper",
+    clip_s: Annotated[float, typer.Option(help="Length of a clip in s.")] = 10.24,
+    batch_size: Annotated[int, typer.Option(min=1, help="Clips per call.")] = 32,
+    seconds: Annotated[float, typer.Option(min=0, help="How long to measure each number of threads.")] = 5.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure synthesis and log-mel spectrograms, on one thread and on all cores."""
+    import json
+
+    from audiopg import bench as stage
+
+    result = stage.run(preset, PROFILES, clip_s, batch_size, seconds)
+    typer.echo(json.dumps(result, indent=2) if as_json else stage.table(result))
 
 
 def main() -> None:

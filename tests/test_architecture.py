@@ -34,6 +34,7 @@ RANKS = {
     "analysis": 5,
     "report": 6,
     "ledger": 6,
+    "bench": 6,
     "cli": 7,
 }
 TORCH_FREE = ("config", "params", "profiles", "storage", "tasks", "closure", "ledger", "cli")
