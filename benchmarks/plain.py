@@ -206,9 +206,9 @@ def _grains(f0: float, key: int, n: int, rate: int, **p: Any) -> Floats:
         return rng.hashed_uniform(np.array([key], dtype=np.int32), numbers) / 2**24
 
     count = 2 * int(p["rate_hz"] * n / rate) + 64
-    regular = p["regularity"]
-    times = (regular - (1 - regular) * np.log(hashed(0, count) + 2**-25)) / p["rate_hz"]
-    times[0] *= hashed(1, 1)[0] + 2**-25
+    regular = np.full(count, p["regularity"])
+    regular[0] *= hashed(1, 1)[0] + 2**-25
+    times = (regular - (1 - p["regularity"]) * np.log(hashed(0, count) + 2**-25)) / p["rate_hz"]
     impulses = np.zeros(n)
     for time, weaker in zip(np.cumsum(times), hashed(2, count), strict=True):
         if round(time * rate) < n:
