@@ -23,7 +23,7 @@ def band(**changes: Any) -> dict[str, Any]:
         "gust_depth": 0.0,
         "gate_rate_hz": 1.0,
         "gate_share": 1.0,
-        "motion_phase": np.array([[0.2, 0.1, 0.3, 0.5, 0.7]]),
+        "motion_phase": np.array([[0.21, 0.1, 0.3, 0.5, 0.7]]),
     }
     return parameters | changes
 
@@ -49,17 +49,18 @@ def power_spectrum(waveforms: Floats) -> Floats:
     return out
 
 
-@pytest.mark.parametrize(("f0_hz", "octaves"), [(1000, 0.3), (1000, 1.0), (500, 2.0), (3000, 0.5)])
+@pytest.mark.parametrize(("f0_hz", "octaves"), [(1000, 0.3), (1000, 1.0), (500, 2.0), (800, 3.0), (3000, 0.5)])
 def test_a_band_is_3_db_down_at_its_edges(f0_hz: float, octaves: float) -> None:
-    """The edges of a resonance are exact as long as they are far from 0 Hz and the Nyquist frequency."""
+    """A narrow band lies around its centre, a broad one higher; as wide as asked for, in Hz, if Nyquist is far."""
     waveforms = source("noise_band", [f0_hz] * 40, band(bandwidth_octaves=octaves), SECONDS_10)
     power = power_spectrum(waveforms)
     frequency_hz = np.arange(len(power)) * RATE / 2048
     smooth = np.convolve(power, np.ones(5) / 5, mode="same")
     loud = frequency_hz[smooth > smooth[5:-5].max() / 2]
-    low, high = f0_hz * 2 ** (-octaves / 2), f0_hz * 2 ** (octaves / 2)
-    assert loud[-1] - loud[0] == pytest.approx(high - low, rel=0.12)
-    assert np.sqrt(loud[0] * loud[-1]) == pytest.approx(f0_hz, rel=0.05)
+    width_hz = f0_hz * (2 ** (octaves / 2) - 2 ** (-octaves / 2))
+    assert loud[-1] - loud[0] == pytest.approx(width_hz, rel=0.12)
+    middle_hz = np.sqrt(f0_hz**2 + width_hz**2 / 2)
+    assert (loud[-1] + loud[0]) / 2 == pytest.approx(middle_hz, rel=0.08)
 
 
 @pytest.mark.parametrize("octaves", [0.2, 1.0, 4.0])
@@ -82,7 +83,7 @@ def test_the_noise_of_a_band_is_that_of_its_key() -> None:
 def test_a_gate_is_open_for_its_share_of_the_time(rate_hz: float, share: float) -> None:
     waveform = source("noise_band", [2000.0], band(gate_rate_hz=rate_hz, gate_share=share), SECONDS_10)[0]
     knots = np.arange(163_840 // KNOT) * KNOT / RATE
-    open_ = (rate_hz * knots + 0.2) % 1 < share
+    open_ = (rate_hz * knots + 0.21) % 1 < share
     power = np.square(waveform.reshape(-1, KNOT), dtype=np.float64).mean(axis=1)
     steady = open_[:-1] == open_[1:]
     assert (power[:-1][steady & open_[:-1]] > 1e-3).all()
@@ -108,7 +109,7 @@ def test_a_gust_takes_its_depth_off_the_level() -> None:
 
 def times_s(rate_hz: float, regularity: float, n_clips: int = 200, grid: Grid = SECONDS_10) -> Floats:
     keys = rng.noise_keys(42, "test", range(n_clips))
-    return grain_times(np.full(n_clips, rate_hz), np.full(n_clips, regularity), keys, grid)
+    return grain_times(np.full(n_clips, float(rate_hz)), np.full(n_clips, float(regularity)), keys, grid)
 
 
 def test_intervals_are_exponential_at_regularity_0() -> None:
