@@ -192,7 +192,8 @@ def _voice(f0: float, key: int, n: int, rate: int, **p: Any) -> Floats:
 
 def _noise_band(f0: float, key: int, n: int, rate: int, **p: Any) -> Floats:
     half = 2 ** (p["bandwidth_octaves"] / 2)
-    radius, angle = math.exp(-math.pi * f0 * (half - 1 / half) / rate), TAU * f0 / rate
+    width_hz = min(f0 * (half - 1 / half), rate / 2)
+    radius, angle = math.exp(-math.pi * width_hz / rate), TAU * f0 / rate
     b, a = [1, 0, -1], [1, -2 * radius * math.cos(angle), radius**2]
     t, phase = _knots(n, rate), p["motion_phase"]
     level = 1 - p["gust_depth"] * (1 - _path(t, p["gust_rate_hz"], phase[1:])) / 2
@@ -275,7 +276,7 @@ def _room(dry: Floats, score: Score, rate: int) -> Floats:
             image[axis] = 2 * wall - source[axis]
             distance = np.linalg.norm(image - microphone)
             delay = round((distance - direct) / 343 * rate)
-            out[delay:] += math.sqrt(1 - absorbed) * direct / distance * dry[: len(dry) - delay]
+            out[delay:] += math.sqrt(1 - absorbed) * direct / distance * dry[: max(len(dry) - delay, 0)]
     loops = np.array([2.0, 2.193, 2.427, 2.719, 3.037, 3.413, 3.853, 4.337])
     delays = np.rint(4 * volume / surface / 343 * loops * rate).astype(int)
     gains = 10 ** (-3 * delays / (rt60 * rate))
