@@ -74,7 +74,7 @@ def test_the_noise_of_a_band_is_that_of_its_key() -> None:
     """A band so broad at the middle of all frequencies hardly filters."""
     waveform = source("noise_band", [4000.0], band(bandwidth_octaves=6.0), SECONDS_10, keys=[77])[0]
     noise = rng.hashed_uniform(np.array([77], dtype=np.int32), np.arange(163_840, dtype=np.int32)) / 2**23 - 1
-    assert np.corrcoef(waveform, noise)[0, 1] > 0.7
+    assert np.corrcoef(waveform, noise)[0, 1] > 0.6
     other = source("noise_band", [4000.0], band(bandwidth_octaves=6.0), SECONDS_10, keys=[78])[0]
     assert abs(np.corrcoef(waveform, other)[0, 1]) < 0.02
 
