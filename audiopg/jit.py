@@ -1,7 +1,7 @@
 """How functions are compiled: without the interpreter's lock, kept on disk, with sums in any order."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ FAST = {"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"}
 SHARES = 8
 
 
-def compiled(function: Function) -> Function:
+def compiled(function: Function, fastmath: Collection[str] = FAST) -> Function:
     """Compile a function when it is first called; later runs on the same machine find it on disk.
 
     Loops are turned into vector instructions where their arrays are indexed from 0 by the loop's own variable: numba
@@ -27,7 +27,7 @@ def compiled(function: Function) -> Function:
     settings = vars(numba.config)
     before, settings["CACHE_DIR"] = settings["CACHE_DIR"], str(_folder())
     try:
-        return cast("Function", numba.njit(nogil=True, cache=True, fastmath=FAST)(function))
+        return cast("Function", numba.njit(nogil=True, cache=True, fastmath=set(fastmath))(function))
     finally:
         settings["CACHE_DIR"] = before
 
