@@ -33,6 +33,8 @@ def _clip(score: Score, n: int, rate: int) -> Floats:
     mix = np.zeros(n)
     for voice in score.voices[: score.n_voices[0]]:
         position = int(voice.source[0])
+        if position < 0:
+            continue
         name, primitive = score.sources[position], score.primitives[position]
         parameters = {key: column[0] for key, column in voice.parameters[name].items()}
         source = SOURCES[primitive](float(voice.f0_hz[0]), int(voice.key[0]), n, rate, **parameters)
