@@ -104,7 +104,7 @@ def tail(wet: Floats, room: Room, row: int) -> Floats:
 
 @pytest.mark.parametrize(("size_m", "rt60_s"), [(2.0, 0.15), (3.0, 0.4), (8.0, 0.6), (20.0, 0.5), (20.0, 1.5)])
 def test_the_tail_falls_by_60_db_in_its_time(size_m: float, rt60_s: float) -> None:
-    """Schroeder's backward integral from -5 to -35 dB, within 5 % (measured: 2.5 %)."""
+    """Schroeder's backward integral from -5 to -35 dB, within 5 % (measured: 3.4 % at most)."""
     score = rooms([size_m], [rt60_s])
     for wet in answers(score, impulse(1, 2 * RATE)):
         left = np.cumsum(tail(wet, lay_out(score, RATE), 0)[::-1] ** 2)[::-1]
@@ -116,7 +116,7 @@ def test_the_tail_falls_by_60_db_in_its_time(size_m: float, rt60_s: float) -> No
 
 @pytest.mark.parametrize(("size_m", "rt60_s"), [(3.0, 0.3), (8.0, 0.6), (20.0, 1.5)])
 def test_the_tail_is_as_loud_as_the_diffuse_field(size_m: float, rt60_s: float) -> None:
-    """Energy over that of the direct sound: 16 π r² (1 - α) / (S α), within 1.5 dB, for whatever source and microphone."""
+    """Energy over that of the direct sound: 16 π r² (1 - α) / (S α), within 1 dB (measured: 0.7)."""
     x, y, z = size_m, 0.7 * size_m, 0.45 * size_m
     surface, alpha = 2 * (x * y + y * z + x * z), absorbed(size_m, rt60_s)
     for places in (PLACES, [0.15, 0.2, 0.8, 0.8, 0.7, 0.3]):
@@ -126,7 +126,7 @@ def test_the_tail_is_as_loud_as_the_diffuse_field(size_m: float, rt60_s: float) 
         expected_db = 10 * math.log10(16 * math.pi * direct_m**2 * (1 - alpha) / (surface * alpha))
         for wet in answers(score, impulse(1, 3 * RATE)):
             energy = (tail(wet, lay_out(score, RATE), 0) ** 2).sum()
-            assert 10 * math.log10(energy) == pytest.approx(expected_db, abs=1.5)
+            assert 10 * math.log10(energy) == pytest.approx(expected_db, abs=1)
 
 
 def test_treble_dies_sooner_where_the_walls_damp_it() -> None:
