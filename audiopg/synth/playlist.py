@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 LINES, TONE, EXCITATION = 0, 1, 2
+AT_ONCE = 1e-6  # samples that a stage of an envelope takes at least, as renderers divide by it
 
 
 class Events(NamedTuple):
@@ -185,7 +186,7 @@ def _events(  # noqa: PLR0913
     _inside("event", score, clip, onset, length, grid)
     _inside("source segment", score, clip, start, length, grid)
     stages = (voice.event_attack_s, voice.event_decay_s, voice.event_release_s)
-    attack, decay, release = (column[exists] * grid.sample_rate_hz for column in stages)
+    attack, decay, release = (np.maximum(column[exists] * grid.sample_rate_hz, AT_ONCE) for column in stages)
     level_db = voice.event_level_db[exists] + voice.level_db[clip]
     sustain = voice.event_sustain_level[exists]
     return Events(
