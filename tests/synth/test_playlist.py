@@ -310,6 +310,13 @@ def test_an_event_may_fill_the_clip_to_its_last_sample() -> None:
     assert np.flatnonzero(clip)[-1] >= 20_478
 
 
+def test_stages_of_an_envelope_may_take_no_time() -> None:
+    at_once = {f"event_{stage}_s": np.zeros((1, 2)) for stage in ("attack", "decay", "release")}
+    clip = played(hum(event_sustain_level=np.ones((1, 2)), **at_once))
+    tone = np.sin(2 * np.pi * 5000 * np.arange(1, 3200) / RATE)
+    np.testing.assert_allclose(clip[1601:4800], tone / np.abs(tone).max(), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "change",
     [
