@@ -85,7 +85,7 @@ def kaldi(waveform: Tensor, kind: Features) -> Tensor:
 @pytest.mark.filterwarnings("ignore:At least one mel filterbank has all zero values")
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_equals_torchaudios(kind: str) -> None:
-    """Within 1e-3 of the normalised unit, the promise; measured: 2e-4."""
+    """Within 1e-3 of the normalised unit, the promise; measured: 3e-4."""
     log_mel = LogMel(features(kind))
     rounded = 2 ** int(np.ceil(np.log2(log_mel.window_length)))
     if rounded != log_mel.features.n_fft:
@@ -116,7 +116,8 @@ def test_clips_of_every_length_go_on_in_silence(n_samples: int) -> None:
     assert torch.equal(log_mel(longer)[:, : found.shape[1]], found)
 
 
-def test_a_clip_is_the_same_in_every_batch_and_for_every_number_of_threads(n_threads: None) -> None:
+@pytest.mark.usefixtures("n_threads")
+def test_a_clip_is_the_same_in_every_batch_and_for_every_number_of_threads() -> None:
     log_mel, waveforms = LogMel(features("16 kHz, 512")), sounds(37, 7777)
     together = log_mel(waveforms)
     order = np.random.default_rng(0).permutation(37).tolist()
@@ -146,12 +147,11 @@ def test_levels_from_silence_to_far_beyond_full_scale_are_right(level: float) ->
 
 
 def test_an_offset_is_not_heard() -> None:
-    """The mean of each frame is taken off; the last frames have a step where the clip ends."""
-    log_mel, waveform = LogMel(features("16 kHz, 512")), sounds(1, 16_000)
-    whole = slice(0, 95)
-    torch.testing.assert_close(
-        log_mel(waveform + 0.25)[:, whole], log_mel.batched(waveform + 0.25)[:, whole], atol=2e-3, rtol=0
-    )
+    """The mean of each frame is taken off; only the last frames, where the clip ends, have a step."""
+    log_mel = LogMel(features("16 kHz, 512"))
+    waveform = 0.1 * torch.randn(1, 16_000, generator=torch.Generator().manual_seed(0))
+    bare, lifted = (log_mel(x)[:, :97] for x in (waveform, waveform + 0.25))
+    torch.testing.assert_close(lifted, bare, atol=2e-3, rtol=0)
 
 
 @pytest.mark.parametrize("n", [2, 4, 8, 16, 32, 256, 512, 1024])

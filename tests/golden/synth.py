@@ -58,7 +58,9 @@ def columns(score: Score) -> dict[str, Any]:
     """Return some columns of a score, those of a voice after its number."""
     of_clips = {name: plain(getattr(score, name)) for name in OF_CLIPS}
     of_voices = {
-        f"{number}.{name}": plain(getattr(voice, name)) for number, voice in enumerate(score.voices) for name in OF_VOICES
+        f"{number}.{name}": plain(getattr(voice, name))
+        for number, voice in enumerate(score.voices)
+        for name in OF_VOICES
     }
     return of_clips | of_voices
 
@@ -66,7 +68,9 @@ def columns(score: Score) -> dict[str, Any]:
 def plain(column: np.ndarray[Any, np.dtype[Any]]) -> list[Any]:
     """Write a column with 12 digits, and what is not finite as text, as JSON has no NaN."""
     rows = column.reshape(len(column), -1).tolist()
-    return [[x if isinstance(x, int) else float(f"{x:.12g}") if np.isfinite(x) else str(x) for x in row] for row in rows]
+    return [
+        [x if isinstance(x, int) else float(f"{x:.12g}") if np.isfinite(x) else str(x) for x in row] for row in rows
+    ]
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ SHAPES = {"low-pass": low_pass, "high-pass": high_pass}
 
 
 def gain_db(filter_: Filter, frequency_hz: NDArray[np.generic], rate_hz: int = RATE) -> Floats:
-    """Response from the definition, ``direct + Σ (R / (1 - p z⁻¹) + R* / (1 - p* z⁻¹)) / 2``, shape (B, frequencies)."""
+    """Compute ``direct + Σ (R / (1 - p z⁻¹) + R* / (1 - p* z⁻¹)) / 2``, shape (B, frequencies)."""
     delay = np.exp(-2j * np.pi * np.asarray(frequency_hz, dtype=np.float64) / rate_hz)
     pole, residue = filter_.pole[..., None], filter_.residue[..., None]
     sections = residue / (1 - pole * delay) + residue.conj() / (1 - pole.conj() * delay)
@@ -156,7 +156,8 @@ def test_resonances_answer_with_dying_sines() -> None:
 
 
 @pytest.mark.parametrize(
-    "n_samples", [1, 2, TILE - 1, TILE, TILE + 1, 63, 64, 65, LANES * TILE - 1, LANES * TILE, LANES * TILE + 1, 20_480, 33_333]
+    "n_samples",
+    [1, 2, TILE - 1, TILE, TILE + 1, 63, 64, 65, LANES * TILE - 1, LANES * TILE, LANES * TILE + 1, 20_480, 33_333],
 )
 def test_both_ways_to_run_a_filter_are_the_recursion(n_samples: int) -> None:
     """For every length, and for memories from one sample to the whole clip, against float64."""

@@ -200,7 +200,9 @@ def folded_db(played: Tone, waveform: Floats, below_hz: float) -> float:
     exact = np.zeros(len(at))
     for k, amplitude in enumerate(played.amplitude[0].T.astype(np.float64), start=1):
         exact += (amplitude[knot] + (amplitude[knot + 1] - amplitude[knot]) * part) * np.sin(2 * np.pi * k * cycles)
-    fade = np.interp(np.arange(len(at)), np.array([0, 2000, len(at) / fold - 2000, len(at) / fold]) * fold, [0, 1, 1, 0])
+    fade = np.interp(
+        np.arange(len(at)), np.array([0, 2000, len(at) / fold - 2000, len(at) / fold]) * fold, [0, 1, 1, 0]
+    )
     spectrum = np.fft.rfft(exact * fade)[: len(waveform) // 2 + 1] / fold
     difference = waveform * fade[::fold] - np.fft.irfft(spectrum, len(waveform))
     window = np.kaiser(1024, 14)

@@ -170,9 +170,7 @@ def test_clip_wide_parameters_follow_their_distributions(drawn: tuple[config.Syn
         "room.size_m": (score.room_size_m, synth.room.size_m),
         "room.rt60_s": (score.room_rt60_s, synth.room.rt60_s),
         "room.treble_damping": (score.room_treble_damping, synth.room.treble_damping),
-        **{
-            f"room.places {axis}": (score.room_places[:, axis], config.Range(min=0.1, max=0.9)) for axis in range(6)
-        },
+        **{f"room.places {axis}": (score.room_places[:, axis], config.Range(min=0.1, max=0.9)) for axis in range(6)},
         "damping.cutoff_hz": (score.cutoff_hz, synth.damping.cutoff_hz),
         "microphone.low_hz": (score.microphone_low_hz, synth.microphone.low_hz),
         "microphone.high_hz": (score.microphone_high_hz, synth.microphone.high_hz),
@@ -191,7 +189,7 @@ def test_clip_wide_parameters_follow_their_distributions(drawn: tuple[config.Syn
 
 
 def test_what_is_drawn_apart_is_unrelated(world: config.Synth) -> None:
-    """No two parameters of a clip share a random number: all ranks are uncorrelated, between neighbours in index too."""
+    """No two parameters of a clip share a random number: their ranks are uncorrelated, between neighbours too."""
     data = world.model_dump()
     for section in ("transient", "room", "damping", "microphone"):
         data[section]["probability"] = 1.0
@@ -410,7 +408,10 @@ INDEX = {"min": 0.5, "max": 8.0}
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"fmm": {"weight": 1.0, "parameters": {}}}, r"synth\.sources\.fmm: unknown primitive 'fmm'; did you mean 'fm'\?"),
+        (
+            {"fmm": {"weight": 1.0, "parameters": {}}},
+            r"synth\.sources\.fmm: unknown primitive 'fmm'; did you mean 'fm'\?",
+        ),
         (
             {"x": {"weight": 1.0, "primitive": "plucke", "parameters": {}}},
             r"synth\.sources\.x: unknown primitive 'plucke'; did you mean 'plucked'\?",

@@ -1,6 +1,5 @@
 """From score to samples: events, transients and noise floors by themselves, and what is refused."""
 
-
 from dataclasses import replace
 from typing import Any
 
@@ -93,6 +92,7 @@ def test_overlapping_events_add_up() -> None:
             silent(**floor),
         )
     )
+
     # each clip has its own peak: compare what is left without the noise
     def bare_events(clip: Floats) -> Floats:
         scale = clip[:1000] @ noise[:1000] / (noise[:1000] @ noise[:1000])
@@ -304,9 +304,7 @@ def test_what_lies_outside_the_clip_is_an_error(change: dict[str, Any], message:
 
 
 def test_an_event_may_fill_the_clip_to_its_last_sample() -> None:
-    clip = played(
-        hum(event_onset_s=np.array([[0.1, 1.08]]), event_source_start_s=np.array([[0.0, 1.08]]))
-    )
+    clip = played(hum(event_onset_s=np.array([[0.1, 1.08]]), event_source_start_s=np.array([[0.0, 1.08]])))
     assert np.flatnonzero(clip)[-1] >= 20_478
 
 

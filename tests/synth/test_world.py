@@ -21,8 +21,8 @@ from audiopg.synth.score import CORPUS
 from audiopg.synth.world import World
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "synth.json").read_text(encoding="utf-8"))
-# No clip's mean is further from 0. Measured over 3000 and 1000 clips: 0.056 and 0.009. It is brown noise (in short clips a burst
-# is a twelfth of the clip) and trains of grains, whose dying sines do not add up to 0: 0.02 for engines alone.
+# No clip's mean is further from 0. Measured over 3000 and 1000 clips: 0.056 and 0.009. It is brown noise (in short
+# clips a burst is a twelfth of the clip) and trains of grains, whose dying sines do not add up to 0: 0.02 for engines.
 NO_DC, NO_DC_LONG = 0.08, 0.02
 
 
