@@ -1,7 +1,7 @@
-"""How functions are compiled: without the interpreter's lock, kept on disk, with sums in any order."""
+"""How functions are compiled: without the interpreter's lock, kept on disk, and rounded as it is written."""
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -11,13 +11,15 @@ import numba
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
-# What the compiler may reorder, to use vector instructions. Infinities and NaN must not occur in what it gets.
-FAST = {"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"}
+# What the compiler may assume, to use vector instructions: no infinities and no NaN. It may not round otherwise (sum in
+# another order, join products and sums, multiply by inverses): it would do so in one place and not in the other, as
+# it pleases, and the last bit would depend on whether a process has compiled the code or found it on disk.
+FAST = {"nsz", "nnan", "ninf"}
 # Parts that each thread takes: some items take several times as long as others.
 SHARES = 8
 
 
-def compiled(function: Function, fastmath: Collection[str] = FAST) -> Function:
+def compiled(function: Function) -> Function:
     """Compile a function when it is first called; later runs on the same machine find it on disk.
 
     Loops are turned into vector instructions where their arrays are indexed from 0 by the loop's own variable: numba
@@ -27,7 +29,7 @@ def compiled(function: Function, fastmath: Collection[str] = FAST) -> Function:
     settings = vars(numba.config)
     before, settings["CACHE_DIR"] = settings["CACHE_DIR"], str(_folder())
     try:
-        return cast("Function", numba.njit(nogil=True, cache=True, fastmath=set(fastmath))(function))
+        return cast("Function", numba.njit(nogil=True, cache=True, fastmath=FAST)(function))
     finally:
         settings["CACHE_DIR"] = before
 

@@ -3,12 +3,10 @@
 A clip's samples depend on nothing but the clip, whatever thread it is played on.
 """
 
-from functools import partial
-
 import numpy as np
 from numpy.typing import NDArray
 
-from audiopg.jit import FAST, compiled, spread
+from audiopg.jit import compiled, spread
 from audiopg.synth.compiled.filtering import run_filter
 from audiopg.synth.compiled.noise import add_white_noise, white_noise
 from audiopg.synth.compiled.oscillators import add_lines, add_tone, envelope
@@ -138,8 +136,7 @@ def _finish(mix: Samples, source: Samples, spare: Samples, finish: Finish, colou
             mix[n] += amplitude * noise[n]
 
 
-# divided by, not multiplied by the inverse, which makes 0.99999994 of one peak in six
-@partial(compiled, fastmath=FAST - {"arcp"})
+@compiled
 def _normalise_peak(mix: Samples) -> None:
     """Scale to a peak of exactly 1; silence stays silent."""
     # without their sign, floats are ordered as their bits are, and whole numbers are compared several at a time
