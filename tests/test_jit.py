@@ -1,5 +1,7 @@
 """Compiled code: where it is kept, and how work is spread over threads."""
 
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -98,6 +100,35 @@ def test_compiled_code_lets_other_threads_run() -> None:
     stop.set()
     counter.join()
     assert after - before > 1000
+
+
+@pytest.mark.slow
+def test_code_that_was_just_compiled_rounds_as_code_from_the_disk(tmp_path: Path) -> None:
+    """The whole package in another place, where nothing is compiled: its first run, then its second."""
+    shutil.copytree(Path(jit.__file__).parent, tmp_path / "audiopg", ignore=shutil.ignore_patterns("__pycache__"))
+    params = Path(__file__).parents[1] / "workflow" / "params"
+    code = (
+        "import hashlib, sys, torch, yaml; from pathlib import Path; from audiopg import params, profiles\n"
+        "from audiopg.features import LogMel; from audiopg.synth.world import World\n"
+        "text = profiles.profile('test', Path(sys.argv[1]), 'world')\n"
+        "config = params.parse(yaml.safe_load(text), 'test')\n"
+        "clips = World(config.synth, 42).play(range(30))\n"
+        "for x in (clips, LogMel(config.features)(clips)):\n"
+        "    print(hashlib.sha256(x.numpy().tobytes()).hexdigest())"
+    )
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code, str(params)],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        ).stdout
+        for _ in range(2)
+    ]
+    assert len(runs[0].split()) == 2
+    assert runs[0] == runs[1]
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 7])

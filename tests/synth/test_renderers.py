@@ -45,7 +45,7 @@ def names_of(synth: config.Synth, primitive: str) -> list[str]:
 
 
 def test_the_presets_agree(preset: config.Synth) -> None:
-    assert_all_agree(preset, range(100))
+    assert_all_agree(preset, range(60))
 
 
 @pytest.mark.slow
@@ -63,7 +63,7 @@ def test_each_primitive_agrees(primitive: str, world: config.Synth) -> None:
 
 
 @pytest.mark.parametrize("primitive", list(PRIMITIVES))
-@pytest.mark.parametrize("f0_hz", [(1.0, 20.0), (7000.0, 7999.9)], ids=["lowest", "up to Nyquist"])
+@pytest.mark.parametrize("f0_hz", [(5.0, 20.0), (7000.0, 7999.9)], ids=["lowest", "up to Nyquist"])
 def test_each_primitive_agrees_at_the_edges_of_hearing(
     primitive: str, f0_hz: tuple[float, float], world: config.Synth
 ) -> None:
@@ -119,7 +119,7 @@ EDGES: dict[str, dict[str, Any]] = {
     "long transients": {"transient__probability": 1.0, "transient__duration_s": {"min": 0.4, "max": 0.4}},
     "events of a sample": {
         "events__duration_s_min": 1e-9,
-        "events__count": {"min": 5000.0, "max": 5000.0, "scale": "integer"},
+        "events__count": {"min": 1000.0, "max": 1000.0, "scale": "integer"},
         "voices__count": {"min": 1.0, "max": 1.0, "scale": "integer"},
     },
     "broadest noise": {"sources": broadest_noise()},
