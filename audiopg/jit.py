@@ -1,4 +1,4 @@
-"""How functions are compiled: without the interpreter's lock, kept on disk, with sums in any order."""
+"""How functions are compiled: without the interpreter's lock, kept on disk, and rounded as it is written."""
 
 import hashlib
 from collections.abc import Callable
@@ -11,8 +11,10 @@ import numba
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
-# What the compiler may reorder, to use vector instructions. Infinities and NaN must not occur in what it gets.
-FAST = {"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"}
+# What the compiler may assume, to use vector instructions: no infinities and no NaN. It may not round otherwise (sum in
+# another order, join products and sums, multiply by inverses): it would do so in one place and not in the other, as
+# it pleases, and the last bit would depend on whether a process has compiled the code or found it on disk.
+FAST = {"nsz", "nnan", "ninf"}
 # Parts that each thread takes: some items take several times as long as others.
 SHARES = 8
 

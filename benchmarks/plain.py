@@ -4,7 +4,8 @@ It shares with the package the score, the integer hash and nothing else.
 """
 
 import math
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,18 @@ from audiopg.synth.score import Score, Voice
 Floats = NDArray[np.float64]
 TAU = 2 * np.pi
 KNOT = 256
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What a source has to play: parameters that are single numbers, and those of its partials, modes or motions."""
+
+    f0: float
+    key: int
+    n: int
+    rate: int
+    single: dict[str, float]
+    several: dict[str, Floats]
 
 
 def render(score: Score, n_samples: int, rate: int) -> Floats:
@@ -33,10 +46,14 @@ def _clip(score: Score, n: int, rate: int) -> Floats:
     mix = np.zeros(n)
     for voice in score.voices[: score.n_voices[0]]:
         position = int(voice.source[0])
+        if position < 0:
+            continue
         name, primitive = score.sources[position], score.primitives[position]
-        parameters = {key: column[0] for key, column in voice.parameters[name].items()}
-        source = SOURCES[primitive](float(voice.f0_hz[0]), int(voice.key[0]), n, rate, **parameters)
-        _add_events(mix, source, voice, rate)
+        row = {key: column[0] for key, column in voice.parameters[name].items()}
+        single = {key: float(value) for key, value in row.items() if np.ndim(value) == 0}
+        several = {key: value for key, value in row.items() if np.ndim(value) > 0}
+        sound = Sound(float(voice.f0_hz[0]), int(voice.key[0]), n, rate, single, several)
+        _add_events(mix, SOURCES[primitive](sound), voice, rate)
     if not np.isnan(score.transient_onset_s[0]):
         onset, length = (round(x[0] * rate) for x in (score.transient_onset_s, score.transient_duration_s))
         burst = _colour(_noise(score.transient_key[0], length), int(score.transient_colour[0]), rate)
@@ -82,38 +99,42 @@ def _sines(n: int, rate: int, lines: list[tuple[float, float, float, float]]) ->
     return out
 
 
-def _harmonic(f0: float, key: int, n: int, rate: int, **p: Any) -> Floats:
+def _harmonic(s: Sound) -> Floats:
+    p, many = s.single, s.several
     k = range(1, int(p["n_partials"]) + 1)
     lines = [
         (
-            i * f0 * p["partial_detune"][i - 1],
-            i ** -p["decay_exponent"] * p["partial_gain"][i - 1],
-            p["partial_phase"][i - 1],
+            i * s.f0 * many["partial_detune"][i - 1],
+            i ** -p["decay_exponent"] * many["partial_gain"][i - 1],
+            many["partial_phase"][i - 1],
             np.inf,
         )
         for i in k
     ]
-    return _sines(n, rate, lines)
+    return _sines(s.n, s.rate, lines)
 
 
-def _fm(f0: float, key: int, n: int, rate: int, **p: Any) -> Floats:
+def _fm(s: Sound) -> Floats:
+    p = s.single
     lines = []
     for k in range(-40, 41):
-        frequency, amplitude = f0 * (1 + k * p["modulator_ratio"]), jv(k, p["modulation_index"])
+        frequency, amplitude = s.f0 * (1 + k * p["modulator_ratio"]), jv(k, p["modulation_index"])
         lines.append((abs(frequency), amplitude if frequency > 0 else -amplitude, 0.0, np.inf))
-    return _sines(n, rate, lines)
+    return _sines(s.n, s.rate, lines)
 
 
-def _pulse(f0: float, key: int, n: int, rate: int, **p: Any) -> Floats:
+def _pulse(s: Sound) -> Floats:
+    p = s.single
     lines = []
-    for k in range(1, math.ceil(rate / 2 / f0) + 1):
+    for k in range(1, math.ceil(s.rate / 2 / s.f0) + 1):
         saw, odd = -2 * (-1) ** k / (np.pi * k), k % 2
         triangle = 8 * odd * (-1) ** ((k - 1) // 2) / (np.pi * k) ** 2
-        lines.append((k * f0, (saw, 4 * odd / (np.pi * k), triangle)[int(p["shape"])], 0.0, np.inf))
-    return _sines(n, rate, lines)
+        lines.append((k * s.f0, (saw, 4 * odd / (np.pi * k), triangle)[int(p["shape"])], 0.0, np.inf))
+    return _sines(s.n, s.rate, lines)
 
 
-def _modal(f0: float, key: int, n: int, rate: int, **p: Any) -> Floats:
+def _modal(s: Sound) -> Floats:
+    p, many = s.single, s.several
     m = np.arange(1, 40)
     beta = np.append([4.730041, 7.853205, 10.995608, 14.137165], (2 * np.arange(5, 25) + 1) * np.pi / 2)
     plate = sorted((i**2 + (1.3 * j) ** 2) for i in m for j in m)
@@ -121,19 +142,20 @@ def _modal(f0: float, key: int, n: int, rate: int, **p: Any) -> Floats:
     body = (beta**2, plate, ring)[int(p["body"])]
     lines = []
     for k in range(1, int(p["n_modes"]) + 1):
-        ratio = body[k - 1] / body[0] * p["mode_detune"][k - 1]
+        ratio = body[k - 1] / body[0] * many["mode_detune"][k - 1]
         amplitude = k ** -p["decay_exponent"] * abs(math.sin(math.pi * k * p["strike_position"]))
-        lines.append((f0 * ratio, amplitude, 0.0, p["decay_s"] * ratio ** -p["damping_exponent"]))
-    return _sines(n, rate, lines)
+        lines.append((s.f0 * ratio, amplitude, 0.0, p["decay_s"] * ratio ** -p["damping_exponent"]))
+    return _sines(s.n, s.rate, lines)
 
 
-def _plucked(f0: float, key: int, n: int, rate: int, **p: Any) -> Floats:
+def _plucked(s: Sound) -> Floats:
+    p = s.single
     lines = []
     for k in range(1, int(p["n_partials"]) + 1):
-        frequency = k * f0 * math.sqrt(1 + p["inharmonicity"] * k**2)
+        frequency = k * s.f0 * math.sqrt(1 + p["inharmonicity"] * k**2)
         amplitude = math.sin(math.pi * k * p["pluck_position"]) / k
         lines.append((frequency, amplitude, 0.25, p["decay_s"] * k ** -p["damping_exponent"]))
-    return _sines(n, rate, lines)
+    return _sines(s.n, s.rate, lines)
 
 
 def _knots(n: int, rate: int) -> Floats:
@@ -165,19 +187,21 @@ def _moving(f0_hz: Floats, amplitudes: list[Floats], n: int, rate: int) -> Float
     return out
 
 
-def _tone(f0: float, key: int, n: int, rate: int, **p: Any) -> Floats:
-    t, phase = _knots(n, rate), p["motion_phase"]
-    octaves = p["glide_octaves"] * (t * rate / n - 0.5)
+def _tone(s: Sound) -> Floats:
+    p, many = s.single, s.several
+    t, phase = _knots(s.n, s.rate), many["motion_phase"]
+    octaves = p["glide_octaves"] * (t * s.rate / s.n - 0.5)
     octaves += p["vibrato_cents"] / 1200 * np.sin(TAU * (p["vibrato_rate_hz"] * t + phase[0]))
     octaves += p["wander_octaves"] * _path(t, p["wander_rate_hz"], phase[2:])
     level = 1 - p["tremolo_depth"] * (0.5 + 0.5 * np.sin(TAU * (p["tremolo_rate_hz"] * t + phase[1])))
     amplitudes = [level * k ** -p["decay_exponent"] for k in range(1, int(p["n_partials"]) + 1)]
-    return _moving(f0 * 2**octaves, amplitudes, n, rate)
+    return _moving(s.f0 * 2**octaves, amplitudes, s.n, s.rate)
 
 
-def _voice(f0: float, key: int, n: int, rate: int, **p: Any) -> Floats:
-    t, phase = _knots(n, rate), p["motion_phase"].reshape(4, 4)
-    f0_hz = f0 * 2 ** (p["intonation_octaves"] * _path(t, p["intonation_rate_hz"], phase[0]))
+def _voice(s: Sound) -> Floats:
+    p, many = s.single, s.several
+    t, phase = _knots(s.n, s.rate), many["motion_phase"].reshape(4, 4)
+    f0_hz = s.f0 * 2 ** (p["intonation_octaves"] * _path(t, p["intonation_rate_hz"], phase[0]))
     amplitudes = []
     for k in range(1, int(p["n_partials"]) + 1):
         amplitude = np.full(len(t), k ** -p["decay_exponent"])
@@ -187,43 +211,47 @@ def _voice(f0: float, key: int, n: int, rate: int, **p: Any) -> Floats:
             f = k * f0_hz
             amplitude *= centre**2 / np.sqrt((centre**2 - f**2) ** 2 + (width * f) ** 2)
         amplitudes.append(amplitude)
-    return _moving(f0_hz, amplitudes, n, rate)
+    return _moving(f0_hz, amplitudes, s.n, s.rate)
 
 
-def _noise_band(f0: float, key: int, n: int, rate: int, **p: Any) -> Floats:
+def _noise_band(s: Sound) -> Floats:
+    p, many = s.single, s.several
     half = 2 ** (p["bandwidth_octaves"] / 2)
-    radius, angle = math.exp(-math.pi * f0 * (half - 1 / half) / rate), TAU * f0 / rate
+    width_hz = min(s.f0 * (half - 1 / half), s.rate / 2)
+    radius, angle = math.exp(-math.pi * width_hz / s.rate), TAU * s.f0 / s.rate
     b, a = [1, 0, -1], [1, -2 * radius * math.cos(angle), radius**2]
-    t, phase = _knots(n, rate), p["motion_phase"]
+    t, phase = _knots(s.n, s.rate), many["motion_phase"]
     level = 1 - p["gust_depth"] * (1 - _path(t, p["gust_rate_hz"], phase[1:])) / 2
     level *= (p["gate_rate_hz"] * t + phase[0]) % 1 < p["gate_share"]
-    return lfilter(b, a, _noise(key, n)) / _rms(b, a) * _lines_through(level, n)
+    return lfilter(b, a, _noise(s.key, s.n)) / _rms(b, a) * _lines_through(level, s.n)
 
 
-def _grains(f0: float, key: int, n: int, rate: int, **p: Any) -> Floats:
+def _grains(s: Sound) -> Floats:
+    p, many = s.single, s.several
+
     def hashed(lane: int, count: int) -> Floats:
         numbers = np.arange(lane << 16, (lane << 16) + count, dtype=np.int32)
-        return rng.hashed_uniform(np.array([key], dtype=np.int32), numbers) / 2**24
+        return rng.hashed_uniform(np.array([s.key], dtype=np.int32), numbers) / 2**24
 
-    count = 2 * int(p["rate_hz"] * n / rate) + 64
-    regular = p["regularity"]
-    times = (regular - (1 - regular) * np.log(hashed(0, count) + 2**-25)) / p["rate_hz"]
-    times[0] *= hashed(1, 1)[0] + 2**-25
-    impulses = np.zeros(n)
+    count = 2 * int(p["rate_hz"] * s.n / s.rate) + 64
+    regular = np.full(count, p["regularity"])
+    regular[0] *= hashed(1, 1)[0] + 2**-25
+    times = (regular - (1 - p["regularity"]) * np.log(hashed(0, count) + 2**-25)) / p["rate_hz"]
+    impulses = np.zeros(s.n)
     for time, weaker in zip(np.cumsum(times), hashed(2, count), strict=True):
-        if round(time * rate) < n:
-            impulses[round(time * rate)] += 10 ** (-weaker * p["level_range_db"] / 20)
-    out = np.zeros(n)
+        if round(time * s.rate) < s.n:
+            impulses[round(time * s.rate)] += 10 ** (-weaker * p["level_range_db"] / 20)
+    out = np.zeros(s.n)
     for j in range(int(p["n_resonances"])):
-        frequency = f0 * (1 if j == 0 else p["resonance_ratio"][j])
-        if frequency < rate / 2:
-            radius, angle = 10 ** (-3 / (p["decay_s"] * rate)), TAU * frequency / rate
-            b = [0, p["resonance_gain"][j] * radius * math.sin(angle)]
+        frequency = s.f0 * (1 if j == 0 else many["resonance_ratio"][j])
+        if frequency < s.rate / 2:
+            radius, angle = 10 ** (-3 / (p["decay_s"] * s.rate)), TAU * frequency / s.rate
+            b = [0, many["resonance_gain"][j] * radius * math.sin(angle)]
             out += lfilter(b, [1, -2 * radius * math.cos(angle), radius**2], impulses)
     return out
 
 
-SOURCES = {
+SOURCES: dict[str, Callable[[Sound], Floats]] = {
     "harmonic": _harmonic,
     "fm": _fm,
     "pulse": _pulse,
@@ -236,7 +264,7 @@ SOURCES = {
 }
 
 
-def _rms(b: Any, a: Any) -> float:
+def _rms(b: Sequence[float], a: Sequence[float]) -> float:
     """Root of the power of the filter's answer to an impulse."""
     return math.sqrt(float((lfilter(b, a, np.eye(1, 1 << 18)[0]) ** 2).sum()))
 
@@ -275,7 +303,7 @@ def _room(dry: Floats, score: Score, rate: int) -> Floats:
             image[axis] = 2 * wall - source[axis]
             distance = np.linalg.norm(image - microphone)
             delay = round((distance - direct) / 343 * rate)
-            out[delay:] += math.sqrt(1 - absorbed) * direct / distance * dry[: len(dry) - delay]
+            out[delay:] += math.sqrt(1 - absorbed) * direct / distance * dry[: max(len(dry) - delay, 0)]
     loops = np.array([2.0, 2.193, 2.427, 2.719, 3.037, 3.413, 3.853, 4.337])
     delays = np.rint(4 * volume / surface / 343 * loops * rate).astype(int)
     gains = 10 ** (-3 * delays / (rt60 * rate))

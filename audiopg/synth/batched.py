@@ -1,6 +1,7 @@
 """The renderer for any device: plays a playlist in batches of torch tensors."""
 
 import math
+from functools import reduce
 
 import numpy as np
 import torch
@@ -159,7 +160,7 @@ class _Player:
         for number in range(len(clips)):
             walls = zip(room.reflection_delay[number].tolist(), room.reflection_gain[number].tolist(), strict=True)
             for delay, gain in walls:
-                wet[number, delay:] += gain * dry[number, : n_samples - delay]
+                wet[number, delay:] += gain * dry[number, : max(n_samples - delay, 0)]
         wet += self.tensor(room.late_gain).float()[:, None] * self._tail(dry, room)
         mix[clips] = wet
 
@@ -170,17 +171,18 @@ class _Player:
         block = min(int(delay.min()), ROOM_BLOCK)
         previous = (self.tensor(room.loop_gain) * self.tensor(room.treble_damping)[:, None]).float()[..., None]
         present = self.tensor(room.loop_gain).float()[..., None] - previous
-        sign = torch.tensor([1.0, -1.0], device=self.device).repeat(N_LOOPS // 2)
         loops = torch.zeros(len(dry), N_LOOPS, past + n_samples, device=self.device)
         tail = torch.empty_like(dry)
         for begin in range(0, n_samples, block):
             n = min(block, n_samples - begin)
             back = (past + begin - delay)[..., None] + torch.arange(n, device=self.device)
             arriving = present * loops.gather(2, back) + previous * loops.gather(2, back - 1)
-            shared = arriving.sum(dim=1, keepdim=True) * (2 / N_LOOPS)
+            # one by one: the order of torch's own sum would depend on the block, and so on the other clips
+            even, odd = (reduce(torch.add, arriving[:, first::2].unbind(1)) for first in (0, 1))
+            shared = (even + odd)[:, None] * (2 / N_LOOPS)
             inward = dry[:, None, begin : begin + n] / math.sqrt(N_LOOPS)
             loops[:, :, past + begin : past + begin + n] = inward + arriving - shared
-            tail[:, begin : begin + n] = (arriving * sign[:, None]).sum(dim=1)
+            tail[:, begin : begin + n] = even - odd
         return tail
 
     def filter(self, mix: Tensor) -> None:

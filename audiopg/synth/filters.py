@@ -75,9 +75,11 @@ def band_pass(centre_hz: Floats, bandwidth_hz: Floats, sample_rate_hz: int) -> F
 
     Args:
         centre_hz: angle of the poles, shape (B,), in (0, sample_rate_hz / 2).
-        bandwidth_hz: -3 dB bandwidth of a narrow resonance, shape (B,).
+        bandwidth_hz: -3 dB bandwidth of a narrow resonance, shape (B,); above the Nyquist frequency it is that.
         sample_rate_hz: samples per second.
     """
+    # poles near 0 would make sections that all but cancel, which float32 cannot carry
+    bandwidth_hz = np.minimum(bandwidth_hz, sample_rate_hz / 2)
     pole = np.exp((-np.pi * bandwidth_hz + 2j * np.pi * centre_hz) / sample_rate_hz)
     return unit_power(_biquad(np.array([1.0, 0.0, -1.0]) * np.ones((len(pole), 1)), pole))
 
@@ -98,7 +100,7 @@ def resonances(frequency_hz: Floats, decay_per_s: Floats, amplitude: Floats, sam
 def coloured(colour: int, sample_rate_hz: int) -> Filter:
     """Filter that gives white noise a colour and keeps its power; shape (1,).
 
-    Pink falls by 3.01 dB per octave (within 0.5 dB between 30 Hz and 6 kHz), brown by 6.02 dB above 20 Hz.
+    Pink falls by 3.01 dB per octave (within 0.5 dB between 40 Hz and 5.5 kHz), brown by 6.02 dB above 20 Hz.
 
     Args:
         colour: 1 pink, 2 brown.

@@ -148,7 +148,8 @@ def _draw_events(  # noqa: PLR0913
         uniform[:, 1:].reshape(-1, n_max, per_event), 2, 0
     )
     shortest = synth.events.duration_s_min
-    n_duration = np.rint((shortest + (synth.clip_s / count - shortest) * duration) * synth.sample_rate_hz)
+    duration_s = shortest + (synth.clip_s / count - shortest) * duration
+    n_duration = np.maximum(np.rint(duration_s * synth.sample_rate_hz), 1)
     n_free = synth.n_samples - n_duration + 1
     duration_s = n_duration / synth.sample_rate_hz
     strike = struck[:, None]

@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 LINES, TONE, EXCITATION = 0, 1, 2
+AT_ONCE = 1e-6  # samples that a stage of an envelope takes at least, as renderers divide by it
 
 
 class Events(NamedTuple):
@@ -119,7 +120,7 @@ def arrange(score: Score, grid: Grid) -> Playlist:
     excitations: list[tuple[Excitation, Keys]] = []
     counts = {LINES: 0, TONE: 0, EXCITATION: 0}
     events = []
-    for voice in score.voices:
+    for number, voice in enumerate(score.voices):
         kind, row = np.zeros((2, len(score)), dtype=np.int64)
         for position, name in enumerate(score.sources):
             clips = np.flatnonzero(voice.source == position)
@@ -140,7 +141,8 @@ def arrange(score: Score, grid: Grid) -> Playlist:
             kind[clips] = which
             row[clips] = counts[which] + np.arange(len(clips))
             counts[which] += len(clips)
-        events.append(_events(score, voice, kind, row, grid))
+        sounds = (number < score.n_voices) & (voice.source >= 0)
+        events.append(_events(score, voice, sounds, kind, row, grid))
     joined = Events._make(np.concatenate(columns) for columns in zip(*events, strict=True))
     order = np.argsort(joined.clip, kind="stable")
     return Playlist(
@@ -171,9 +173,11 @@ def _inside(what: str, score: Score, clip: Integers, first: Integers, length: In
         raise ValueError(msg)
 
 
-def _events(score: Score, voice: Voice, kind: Integers, row: Integers, grid: Grid) -> Events:
-    """List the events of one voice."""
-    exists = np.arange(voice.event_onset_s.shape[1]) < voice.n_events[:, None]
+def _events(  # noqa: PLR0913
+    score: Score, voice: Voice, sounds: NDArray[np.bool_], kind: Integers, row: Integers, grid: Grid
+) -> Events:
+    """List the events of one voice, in the clips where it sounds."""
+    exists = (np.arange(voice.event_onset_s.shape[1]) < voice.n_events[:, None]) & sounds[:, None]
     clip = np.nonzero(exists)[0]
     onset, length, start = (
         _samples(column[exists], grid)
@@ -182,7 +186,7 @@ def _events(score: Score, voice: Voice, kind: Integers, row: Integers, grid: Gri
     _inside("event", score, clip, onset, length, grid)
     _inside("source segment", score, clip, start, length, grid)
     stages = (voice.event_attack_s, voice.event_decay_s, voice.event_release_s)
-    attack, decay, release = (column[exists] * grid.sample_rate_hz for column in stages)
+    attack, decay, release = (np.maximum(column[exists] * grid.sample_rate_hz, AT_ONCE) for column in stages)
     level_db = voice.event_level_db[exists] + voice.level_db[clip]
     sustain = voice.event_sustain_level[exists]
     return Events(
@@ -257,7 +261,8 @@ def _excitation_table(parts: list[tuple[Excitation, Keys]], events: Events) -> E
 
 
 def _finish(score: Score, grid: Grid) -> Finish:
-    onset, length = (_samples(column, grid) for column in (score.transient_onset_s, score.transient_duration_s))
+    onset = _samples(score.transient_onset_s, grid)
+    length = np.where(np.isnan(score.transient_onset_s), 0, _samples(score.transient_duration_s, grid))
     _inside("transient", score, np.arange(len(score)), onset, length, grid)
     rate = grid.sample_rate_hz
     shapes = (filters.low_pass, filters.high_pass, filters.low_pass)

@@ -3,18 +3,39 @@
 from pathlib import Path
 
 import pytest
+from sounds import short
 
-from audiopg import config, params
+from audiopg import config, profiles
 
-PROFILES = Path(__file__).parents[2] / "workflow" / "params"
+FOLDER = Path(__file__).parents[2] / "workflow" / "params"
 
 
 @pytest.fixture(scope="session")
 def paper() -> config.Synth:
-    return config.Synth.model_validate(params.read_yaml(PROFILES / "paper.yaml")["synth"])
+    """Preset `paper` at full length."""
+    return profiles.synth("paper", FOLDER)
 
 
 @pytest.fixture(scope="session")
-def quick() -> config.Synth:
-    merged = config.merge(params.read_yaml(PROFILES / "paper.yaml"), params.read_yaml(PROFILES / "quick.yaml"))
-    return config.Synth.model_validate(merged["synth"])
+def world() -> config.Synth:
+    """Preset `world` at full length."""
+    return profiles.synth("world", FOLDER)
+
+
+@pytest.fixture(scope="session")
+def short_paper(paper: config.Synth) -> config.Synth:
+    """Preset `paper` with clips of 1.28 s and levels of the events."""
+    return short(paper, events__level_db={"min": -18.0, "max": 0.0})
+
+
+@pytest.fixture(scope="session")
+def short_world(world: config.Synth) -> config.Synth:
+    """Preset `world` with clips of 1.28 s and levels of the events."""
+    return short(world, events__level_db={"min": -18.0, "max": 0.0})
+
+
+@pytest.fixture(scope="session", params=["paper", "world"])
+def preset(request: pytest.FixtureRequest) -> config.Synth:
+    """Both presets, short."""
+    synth: config.Synth = request.getfixturevalue(f"short_{request.param}")
+    return synth

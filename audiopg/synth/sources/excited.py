@@ -25,10 +25,12 @@ def noise_band(  # noqa: PLR0913  (a parameter of the source each)
 ) -> Excitation:
     """Band of noise that swells at random and is gated: wind, breath, rain from afar, steam, a shaker.
 
-    The filter is a resonance between ``f0 · 2^(∓bandwidth / 2)``; it keeps the power of the noise.
+    The filter is a resonance that keeps the power of the noise. Its band is W wide, as wide in Hz as that from
+    ``f0 · 2^(-bandwidth / 2)`` to ``f0 · 2^(bandwidth / 2)``, but lies ``√(f0² + W² / 2) ∓ W / 2``: a broad one lies
+    higher, by a quarter of an octave where two are asked for.
 
     Args:
-        f0_hz: centre of the band in Hz, shape (B,).
+        f0_hz: centre of a narrow band in Hz, shape (B,).
         key: of the noise; the renderers use it.
         grid: time axis of the clip.
         bandwidth_octaves: -3 dB bandwidth, shape (B,).
@@ -82,11 +84,11 @@ def grain_times(rate_hz: Floats, regularity: Floats, key: Keys, grid: Grid) -> F
     # twice as many as fit on the average and some more: a Poisson process with so many would be a wonder
     n_grains = 2 * int(rate_hz.max(initial=0) * grid.duration_s) + 64
     uniform = (_hashed(key, n_grains, 0) + 0.5) * 2.0**-24
-    regular = regularity[:, None]
-    intervals = (regular - (1 - regular) * np.log(uniform)) / rate_hz[:, None]
-    # the first impulse stands anywhere in its interval
-    intervals[:, 0] *= (_hashed(key, 1, 1)[:, 0] + 0.5) * 2.0**-24
-    times: Floats = np.cumsum(intervals, axis=1)
+    regular = np.repeat(regularity[:, None], n_grains, axis=1)
+    # a clock stands anywhere when the clip begins; a Poisson process has no memory, and needs nothing
+    regular[:, 0] *= (_hashed(key, 1, 1)[:, 0] + 0.5) * 2.0**-24
+    chance = (1 - regularity[:, None]) * -np.log(uniform)
+    times: Floats = np.cumsum((regular + chance) / rate_hz[:, None], axis=1)
     return times
 
 

@@ -1,0 +1,174 @@
+"""Compiled code: where it is kept, and how work is spread over threads."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+from audiopg import jit
+
+
+def folder_of_copy(package: Path) -> str:
+    """Name of the folder that a copy of the package would keep its compiled code in."""
+    code = "from audiopg import jit; print(jit._folder())"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=package.parent)
+    return run.stdout.strip()
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A package with the module that compiles and two others, one of them deep."""
+    source = Path(jit.__file__).parent
+    for name in ("__init__.py", "jit.py", "rng.py"):
+        (tmp_path / "audiopg" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "audiopg" / name).write_text((source / name).read_text(encoding="utf-8"), encoding="utf-8")
+    deep = tmp_path / "audiopg" / "synth" / "sources"
+    deep.mkdir(parents=True)
+    (deep / "steady.py").write_text("K = 1\n", encoding="utf-8")
+    return tmp_path / "audiopg"
+
+
+def test_editing_any_module_leads_to_another_folder(package: Path) -> None:
+    before = folder_of_copy(package)
+    assert before == folder_of_copy(package)
+    assert Path(before).parent == package / "__pycache__"
+    seen = {before}
+    for path in (package / "rng.py", package / "synth" / "sources" / "steady.py"):
+        path.write_text(path.read_text(encoding="utf-8") + "# another\n", encoding="utf-8")
+        seen.add(folder_of_copy(package))
+    (package / "new.py").write_text("# a module more\n", encoding="utf-8")
+    seen.add(folder_of_copy(package))
+    assert len(seen) == 4
+
+
+def test_compiled_code_is_kept_in_the_packages_folder() -> None:
+    from audiopg.philox import uniforms  # noqa: PLC0415  (compiles)
+
+    uniforms(1, "a", [1], 1)
+    assert any(jit._folder().rglob("*philox*.nbi"))
+
+
+def test_numbas_own_setting_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "elsewhere")
+
+    @jit.compiled
+    def double(x: float) -> float:
+        return 2 * x
+
+    assert numba.config.CACHE_DIR == "elsewhere"
+    assert double(4.0) == 8
+
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(numba, "njit", fails)
+    with pytest.raises(RuntimeError):
+        jit.compiled(double)
+    assert numba.config.CACHE_DIR == "elsewhere"
+
+
+def test_compiled_code_lets_other_threads_run() -> None:
+    """Without the interpreter's lock a Python thread counts on while compiled code does."""
+
+    @jit.compiled
+    def work(n: int) -> float:
+        total = 0.0
+        for i in range(n):
+            total += np.sin(float(i))
+        return total
+
+    work(10)
+    counted, stop = [0], threading.Event()
+
+    def count() -> None:
+        while not stop.is_set():
+            counted[0] += 1
+
+    counter = threading.Thread(target=count)
+    counter.start()
+    while not counted[0]:
+        pass
+    before = counted[0]
+    work(30_000_000)
+    after = counted[0]
+    stop.set()
+    counter.join()
+    assert after - before > 1000
+
+
+@pytest.mark.slow
+def test_code_that_was_just_compiled_rounds_as_code_from_the_disk(tmp_path: Path) -> None:
+    """The whole package in another place, where nothing is compiled: its first run, then its second."""
+    shutil.copytree(Path(jit.__file__).parent, tmp_path / "audiopg", ignore=shutil.ignore_patterns("__pycache__"))
+    params = Path(__file__).parents[1] / "workflow" / "params"
+    code = (
+        "import hashlib, sys, torch, yaml; from pathlib import Path; from audiopg import params, profiles\n"
+        "from audiopg.features import LogMel; from audiopg.synth.world import World\n"
+        "text = profiles.profile('test', Path(sys.argv[1]), 'world')\n"
+        "config = params.parse(yaml.safe_load(text), 'test')\n"
+        "clips = World(config.synth, 42).play(range(30))\n"
+        "for x in (clips, LogMel(config.features)(clips)):\n"
+        "    print(hashlib.sha256(x.numpy().tobytes()).hexdigest())"
+    )
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code, str(params)],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        ).stdout
+        for _ in range(2)
+    ]
+    assert len(runs[0].split()) == 2
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 7])
+@pytest.mark.parametrize("n_items", [0, 1, 2, 5, 16, 17, 100, 1001])
+def test_each_item_is_done_exactly_once(n_items: int, n_threads: int) -> None:
+    done = np.zeros(n_items, dtype=int)
+    lock = threading.Lock()
+
+    def work(first: int, last: int) -> None:
+        with lock:
+            done[first:last] += 1
+            assert 0 <= first <= last <= n_items
+
+    jit.spread(work, n_items, n_threads)
+    assert (done == 1).all()
+
+
+def test_work_is_spread_over_the_threads_that_are_asked_for() -> None:
+    """Three parts that wait for one another need three threads."""
+    barrier = threading.Barrier(3, timeout=20)
+    waited = []
+
+    def work(first: int, last: int) -> None:
+        if first < 3:
+            barrier.wait()
+        waited.append((first, last))
+
+    jit.spread(work, 24, 3)
+    assert len(waited) > 3
+    callers = []
+    jit.spread(lambda *_: callers.append(threading.current_thread()), 24, 1)
+    assert callers == [threading.current_thread()]
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_what_goes_wrong_is_let_through(n_threads: int) -> None:
+    def work(first: int, last: int) -> None:
+        if first <= 50 < last:
+            msg = "item 50"
+            raise ValueError(msg)
+
+    with pytest.raises(ValueError, match="item 50"):
+        jit.spread(work, 100, n_threads)
