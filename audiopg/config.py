@@ -177,6 +177,13 @@ class Microphone(Section):
     low_hz: Range
     high_hz: Range
 
+    @model_validator(mode="after")
+    def _playable(self) -> "Microphone":
+        if 2 * self.low_hz.max > self.high_hz.min:
+            msg = "high_hz must lie at least an octave above low_hz"
+            raise ValueError(msg)
+        return self
+
 
 class NoiseFloor(Section):
     """Noise of the recording, in all clips."""

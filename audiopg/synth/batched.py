@@ -194,7 +194,7 @@ class _Player:
                 direct, pole, residue = (
                     self.tensor(x[clips, stage]) for x in (finish.direct, finish.pole, finish.residue)
                 )
-                mix[clips] = run_filter(mix[clips], direct, pole[:, None], residue[:, None])
+                mix[clips] = run_filter(mix[clips], direct, pole, residue)
 
     def add_noise_floor(self, mix: Tensor) -> None:
         """Add the noise of the recording, in place."""

@@ -70,6 +70,31 @@ def high_pass(cutoff_hz: Floats, sample_rate_hz: int) -> Filter:
     return _biquad(b0[:, None] * np.array([1.0, -2.0, 1.0]), pole)
 
 
+def where(stands: NDArray[np.bool_], filter_: Filter) -> Filter:
+    """Let a filter stand in some rows, and nothing change in the others."""
+    return Filter(np.where(stands, filter_.direct, 1.0), filter_.pole, np.where(stands[:, None], filter_.residue, 0.0))
+
+
+def cascade(first: Filter, second: Filter) -> Filter:
+    """Two filters one after the other, as one sum of sections; they must have no pole in common.
+
+    In partial fractions, each section keeps its pole and is weighted by what the other filter makes of it.
+    """
+    pole = np.concatenate([first.pole, second.pole], axis=1)
+    residue = np.concatenate(
+        [first.residue * _response(second, first.pole), second.residue * _response(first, second.pole)], axis=1
+    )
+    return Filter(first.direct * second.direct, pole, residue)
+
+
+def _response(filter_: Filter, z: Complex) -> Complex:
+    """Transfer function at complex numbers, shape (B, N)."""
+    pole, residue, at = filter_.pole[:, :, None], filter_.residue[:, :, None], z[:, None]
+    sections = residue / (1 - pole / at) + residue.conj() / (1 - pole.conj() / at)
+    response: Complex = filter_.direct[:, None] + sections.sum(axis=1) / 2
+    return response
+
+
 def band_pass(centre_hz: Floats, bandwidth_hz: Floats, sample_rate_hz: int) -> Filter:
     """Second-order resonance without gain at 0 Hz and at the Nyquist frequency; white noise keeps its power.
 

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiopg.synth import filters, room
-from audiopg.synth.filters import Filter
 from audiopg.synth.room import Room
 from audiopg.synth.score import Score, Voice
 from audiopg.synth.sources import PRIMITIVES
@@ -78,10 +77,10 @@ class Finish(NamedTuple):
     transient_colour: Integers  # (B,)
     transient_key: NDArray[np.int32]  # (B,)
     has_room: NDArray[np.bool_]  # (B,)
-    has_filter: NDArray[np.bool_]  # (B, 3): damping, high-pass and low-pass of the microphone
-    direct: Floats  # (B, 3)
-    pole: NDArray[np.complex128]  # (B, 3)
-    residue: NDArray[np.complex128]  # (B, 3)
+    has_filter: NDArray[np.bool_]  # (B, 2): damping, band of the microphone
+    direct: Floats  # (B, 2)
+    pole: NDArray[np.complex128]  # (B, 2, 2)
+    residue: NDArray[np.complex128]  # (B, 2, 2)
     floor_amplitude: Floats  # (B,)
     floor_colour: Integers  # (B,)
     floor_key: NDArray[np.int32]  # (B,)
@@ -265,11 +264,19 @@ def _finish(score: Score, grid: Grid) -> Finish:
     length = np.where(np.isnan(score.transient_onset_s), 0, _samples(score.transient_duration_s, grid))
     _inside("transient", score, np.arange(len(score)), onset, length, grid)
     rate = grid.sample_rate_hz
-    shapes = (filters.low_pass, filters.high_pass, filters.low_pass)
-    cutoffs_hz = np.stack([score.cutoff_hz, score.microphone_low_hz, score.microphone_high_hz], axis=1)
-    has_filter = (cutoffs_hz > 0) & np.isfinite(cutoffs_hz)
-    usable_hz = np.where(has_filter, cutoffs_hz, rate / 4)
-    made: list[Filter] = [shape(usable_hz[:, number], rate) for number, shape in enumerate(shapes)]
+    narrow = np.flatnonzero(score.microphone_low_hz > 0.9 * score.microphone_high_hz)
+    if len(narrow):
+        low_hz, high_hz = score.microphone_low_hz[narrow[0]], score.microphone_high_hz[narrow[0]]
+        msg = f"clip {score.index[narrow[0]]}: nothing passes a microphone from {low_hz:g} to {high_hz:g} Hz"
+        raise ValueError(msg)
+    damped = np.isfinite(score.cutoff_hz)
+    has_low, has_high = score.microphone_low_hz > 0, np.isfinite(score.microphone_high_hz)
+    damping = filters.low_pass(np.where(damped, score.cutoff_hz, rate / 4), rate)
+    microphone = filters.cascade(
+        filters.where(has_low, filters.high_pass(np.where(has_low, score.microphone_low_hz, rate / 8), rate)),
+        filters.where(has_high, filters.low_pass(np.where(has_high, score.microphone_high_hz, rate / 4), rate)),
+    )
+    none = np.zeros_like(damping.pole)
     return Finish(
         onset,
         length,
@@ -277,10 +284,10 @@ def _finish(score: Score, grid: Grid) -> Finish:
         np.nan_to_num(score.transient_colour).astype(np.int64),
         score.transient_key,
         ~np.isnan(score.room_size_m),
-        has_filter,
-        np.stack([filter_.direct for filter_ in made], axis=1),
-        np.concatenate([filter_.pole for filter_ in made], axis=1),
-        np.concatenate([filter_.residue for filter_ in made], axis=1),
+        np.stack([damped, has_low | has_high], axis=1),
+        np.stack([damping.direct, microphone.direct], axis=1),
+        np.stack([np.concatenate([damping.pole, none], axis=1), microphone.pole], axis=1),
+        np.stack([np.concatenate([damping.residue, none], axis=1), microphone.residue], axis=1),
         score.noise_floor_amplitude,
         score.noise_floor_colour.astype(np.int64),
         score.noise_floor_key,

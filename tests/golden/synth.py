@@ -32,7 +32,7 @@ def main() -> None:
 
 def preset(name: str) -> dict[str, Any]:
     """Return a preset, short, and its clips."""
-    data = profiles.synth(name, PARAMS).model_dump(exclude_none=True)
+    data = profiles.preset(name, PARAMS).synth.model_dump(exclude_none=True)
     data["events"] |= CHANGES["events"]
     synth = Synth.model_validate(data | {"clip_s": CHANGES["clip_s"]})
     return {"synth": synth.model_dump(exclude_none=True), "clips": [clips(synth, seed) for seed in SEEDS]}

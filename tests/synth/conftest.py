@@ -13,13 +13,13 @@ FOLDER = Path(__file__).parents[2] / "workflow" / "params"
 @pytest.fixture(scope="session")
 def paper() -> config.Synth:
     """Preset `paper` at full length."""
-    return profiles.synth("paper", FOLDER)
+    return profiles.preset("paper", FOLDER).synth
 
 
 @pytest.fixture(scope="session")
 def world() -> config.Synth:
     """Preset `world` at full length."""
-    return profiles.synth("world", FOLDER)
+    return profiles.preset("world", FOLDER).synth
 
 
 @pytest.fixture(scope="session")

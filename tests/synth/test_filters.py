@@ -14,11 +14,13 @@ from audiopg.synth.filters import (
     PINK,
     Filter,
     band_pass,
+    cascade,
     coloured,
     high_pass,
     low_pass,
     resonances,
     unit_power,
+    where,
 )
 
 CUTOFFS_HZ = np.array([20.0, 200.0, 1000.0, 6000.0, 7900.0])
@@ -142,6 +144,26 @@ def test_a_band_pass_peaks_at_its_poles_and_stops_the_ends() -> None:
     assert frequency_hz[gain.argmax()] == pytest.approx(1000, abs=1)
     assert loud[-1] - loud[0] == pytest.approx(50, abs=2)
     assert gain[[0, -1]].max() < -150
+
+
+def test_a_cascade_is_the_product_of_its_filters() -> None:
+    low, high = high_pass(np.array([20.0, 300.0, 3999.0]), RATE), low_pass(np.array([7900.0, 700.0, 7999.0]), RATE)
+    frequency_hz = np.geomspace(5, 7990, 200)
+    together = gain_db(cascade(low, high), frequency_hz)
+    np.testing.assert_allclose(together, gain_db(low, frequency_hz) + gain_db(high, frequency_hz), atol=1e-6)
+    # magnitudes alone would not see a sign or a delay
+    x = noise(3, 3000)
+    for row, y in enumerate(run(x, cascade(low, high))[0]):
+        once = run(x[row : row + 1], Filter(*(part[row : row + 1] for part in low)))[0]
+        twice = run(once.astype(np.float32), Filter(*(part[row : row + 1] for part in high)))[0]
+        np.testing.assert_allclose(y, twice[0], atol=2e-6)
+
+
+def test_a_filter_stands_in_some_rows_only() -> None:
+    one = low_pass(np.array([100.0, 100.0]), RATE)
+    gains = gain_db(where(np.array([True, False]), one), np.array([100.0, 5000.0]))
+    np.testing.assert_allclose(gains[0], gain_db(one, np.array([100.0, 5000.0]))[0])
+    np.testing.assert_allclose(gains[1], 0, atol=1e-12)
 
 
 def test_resonances_answer_with_dying_sines() -> None:

@@ -459,6 +459,7 @@ def test_mistakes_in_the_sources_are_explained(preset: config.Synth, change: dic
         ("voices", "count", {"min": 0, "max": 3, "scale": "integer"}, "whole numbers from 1"),
         ("damping", "cutoff_hz", {"min": 100, "max": 8000}, "Nyquist"),
         ("microphone", "low_hz", {"min": 0, "max": 300}, "Nyquist"),
+        ("microphone", "low_hz", {"min": 100, "max": 1600}, "at least an octave above low_hz"),
         ("transient", "duration_s", {"min": 0.1, "max": 2}, "clip_s"),
         ("transient", "colour", {"choices": [3]}, r"colours are 0 \(white\), 1 \(pink\) and 2 \(brown\)"),
         ("noise_floor", "colour", {"choices": [0.5]}, "colours are"),

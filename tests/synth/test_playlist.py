@@ -262,6 +262,12 @@ def test_filters_come_after_the_room_and_one_after_another() -> None:
     np.testing.assert_allclose(ratio, np.median(ratio), rtol=2e-3)
 
 
+def test_a_microphone_that_nothing_passes_is_an_error() -> None:
+    empty = silent(microphone_low_hz=np.array([3000.0]), microphone_high_hz=np.array([3000.0]))
+    with pytest.raises(ValueError, match=r"clip \d+: nothing passes a microphone from 3000 to 3000 Hz"):
+        played(empty)
+
+
 def test_the_peak_is_1_and_silence_stays_silence() -> None:
     assert np.abs(played(hum())).max() == 1
     assert not played(silent()).any()

@@ -113,7 +113,7 @@ EDGES: dict[str, dict[str, Any]] = {
     "highest filters": {
         "damping__cutoff_hz": {"min": 7999.0, "max": 7999.0},
         "microphone__probability": 1.0,
-        "microphone__low_hz": {"min": 4000.0, "max": 4000.0},
+        "microphone__low_hz": {"min": 3999.0, "max": 3999.0},
         "microphone__high_hz": {"min": 7999.0, "max": 7999.0},
     },
     "long transients": {"transient__probability": 1.0, "transient__duration_s": {"min": 0.4, "max": 0.4}},

@@ -124,8 +124,7 @@ def _finish(mix: Samples, source: Samples, spare: Samples, finish: Finish, colou
     """Filter the clip and add the noise of the recording."""
     for stage in range(finish.direct.shape[1]):
         if finish.has_filter[clip, stage]:
-            pole = finish.pole[clip, stage : stage + 1]
-            run_filter(mix, mix, finish.direct[clip, stage], pole, finish.residue[clip, stage : stage + 1])
+            run_filter(mix, mix, finish.direct[clip, stage], finish.pole[clip, stage], finish.residue[clip, stage])
     amplitude = np.float32(finish.floor_amplitude[clip])
     if finish.floor_colour[clip] == 0:
         add_white_noise(mix, amplitude, finish.floor_key[clip])
