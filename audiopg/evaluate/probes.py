@@ -16,6 +16,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from audiopg import closure, compute, config, params, provenance, storage, tasks
 from audiopg.data import clips as recordings
+from audiopg.errors import AudiopgError
 from audiopg.evaluate import metrics
 from audiopg.evaluate.embeddings import embed
 from audiopg.evaluate.protocol import split
@@ -74,6 +75,9 @@ def scores(
 
     Returns:
         ``{metric: [figure of each run]}``.
+
+    Raises:
+        AudiopgError: there are fewer clips to learn from than ``knn_k``.
     """
 
     def figures(fitted: Any, x: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, float]:  # noqa: ANN401
@@ -88,6 +92,10 @@ def scores(
         used = np.concatenate([train, val])
         # the parts that take turns in being selected on; -1 is never one
         turns = np.repeat([-1, 0], [len(train), len(val)]) if len(val) else manifest.parts[train]
+        fewest = len(used) - int(np.bincount(turns[turns >= 0]).max())
+        if fewest < cfg.knn_k:
+            msg = f"{card.name}: {fewest} clips to learn from are fewer than probe.knn_k = {cfg.knn_k}; lower it"
+            raise AudiopgError(msg)
         estimator, grid = probe(features.shape[1], cfg)
         search = GridSearchCV(estimator, grid, scoring=selected_by, cv=PredefinedSplit(turns))
         with warnings.catch_warnings():

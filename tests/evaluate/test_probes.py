@@ -54,6 +54,14 @@ def test_noise_is_at_chance() -> None:
     assert np.mean(scores(linear, noise, manifest(), CARD, PROBE)["accuracy"]) == pytest.approx(1 / 3, abs=0.12)
 
 
+def test_too_few_clips_for_the_neighbours_are_told() -> None:
+    few = manifest(16)
+    cards = replace(CARD, sizes=(4, 4, 4, 4))
+    # of three folds that are not held out, two are left to learn from
+    with pytest.raises(AudiopgError, match=r"^x: \d clips to learn from are fewer than probe.knn_k = 9; lower it$"):
+        scores(nearest, features(0, 16), few, cards, PROBE.model_copy(update={"knn_k": 9}))
+
+
 @pytest.fixture
 def fitted(monkeypatch: pytest.MonkeyPatch) -> list[GridSearchCV]:
     """Every search that the probes have fitted, in order."""
