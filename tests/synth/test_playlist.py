@@ -294,6 +294,7 @@ def test_drawn_times_are_whole_samples_inside_the_clip(preset: config.Synth) -> 
     ("change", "message"),
     [
         ({"event_onset_s": np.array([[0.1, 1.2]])}, "clip 3: event at samples 19200 to 22400 of 20480"),
+        ({"event_onset_s": np.array([[0.1, 17_281 / RATE]])}, "clip 3: event at samples 17281 to 20481 of 20480"),
         ({"event_onset_s": np.array([[-0.1, 0.6]])}, "clip 3: event at samples -1600 to 1600 of 20480"),
         ({"event_duration_s": np.array([[0.1, -0.1]])}, "clip 3: event at samples 9600 to 8000 of 20480"),
         ({"event_source_start_s": np.array([[-0.1, 0.0]])}, "clip 3: source segment at samples -1600 to 1600 of 20480"),

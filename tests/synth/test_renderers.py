@@ -1,5 +1,6 @@
 """The compiled and the batched renderer, against each other and against plain NumPy in float64."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,13 +8,14 @@ import plain
 import pytest
 import torch
 from numpy.typing import NDArray
-from sounds import both, short
+from sounds import bare, both, short
 
 from audiopg import config
 from audiopg.synth import batched
 from audiopg.synth.compiled import player
 from audiopg.synth.parameters import draw
 from audiopg.synth.playlist import arrange
+from audiopg.synth.score import Score
 from audiopg.synth.sources import PRIMITIVES
 from audiopg.synth.sources.primitive import Grid
 
@@ -23,8 +25,11 @@ AGREE = 1e-4  # of full scale: the promise
 
 def assert_all_agree(synth: config.Synth, indices: Any, seed: int = 42) -> NDArray[np.float64]:
     """Render with all three players, compare, and return the clips."""
-    grid = Grid(synth.n_samples, synth.sample_rate_hz)
-    score = draw(synth, seed, indices)
+    return assert_score_agrees(draw(synth, seed, indices), Grid(synth.n_samples, synth.sample_rate_hz))
+
+
+def assert_score_agrees(score: Score, grid: Grid) -> NDArray[np.float64]:
+    """As `assert_all_agree`, for a score that may be edited."""
     compiled, by_torch = both(arrange(score, grid))
     by_numpy = plain.render(score, grid.n_samples, grid.sample_rate_hz)
     np.testing.assert_allclose(compiled, by_torch, atol=AGREE, rtol=0)
@@ -74,6 +79,35 @@ def test_each_primitive_agrees_at_the_edges_of_hearing(
         source["f0_hz"] = {"min": f0_hz[0], "max": f0_hz[1], "scale": "log"}
     clips = assert_all_agree(config.Synth.model_validate(data), range(12))
     assert np.isfinite(clips).all()
+
+
+def test_struck_sounds_agree_from_anywhere_in_their_decay(world: config.Synth) -> None:
+    """A drawn score has them from the blow on; an edited one need not."""
+    synth = only(world, ["bar", "string"], room__probability=0.0, noise_floor__amplitude={"min": 0.0, "max": 0.0})
+    score = draw(synth, 42, range(20))
+    voice = score.voices[0]
+    later_s = np.where(np.isnan(voice.event_onset_s), np.nan, np.minimum(0.05, 1.28 - voice.event_duration_s))
+    later = replace(score, voices=(replace(voice, event_source_start_s=np.rint(later_s * 16_000) / 16_000),))
+    assert_score_agrees(later, Grid(synth.n_samples, 16_000))
+
+
+def test_impulses_at_the_same_sample_add_up() -> None:
+    grid = Grid(163_840, 16_000)
+    parameters = {
+        "rate_hz": 200.0,
+        "regularity": 0.0,
+        "level_range_db": 6.0,
+        "decay_s": 0.002,
+        "n_resonances": 1,
+        "resonance_ratio": np.ones((1, 1)),
+        "resonance_gain": np.ones((1, 1)),
+    }
+    score = bare("grains", [3000.0], parameters, grid)
+    impulses = arrange(score, grid).excitations.impulse
+    assert len(np.unique(impulses)) < len(impulses)
+    # not by `assert_score_agrees`, as its envelope is steeper than plain NumPy's
+    compiled, by_torch = both(arrange(score, grid))
+    np.testing.assert_allclose(compiled, by_torch, atol=1e-5)
 
 
 def broadest_noise() -> dict[str, Any]:
