@@ -91,7 +91,7 @@ def scores(
         train, val, test = split(manifest, run)
         used = np.concatenate([train, val])
         # the parts that take turns in being selected on; -1 is never one
-        turns = np.repeat([-1, 0], [len(train), len(val)]) if len(val) else manifest.parts[train]
+        turns = np.repeat([-1, 0], [len(train), len(val)]) if len(val) else manifest.parts[train].astype(np.int64)
         fewest = len(used) - int(np.bincount(turns[turns >= 0]).max())
         if fewest < cfg.knn_k:
             msg = f"{card.name}: {fewest} clips to learn from are fewer than probe.knn_k = {cfg.knn_k}; lower it"

@@ -105,6 +105,8 @@ def _draw_parameters(  # noqa: PLR0913
     single = [parameter for parameter, spec in known.items() if not spec.one_per]
     several = [parameter for parameter, spec in known.items() if spec.one_per]
     n_columns = {parameter: _n_columns(known[parameter], distributions) for parameter in several}
+    if not len(plays):
+        return {p: np.full((len(indices), n_columns[p]) if p in n_columns else len(indices), np.nan) for p in known}
     n_rounds = max(n_columns.values(), default=0)
     uniform = uniforms(seed, stream, [indices[row] for row in plays.tolist()], len(single) + n_rounds * len(several))
     drawn = {p: quantile(distributions[p], uniform[:, position]) for position, p in enumerate(single)}

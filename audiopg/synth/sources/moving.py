@@ -6,12 +6,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiopg.jit import compiled
-from audiopg.synth.sources.primitive import Floats, Grid, Keys, Parameter, Primitive, Tone
+from audiopg.synth.sources.primitive import KNOT, Floats, Grid, Keys, Parameter, Primitive, Tone
 
 # A smooth random path is the sum of four slow sines; their rates have no common period (powers of the golden ratio).
 PATH_RATES = np.array([0.382, 0.618, 1.0, 1.618])
 CENTS = 1200.0
 FORMANT_WIDTHS = np.array([1.0, 1.5, 2.0])  # of the three formants, over that of the first
+
+
+@compiled
+def _mean_of_sines(cycles: Floats, phase: Floats, n_knots: int) -> Floats:
+    """Mean of sines that advance by so many cycles per knot, (B, N), from their phases in cycles, (B, N): (B, K)."""
+    out = np.zeros((cycles.shape[0], n_knots))
+    for row in range(cycles.shape[0]):
+        for n in range(cycles.shape[1]):
+            turned, begin = math.tau * cycles[row, n], math.tau * phase[row, n]
+            turn, point = complex(math.cos(turned), math.sin(turned)), complex(math.cos(begin), math.sin(begin))
+            for knot in range(n_knots):
+                out[row, knot] += point.imag / cycles.shape[1]
+                point *= turn
+    return out
 
 
 def path(rate_hz: Floats, phase: Floats, grid: Grid) -> Floats:
@@ -25,9 +39,8 @@ def path(rate_hz: Floats, phase: Floats, grid: Grid) -> Floats:
     Returns:
         Mean of the sines at 0.382, 0.618, 1 and 1.618 times the rate, shape (B, K).
     """
-    cycles = rate_hz[:, None, None] * PATH_RATES[:, None] * grid.knot_s + phase[:, :, None]
-    mean: Floats = np.sin(2 * np.pi * cycles).mean(axis=1)
-    return mean
+    knot_s = KNOT / grid.sample_rate_hz
+    return _mean_of_sines(rate_hz[:, None] * PATH_RATES * knot_s, phase, len(grid.knot_s))
 
 
 @compiled
