@@ -36,6 +36,7 @@ LABELS = {
 }
 WARM_UP = 64  # clips that are played before the clock runs: enough to meet every source
 MIN_REPEATS = 3
+LONGEST_S = 3600
 
 Times = dict[str, list[float]]  # seconds per call, by stage
 
@@ -119,12 +120,16 @@ def prepare(
         change: edits the parameters, as a mapping, before they are checked.
 
     Raises:
-        AudiopgError: no such preset, parameters that are not allowed, or too short a clip for what plays in it.
+        AudiopgError: no such preset, parameters that are not allowed, too long a clip, or too short a one for what
+            plays in it.
     """
     values = yaml.safe_load(profiles.profile(profiles.COMPLETE, folder, preset))
     change(values)
     checked = params.parse(values, f"preset {preset}")
     synth, longest_s = checked.synth, checked.synth.transient.duration_s.max
+    if clip_s > LONGEST_S:
+        msg = f"a clip of {clip_s:g} s is too long: at most {LONGEST_S} s"
+        raise AudiopgError(msg)
     if not clip_s >= longest_s:
         msg = f"a clip of {clip_s:g} s is too short: at least {longest_s:g} s are needed, for the transient"
         raise AudiopgError(msg)

@@ -67,7 +67,9 @@ def render(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     index: Annotated[str, typer.Option(help="Number of a clip, or a range as 0:16.")] = "0:16",
     preset: Annotated[str | None, typer.Option(help="paper or world, at the paper's sizes; else params.yaml.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Names the corpus; that of the parameters if not given.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Names the corpus; that of the parameters if not given.")
+    ] = None,
     params: Params = PARAMS,
 ) -> None:
     """Render clips of the synthetic corpus: FLAC files, tables of their physics, a sheet of spectrograms."""
@@ -90,6 +92,9 @@ def _indices(text: str) -> range:
         msg = f"--index: a number or a range such as 0:16 is needed, found '{text}'"
         raise AudiopgError(msg)
     indices = range(int(first), int(last) if colon else int(first) + 1)
+    if indices.stop > 1 << 62:
+        msg = f"--index: clips are numbered up to 2^62, found '{text}'"
+        raise AudiopgError(msg)
     if not indices:
         msg = f"--index: {text} holds no clip"
         raise AudiopgError(msg)
@@ -269,7 +274,7 @@ def sync() -> None:
 @bench.command("synth")
 def bench_synth(
     preset: Annotated[str, typer.Option(help="What the corpus sounds like: paper or world.")] = "paper",
-    clip_s: Annotated[float, typer.Option(help="Length of a clip in s.")] = 10.24,
+    clip_s: Annotated[float, typer.Option(help="Length of a clip in s, up to 3600.")] = 10.24,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips per call.")] = 32,
     seconds: Annotated[float, typer.Option(min=0, help="How long to measure each number of threads.")] = 5.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -11,6 +11,7 @@ from audiopg.errors import AudiopgError
 from audiopg.registry import suggestion
 
 PROTOCOL = re.compile(r"split|([3-9]|[1-9]\d+)-fold")  # probes take turns among the folds that are not held out
+SHORTEST_RT60_S = 0.05  # below, the largest rooms' walls would take in all that reaches them
 SMALLEST_ROOM_M = 2.0  # below, its echoes are closer than the renderers' steps
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
@@ -154,8 +155,8 @@ class Room(Section):
         if self.size_m.min < SMALLEST_ROOM_M:
             msg = f"size_m must be at least {SMALLEST_ROOM_M:g}"
             raise ValueError(msg)
-        if self.rt60_s.min <= 0:
-            msg = "rt60_s must be above 0"
+        if self.rt60_s.min < SHORTEST_RT60_S:
+            msg = f"rt60_s must be at least {SHORTEST_RT60_S:g}"
             raise ValueError(msg)
         if not 0 <= self.treble_damping.min <= self.treble_damping.max <= 0.5:  # noqa: PLR2004  (a mean of two samples)
             msg = "treble_damping must lie between 0 and 0.5"

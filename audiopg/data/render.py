@@ -50,8 +50,12 @@ def run(synth: config.Synth, features: config.Features, seed: int, indices: Sequ
         storage.write_text(out / f"{name}.csv", table.to_csv(index=False))
     _sheet(torch.stack(shown).numpy(), score, synth, features, out / "sheet.png")
     card = {"corpus": CORPUS, "seed": seed, "indices": list(indices), "synth": synth.model_dump(mode="json")}
+    card["features"] = features.model_dump(mode="json")
     storage.write_json(out / "corpus.json", card)
-    say(f"{out}: {len(indices)} clips of {synth.clip_s:g} s, clips.csv, voices.csv, events.csv, sheet.png, corpus.json")
+    say(
+        f"{out}: clips {indices[0]} to {indices[-1]} of {synth.clip_s:g} s, clips.csv, voices.csv, events.csv, "
+        "sheet.png, corpus.json"
+    )
 
 
 def _sheet(

@@ -272,9 +272,12 @@ def _finish(score: Score, grid: Grid) -> Finish:
     damped = np.isfinite(score.cutoff_hz)
     has_low, has_high = score.microphone_low_hz > 0, np.isfinite(score.microphone_high_hz)
     damping = filters.low_pass(np.where(damped, score.cutoff_hz, rate / 4), rate)
+    # an edge that is missing changes nothing, wherever it lies; only not where the other one does
+    high_hz = np.where(has_high, score.microphone_high_hz, np.where(has_low, score.microphone_low_hz / 2, rate / 4))
+    low_hz = np.where(has_low, score.microphone_low_hz, high_hz / 4)
     microphone = filters.cascade(
-        filters.where(has_low, filters.high_pass(np.where(has_low, score.microphone_low_hz, rate / 8), rate)),
-        filters.where(has_high, filters.low_pass(np.where(has_high, score.microphone_high_hz, rate / 4), rate)),
+        filters.where(has_low, filters.high_pass(low_hz, rate)),
+        filters.where(has_high, filters.low_pass(high_hz, rate)),
     )
     none = np.zeros_like(damping.pole)
     return Finish(

@@ -14,7 +14,9 @@ def tables(score: Score, seed: int) -> dict[str, pd.DataFrame]:
     Returns:
         ``clips``, ``voices`` and ``events``; they share the columns ``clip`` and, the last two, ``voice``. An empty
         cell means that a parameter has no meaning there. Where a voice has several values of a parameter, as one per
-        partial, the cell is a JSON list.
+        partial, the cell is a JSON list. A
+        voice's ``key`` is that of its noise and of its grains' times and levels (`excited.grain_times`). Places in a
+        room are fractions of its length, width and height.
     """
     clips = pd.DataFrame(
         {
@@ -26,11 +28,11 @@ def tables(score: Score, seed: int) -> dict[str, pd.DataFrame]:
     )
     places = np.asarray(score.room_places).T
     for number, axis in enumerate(("source_x", "source_y", "source_z", "microphone_x", "microphone_y", "microphone_z")):
-        clips[f"room_{axis}"] = places[number]
+        clips[f"room_{axis}_fraction"] = places[number]
     voices = [_voice_table(score, number, voice) for number, voice in enumerate(score.voices)]
     events = [_event_table(score, number, voice) for number, voice in enumerate(score.voices)]
     return {
-        "clips": clips.replace([np.inf, -np.inf], np.nan),
+        "clips": clips.replace([np.inf, -np.inf], np.nan).replace({"microphone_low_hz": {0.0: np.nan}}),
         "voices": pd.concat(voices).sort_values(["clip", "voice"], ignore_index=True),
         "events": pd.concat(events).sort_values(["clip", "voice", "event"], ignore_index=True),
     }
@@ -60,6 +62,7 @@ def _voice_table(score: Score, number: int, voice: Voice) -> pd.DataFrame:
                 "f0_hz": voice.f0_hz[row],
                 "level_db": voice.level_db[row],
                 "n_events": voice.n_events[row],
+                "key": voice.key[row],
                 **parameters,
             }
         )

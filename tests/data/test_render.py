@@ -51,6 +51,7 @@ def test_the_sheet_takes_any_number_of_clips(n_clips: int, tiny: Config, tmp_pat
         (["--index", "3:"], "--index: a number or a range such as 0:16 is needed, found '3:'"),
         (["--index", "-1"], "--index: a number or a range such as 0:16 is needed, found '-1'"),
         (["--index", "7:7"], "--index: 7:7 holds no clip"),
+        (["--index", str(1 << 70)], f"--index: clips are numbered up to 2^62, found '{1 << 70}'"),
         (["--preset", "wold"], "unknown preset 'wold'; known: paper, world"),
     ],
 )

@@ -464,7 +464,7 @@ def test_mistakes_in_the_sources_are_explained(preset: config.Synth, change: dic
         ("transient", "colour", {"choices": [3]}, r"colours are 0 \(white\), 1 \(pink\) and 2 \(brown\)"),
         ("noise_floor", "colour", {"choices": [0.5]}, "colours are"),
         ("room", "size_m", {"min": 1, "max": 3}, "at least 2"),
-        ("room", "rt60_s", {"min": 0, "max": 3}, "above 0"),
+        ("room", "rt60_s", {"min": 0.01, "max": 3}, "at least 0.05"),
         ("room", "treble_damping", {"min": 0, "max": 0.6}, "between 0 and 0.5"),
     ],
 )

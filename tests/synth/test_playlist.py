@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import plain
 import pytest
 from scipy.stats import kstest
 from sounds import RATE, Floats, bare, both
@@ -260,6 +261,13 @@ def test_filters_come_after_the_room_and_one_after_another() -> None:
         product = product * np.abs(np.fft.rfft(played(replace(wide, **{name: value}))))
     ratio = np.abs(np.fft.rfft(together))[200:5000] / product[200:5000]
     np.testing.assert_allclose(ratio, np.median(ratio), rtol=2e-3)
+
+
+@pytest.mark.parametrize("edges", [(0.0, 2000.0), (0.0, 4000.0), (4000.0, np.inf), (2000.0, np.inf)])
+def test_a_microphone_may_have_one_edge_anywhere(edges: tuple[float, float]) -> None:
+    score = replace(hum(), microphone_low_hz=np.array([edges[0]]), microphone_high_hz=np.array([edges[1]]))
+    expected = plain.render(score, GRID.n_samples, RATE)[0]
+    np.testing.assert_allclose(played(score), expected, atol=1e-5)
 
 
 def test_a_microphone_that_nothing_passes_is_an_error() -> None:

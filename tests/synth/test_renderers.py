@@ -131,7 +131,7 @@ EDGES: dict[str, dict[str, Any]] = {
     "most voices": {"voices__count": {"min": 6.0, "max": 6.0, "scale": "integer"}},
     "small rooms": {"room__probability": 1.0, "room__size_m": {"min": 2.0, "max": 2.0}},
     "large rooms": {"room__probability": 1.0, "room__size_m": {"min": 100.0, "max": 100.0}},
-    "short reverberation": {"room__probability": 1.0, "room__rt60_s": {"min": 0.01, "max": 0.02}},
+    "short reverberation": {"room__probability": 1.0, "room__rt60_s": {"min": 0.05, "max": 0.06}},
     "long reverberation": {"room__probability": 1.0, "room__rt60_s": {"min": 8.0, "max": 10.0}},
     "dull walls": {"room__probability": 1.0, "room__treble_damping": {"min": 0.5, "max": 0.5}},
     "white": {"transient__colour__choices": [0.0], "noise_floor__colour__choices": [0.0]},

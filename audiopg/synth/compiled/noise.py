@@ -28,7 +28,7 @@ def hash24(key: np.uint32, sample: np.uint32) -> np.uint32:
 
 @compiled
 def white_noise(out: Samples, key: np.int32) -> None:
-    """Fill with uniform white noise in [-1, 1), as `noise.whitewhite_noise`."""
+    """Fill with uniform white noise in [-1, 1), as `noise.white_noise`."""
     unsigned = np.uint32(key)
     for n in range(out.shape[0]):
         out[n] = np.float32(np.int32(hash24(unsigned, np.uint32(n)))) * np.float32(2.0**-23) - np.float32(1)

@@ -12,7 +12,7 @@ from audiopg.synth.sources.primitive import KNOT
 Samples = NDArray[np.float32]
 
 BLOCK = 128  # samples whose phases come from one table
-SILENT = 1e-7  # amplitude below which a decaying line has ended
+SILENT = 1e-7  # part of the loudest line's amplitude below which all have ended
 
 # sin(2πx) = x Σ_k c_k x^2k on [-1/2, 1/2], within 2e-8: Chebyshev fit in x²
 _X = np.cos(np.pi * (np.arange(64) + 0.5) / 64) / 8 + 1 / 8
@@ -74,6 +74,7 @@ def add_lines(target: Samples, envelope: Samples, start: int, lines: LineTable, 
         amplitude = lines.amplitude[first + p] * math.exp(-decay * start)
         state[p] = amplitude * complex(math.cos(math.tau * cycles), math.sin(math.tau * cycles))
     total = np.empty(BLOCK, dtype=np.float32)
+    silent = np.float32(0)
     n_samples = target.shape[0]
     for begin in range(0, n_samples, BLOCK):
         total[:] = np.float32(0)
@@ -87,7 +88,9 @@ def add_lines(target: Samples, envelope: Samples, start: int, lines: LineTable, 
             loudest = max(loudest, abs(real) + abs(imag), abs(next_real) + abs(next_imag))
             state[p] *= turn[p]
             state[q] *= turn[q]
-        if loudest < SILENT:
+        if begin == 0:
+            silent = np.float32(SILENT) * loudest
+        if loudest < silent:
             break
         heard, loudness = target[begin : begin + BLOCK], envelope[begin : begin + BLOCK]
         for m in range(heard.shape[0]):

@@ -147,7 +147,7 @@ TONE = Primitive(
     tone,
     {
         "n_partials": Parameter("partials", low=1, whole=True),
-        "decay_exponent": Parameter("1"),
+        "decay_exponent": Parameter("1", low=-10, high=10),
         "glide_octaves": Parameter("octaves per clip", low=-10, high=10),
         "vibrato_rate_hz": Parameter("Hz", low=0, high=15),
         "vibrato_cents": Parameter("cents", low=0, high=1200),
@@ -222,7 +222,7 @@ VOICE = Primitive(
     voice,
     {
         "n_partials": Parameter("partials", low=1, whole=True),
-        "decay_exponent": Parameter("1"),
+        "decay_exponent": Parameter("1", low=-10, high=10),
         "formant_1_hz": Parameter("Hz", low=50),
         "formant_2_hz": Parameter("Hz", low=50),
         "formant_3_hz": Parameter("Hz", low=50),

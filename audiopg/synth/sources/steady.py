@@ -49,7 +49,7 @@ HARMONIC = Primitive(
     harmonic,
     {
         "n_partials": Parameter("partials", low=1, whole=True),
-        "decay_exponent": Parameter("1"),
+        "decay_exponent": Parameter("1", low=-10, high=10),
         "partial_gain": Parameter("amplitude", low=0, one_per="n_partials"),
         "partial_detune": Parameter("frequency ratio", low=0, one_per="n_partials"),
         "partial_phase": Parameter("cycles", one_per="n_partials"),

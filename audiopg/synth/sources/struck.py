@@ -79,10 +79,10 @@ MODAL = Primitive(
     {
         "body": Parameter("0 bar, 1 plate, 2 glass", low=0, high=2, whole=True),
         "n_modes": Parameter("modes", low=1, high=N_MODES, whole=True),
-        "decay_exponent": Parameter("1"),
+        "decay_exponent": Parameter("1", low=-10, high=10),
         "strike_position": Parameter("part of the length", low=0, high=1),
         "decay_s": Parameter("s", low=1e-3),
-        "damping_exponent": Parameter("1"),
+        "damping_exponent": Parameter("1", low=-2, high=10),
         "mode_detune": Parameter("frequency ratio", low=0.5, high=2, one_per="n_modes"),
     },
     struck=True,
@@ -132,7 +132,7 @@ PLUCKED = Primitive(
         "pluck_position": Parameter("part of the length", low=0, high=1),
         "inharmonicity": Parameter("1", low=0),
         "decay_s": Parameter("s", low=1e-3),
-        "damping_exponent": Parameter("1"),
+        "damping_exponent": Parameter("1", low=-2, high=10),
     },
     struck=True,
 )
