@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import binomtest, chisquare, kstest, rankdata
+from sounds import short
 
 from audiopg import config
 from audiopg.errors import AudiopgError
@@ -186,6 +187,23 @@ def test_clip_wide_parameters_follow_their_distributions(drawn: tuple[config.Syn
         probability = getattr(synth, name).probability
         likelihoods[f"{name}.probability"] = float(binomtest(int(exists.sum()), N, probability).pvalue)
     assert_likely(likelihoods)
+    together = [exists for exists in has.values() if 0 < exists.mean() < 1]
+    correlations = np.atleast_2d(np.corrcoef(together))[~np.eye(len(together), dtype=bool)]
+    assert np.abs(correlations).max() < 4.5 / np.sqrt(N)
+
+
+def test_every_place_of_a_clip_is_as_likely_for_events_and_transients(paper: config.Synth) -> None:
+    """Also the last one: a clip of 8 samples, with events and transients of 2."""
+    data = short(paper, 8 / 16_000).model_dump()
+    data["events"] |= {"count": {"min": 4.0, "max": 4.0, "scale": "integer"}, "duration_s_min": 2 / 16_000}
+    data["transient"] |= {"probability": 1.0, "duration_s": {"min": 2 / 16_000, "max": 2 / 16_000}}
+    score = draw(config.Synth.model_validate(data), 42, range(3000))
+    voice = score.voices[0]
+    for column in (voice.event_onset_s, voice.event_source_start_s, score.transient_onset_s):
+        places = np.rint(column.ravel() * 16_000).astype(int)
+        counts = np.bincount(places)
+        assert len(counts) == 7
+        assert chisquare(counts).pvalue > 0.001
 
 
 def test_what_is_drawn_apart_is_unrelated(world: config.Synth) -> None:
