@@ -251,6 +251,20 @@ def test_what_is_drawn_apart_is_unrelated(world: config.Synth) -> None:
                     assert abs(correlations[first, second]) < bound, (one, two)
 
 
+def test_parameters_of_a_source_are_unrelated(drawn: tuple[config.Synth, Score]) -> None:
+    """Those of its partials, modes and motions too, with one another and from one partial to the next."""
+    _, score = drawn
+    for position, name in enumerate(score.sources):
+        voice = score.voices[0]
+        plays = voice.source == position
+        drawn_values = [voice.f0_hz[plays], *(column[plays] for column in voice.parameters[name].values())]
+        columns = np.concatenate([column.reshape(plays.sum(), -1) for column in drawn_values], axis=1).T
+        # the partials that every clip has, and what is not always the same
+        used = [column for column in columns if not np.isnan(column).any() and len(np.unique(column)) > 1]
+        correlations = np.corrcoef(np.stack([rankdata(column) for column in used]))
+        assert np.abs(correlations[~np.eye(len(used), dtype=bool)]).max() < 5.5 / np.sqrt(plays.sum()), name
+
+
 def test_voices_of_a_clip_draw_from_streams_of_their_own(world: config.Synth) -> None:
     data = world.model_dump()
     data["voices"]["count"] = {"min": 2.0, "max": 2.0, "scale": "integer"}
