@@ -206,6 +206,12 @@ def test_every_place_of_a_clip_is_as_likely_for_events_and_transients(paper: con
         assert chisquare(counts).pvalue > 0.001
 
 
+def test_an_event_lasts_a_sample_at_least(paper: config.Synth) -> None:
+    count = {"min": 5000.0, "max": 5000.0, "scale": "integer"}
+    synth = short(paper, events__count=count, events__duration_s_min=1e-9)
+    assert draw(synth, 42, range(3)).voices[0].event_duration_s.min() == 1 / 16_000
+
+
 def test_what_is_drawn_apart_is_unrelated(world: config.Synth) -> None:
     """No two parameters of a clip share a random number: their ranks are uncorrelated, between neighbours too."""
     data = world.model_dump()
