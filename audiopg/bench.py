@@ -19,8 +19,8 @@ from tabulate import tabulate
 from audiopg import config, params, profiles
 from audiopg.errors import AudiopgError
 from audiopg.features import LogMel
+from audiopg.synth.arrange import arrange
 from audiopg.synth.compiled import player
-from audiopg.synth.playlist import arrange
 from audiopg.synth.score import CORPUS
 from audiopg.synth.world import World
 

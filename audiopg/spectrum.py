@@ -13,9 +13,8 @@ Integers = NDArray[np.int64]
 
 LANES = 32  # frames that are transformed at once
 PAIR = 2 * LANES  # a row of the transform: real parts, then imaginary parts
-IMAG = np.uintp(
-    LANES
-)  # from a real part to its imaginary one; unsigned, as numba asks of other sums if they are negative
+# From a real part to its imaginary one; unsigned, as numba asks of all other sums if they are negative.
+IMAG = np.uintp(LANES)
 FFT_LENGTHS = (512, 1024, 2048)  # that the transform can do
 LN2 = np.float32(math.log(2))
 SQRT2 = np.float32(math.sqrt(2))

@@ -26,7 +26,7 @@ from tabulate import tabulate
 
 from audiopg import bench
 from audiopg.synth import batched
-from audiopg.synth.playlist import arrange
+from audiopg.synth.arrange import arrange
 
 PROFILES = Path(__file__).parents[1] / "workflow" / "params"
 PACKAGES = ("numpy", "scipy", "numba", "torch", "torchaudio")

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from audiopg import config
 from audiopg.synth import batched
+from audiopg.synth.arrange import arrange
 from audiopg.synth.compiled import player
 from audiopg.synth.compiled.oscillators import add_lines, add_tone
-from audiopg.synth.playlist import EXCITATION, LINES, Playlist, arrange
+from audiopg.synth.playlist import EXCITATION, LINES, Playlist
 from audiopg.synth.score import Score, Voice
 from audiopg.synth.sources import PRIMITIVES
 from audiopg.synth.sources.primitive import Grid

@@ -8,6 +8,7 @@ import numpy as np
 import soundfile
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from audiopg import config, storage
 from audiopg.features import LogMel, mel
@@ -59,7 +60,7 @@ def run(synth: config.Synth, features: config.Features, seed: int, indices: Sequ
 
 
 def _sheet(
-    spectrograms: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]",
+    spectrograms: NDArray[np.float32],
     score: Score,
     synth: config.Synth,
     features: config.Features,

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from audiopg.synth.envelopes import adsr
+from audiopg.synth.filters import BROWN, PINK
 from audiopg.synth.noise import white_noise
 from audiopg.synth.phase import sinusoids
 from audiopg.synth.playlist import EXCITATION, LINES, TONE, Playlist
@@ -131,7 +132,7 @@ class _Player:
     def _coloured_noise(self, keys: NDArray[np.int32], colours: NDArray[np.int64], n_samples: int) -> Tensor:
         noise = white_noise(self.tensor(keys)[:, None], self.samples[:n_samples])
         table = self.playlist.colours
-        for colour in (1, 2):
+        for colour in (PINK, BROWN):
             rows = np.flatnonzero(colours == colour)
             if len(rows):
                 sections = (x[colour - 1 : colour].repeat(len(rows), axis=0) for x in table)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from audiopg.synth.score import Score, Voice, clip_name
 
@@ -38,7 +39,7 @@ def tables(score: Score, seed: int) -> dict[str, pd.DataFrame]:
     }
 
 
-def _columns(table: Score | Voice) -> dict[str, "np.ndarray[tuple[int], np.dtype[np.generic]]"]:
+def _columns(table: Score | Voice) -> dict[str, NDArray[np.generic]]:
     """Return what has one value per clip and is physics, not a key of the hash."""
     return {
         name: column
@@ -69,7 +70,7 @@ def _voice_table(score: Score, number: int, voice: Voice) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _cell(value: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> float | str:
+def _cell(value: NDArray[np.float64]) -> float | str:
     """Write one number as it is, several as JSON."""
     if value.ndim == 0:
         return float(value)

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from audiopg import config
 from audiopg.synth import batched
+from audiopg.synth.arrange import arrange
 from audiopg.synth.compiled import player
 from audiopg.synth.distributions import check
 from audiopg.synth.parameters import draw
-from audiopg.synth.playlist import arrange
 from audiopg.synth.score import Score
 from audiopg.synth.sources.primitive import Grid
 

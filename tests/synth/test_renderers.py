@@ -12,9 +12,9 @@ from sounds import bare, both, short
 
 from audiopg import config
 from audiopg.synth import batched
+from audiopg.synth.arrange import arrange
 from audiopg.synth.compiled import player
 from audiopg.synth.parameters import draw
-from audiopg.synth.playlist import arrange
 from audiopg.synth.score import Score
 from audiopg.synth.sources import PRIMITIVES
 from audiopg.synth.sources.primitive import Grid

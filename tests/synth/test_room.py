@@ -9,9 +9,10 @@ import torch
 from sounds import RATE, Floats, bare
 
 from audiopg.synth import batched
+from audiopg.synth.arrange import arrange
 from audiopg.synth.compiled import reverberation
 from audiopg.synth.compiled.reverberation import reverberate
-from audiopg.synth.playlist import Playlist, arrange
+from audiopg.synth.playlist import Playlist
 from audiopg.synth.room import N_LOOPS, Room, lay_out
 from audiopg.synth.score import Score
 from audiopg.synth.sources.primitive import Grid

@@ -9,7 +9,7 @@ Samples = NDArray[np.float32]
 
 
 @compiled
-def hash24(key: np.uint32, sample: np.uint32) -> np.uint32:
+def _hash24(key: np.uint32, sample: np.uint32) -> np.uint32:
     """Compute `rng.hashed_uniform`."""
     x = np.uint32(sample ^ key)
     x = np.uint32(x ^ np.uint32(x >> np.uint32(16)))
@@ -27,11 +27,17 @@ def hash24(key: np.uint32, sample: np.uint32) -> np.uint32:
 
 
 @compiled
+def _sample(key: np.uint32, sample: np.uint32) -> np.float32:
+    """Compute `noise.white_noise`: uniform in [-1, 1)."""
+    return np.float32(np.int32(_hash24(key, sample))) * np.float32(2.0**-23) - np.float32(1)
+
+
+@compiled
 def white_noise(out: Samples, key: np.int32) -> None:
-    """Fill with uniform white noise in [-1, 1), as `noise.white_noise`."""
+    """Fill with white noise."""
     unsigned = np.uint32(key)
     for n in range(out.shape[0]):
-        out[n] = np.float32(np.int32(hash24(unsigned, np.uint32(n)))) * np.float32(2.0**-23) - np.float32(1)
+        out[n] = _sample(unsigned, np.uint32(n))
 
 
 @compiled
@@ -39,5 +45,4 @@ def add_white_noise(mix: Samples, amplitude: np.float32, key: np.int32) -> None:
     """Add the noise of `white_noise` without writing it down first."""
     unsigned = np.uint32(key)
     for n in range(mix.shape[0]):
-        noise = np.float32(np.int32(hash24(unsigned, np.uint32(n)))) * np.float32(2.0**-23) - np.float32(1)
-        mix[n] += amplitude * noise
+        mix[n] += amplitude * _sample(unsigned, np.uint32(n))

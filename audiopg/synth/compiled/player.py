@@ -11,6 +11,7 @@ from audiopg.synth.compiled.filtering import run_filter
 from audiopg.synth.compiled.noise import add_white_noise, white_noise
 from audiopg.synth.compiled.oscillators import add_lines, add_tone, envelope
 from audiopg.synth.compiled.reverberation import reverberate
+from audiopg.synth.filters import WHITE
 from audiopg.synth.playlist import EXCITATION, LINES, Colours, ExcitationTable, Finish, Playlist
 from audiopg.synth.sources.primitive import KNOT
 
@@ -100,7 +101,7 @@ def _excite(out: Samples, spare: Samples, table: ExcitationTable, row: int) -> N
 @compiled
 def _colour(noise: Samples, spare: Samples, colour: int, colours: Colours) -> Samples:
     """Return white noise in its colour, in one of the two buffers."""
-    if colour == 0:
+    if colour == WHITE:
         return noise
     run_filter(noise, spare, colours.direct[colour - 1], colours.pole[colour - 1], colours.residue[colour - 1])
     return spare
@@ -126,7 +127,7 @@ def _finish(mix: Samples, source: Samples, spare: Samples, finish: Finish, colou
         if finish.has_filter[clip, stage]:
             run_filter(mix, mix, finish.direct[clip, stage], finish.pole[clip, stage], finish.residue[clip, stage])
     amplitude = np.float32(finish.floor_amplitude[clip])
-    if finish.floor_colour[clip] == 0:
+    if finish.floor_colour[clip] == WHITE:
         add_white_noise(mix, amplitude, finish.floor_key[clip])
     else:
         white_noise(source, finish.floor_key[clip])

@@ -10,8 +10,8 @@ from scipy.stats import kstest
 from sounds import RATE, Floats, bare, both
 
 from audiopg import config, rng
+from audiopg.synth.arrange import arrange
 from audiopg.synth.parameters import draw
-from audiopg.synth.playlist import arrange
 from audiopg.synth.score import Score
 from audiopg.synth.sources.primitive import Grid
 
