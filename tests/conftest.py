@@ -1,6 +1,7 @@
 """Configurations that all tests share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,16 @@ def quick(profiles: Path) -> Config:
 def tiny(profiles: Path) -> Config:
     """The parameters of profile `test`: a few steps of everything."""
     return params.parse(yaml.safe_load(profile("test", profiles)), "test")
+
+
+@pytest.fixture
+def n_threads() -> Iterator[int]:
+    """Torch's number of threads, to which it returns after the test."""
+    import torch  # noqa: PLC0415  (not for tests that need none)
+
+    before = torch.get_num_threads()
+    yield before
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

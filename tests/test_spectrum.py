@@ -1,12 +1,11 @@
 """The compiled log-mel spectrogram against torchaudio's, against torch's operators and in its parts."""
 
-from collections.abc import Iterator
 from typing import Any
 
+import kaldi
 import numpy as np
 import pytest
 import torch
-import torchaudio
 from torch import Tensor
 
 from audiopg import spectrum
@@ -57,31 +56,6 @@ def sounds(n_clips: int, n_samples: int, seed: int = 0) -> Tensor:
     return out
 
 
-@pytest.fixture
-def n_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
-def kaldi(waveform: Tensor, kind: Features) -> Tensor:
-    log_mel = torchaudio.compliance.kaldi.fbank(
-        waveform[None],
-        num_mel_bins=kind.n_mels,
-        sample_frequency=kind.sample_rate_hz,
-        frame_length=kind.window_ms,
-        frame_shift=kind.hop_ms,
-        low_freq=kind.f_min_hz,
-        high_freq=kind.f_max_hz,
-        preemphasis_coefficient=kind.preemphasis,
-        window_type="hanning",
-        use_energy=False,
-        htk_compat=True,
-        dither=0.0,
-    )
-    return (log_mel - kind.norm_mean) / (2 * kind.norm_std)
-
-
 @pytest.mark.filterwarnings("ignore:At least one mel filterbank has all zero values")
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_equals_torchaudios(kind: str) -> None:
@@ -91,7 +65,7 @@ def test_it_equals_torchaudios(kind: str) -> None:
     if rounded != log_mel.features.n_fft:
         pytest.skip("torchaudio's FFT is the next power of two")
     waveform = sounds(1, 3 * log_mel.features.sample_rate_hz // 4 + 77)
-    expected, found = kaldi(waveform[0], log_mel.features), log_mel(waveform)[0]
+    expected, found = kaldi.log_mel(waveform[0], log_mel.features), log_mel(waveform)[0]
     torch.testing.assert_close(found[: len(expected)], expected, atol=1e-3, rtol=0)
 
 

@@ -5,7 +5,6 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,6 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "synth.json").read_t
 # No clip's mean is further from 0. Measured over 3000 and 1000 clips: 0.056 and 0.009. It is brown noise (in short
 # clips a burst is a twelfth of the clip) and trains of grains, whose dying sines do not add up to 0: 0.02 for engines.
 NO_DC, NO_DC_LONG = 0.08, 0.02
-
-
-@pytest.fixture
-def n_threads() -> Iterator[int]:
-    before = torch.get_num_threads()
-    yield before
-    torch.set_num_threads(before)
 
 
 def assert_sound(clips: torch.Tensor, n_clips: int, n_samples: int, no_dc: float) -> None:
