@@ -37,6 +37,26 @@ ENCODER = "results/pretrain/encoder.safetensors"
 MANIFEST = "results/tasks/{task}/manifest.csv"
 CARD = "results/tasks/{task}/card.json"
 FOLD = "results/finetune/{task}/{init}/fold{fold}"
+SUMMARY = "results/summary/{task}"
+TABLES = ["confusion", "classes", "loss"]
+# the run cards of all that the table rests on
+RUNS = [
+    "results/pretrain/run.json",
+    "results/latent/run.json",
+    *expand(
+        "results/tasks/{task}/{stage}-run.json",
+        task=CONFIG.tasks,
+        stage=["fetch", "prepare"],
+    ),
+    *expand("results/probe/{task}/run.json", task=CONFIG.tasks),
+    *expand(f"{SUMMARY}/run.json", task=CONFIG.tasks),
+    *[
+        f"{FOLD}/run.json".format(task=task, init=init, fold=fold)
+        for task, folds in FOLDS.items()
+        for init in INITS
+        for fold in folds
+    ],
+]
 
 
 def reads(stage):

@@ -151,6 +151,7 @@ def list_folder(
 @app.command()
 def prepare(
     task: Task,
+    source: Annotated[Path, typer.Option(help="Record of the task's source (JSON).")],
     manifest: Annotated[Path, typer.Option(help="Manifest to write (CSV).")],
     card: Annotated[Path, typer.Option(help="Card of the task to write (JSON).")],
     params: Params = PARAMS,
@@ -159,7 +160,7 @@ def prepare(
     config = _config(params)
     from audiopg.data import prepare as stage
 
-    stage.run(config, task, manifest, card)
+    stage.run(config, task, source, manifest, card)
 
 
 @app.command()
@@ -167,7 +168,7 @@ def pretrain(
     resume: Annotated[Path, typer.Option(help="File that keeps the state while the run lasts.")],
     encoder: Annotated[Path, typer.Option(help="Weights to write (safetensors).")],
     state: Annotated[Path, typer.Option(help="Full final state to write (safetensors).")],
-    loss: Annotated[Path, typer.Option(help="Loss per step to write (CSV).")],
+    loss: Annotated[Path, typer.Option(help="Loss per step to write (CSV); its picture goes beside it.")],
     card: Annotated[Path, typer.Option(help="Run card to write (JSON).")],
     params: Params = PARAMS,
 ) -> None:
@@ -218,15 +219,18 @@ def probe(
 
 @app.command()
 def aggregate(
-    folds: Annotated[list[Path], typer.Argument(help="metrics.json of each fine-tuned fold.")],
+    folds: Annotated[list[Path], typer.Argument(help="metrics.json of each fine-tuned fold, beside its other files.")],
     card: Card,
     probe: Annotated[Path, typer.Option(help="Scores of the probe stage (JSON).")],
     out: Annotated[Path, typer.Option(help="Averages to write (JSON).")],
+    out_dir: Annotated[Path, typer.Option(help="Folder for tables and pictures of all folds.")],
+    params: Params = PARAMS,
 ) -> None:
-    """Average the folds of a task."""
+    """Average the folds of a task, and gather what they tell of its classes."""
+    config = _config(params)
     from audiopg.evaluate import aggregate as stage
 
-    stage.run(card, folds, probe, out)
+    stage.run(config, card, folds, probe, out, out_dir)
 
 
 @app.command()
@@ -247,12 +251,28 @@ def table(
     cards: Annotated[list[Path], typer.Argument(help="Card of each task (JSON).")],
     metrics: Annotated[Path, typer.Option(help="Folder with the averages, <task>.json.")],
     latent: Annotated[Path, typer.Option(help="Metrics of the latent analysis (JSON).")],
-    out_dir: Annotated[Path, typer.Option(help="Folder for table.csv and table.md.")],
+    run: Annotated[list[Path], typer.Option(help="Run card of a result that the table rests on; any number.")],
+    out_dir: Annotated[Path, typer.Option(help="Folder for table.csv, table.md and the run card.")],
+    params: Params = PARAMS,
 ) -> None:
-    """Write the results table."""
+    """Write the results table, if what it rests on was made by the present parameters and code."""
+    config = _config(params)
     from audiopg import report as stage
 
-    stage.run(cards, metrics, latent, out_dir)
+    stage.run(config, cards, metrics, latent, run, out_dir)
+
+
+@app.command()
+def verify(
+    files: Annotated[list[Path] | None, typer.Argument(help="Results to trace down to the recordings.")] = None,
+    params: Params = PARAMS,
+) -> None:
+    """Hold all results against their run cards, the parameters and the code, and say what each number was made from."""
+    from audiopg import verification
+
+    config = _config(params)
+    for line in verification.verify(config, files or []):
+        typer.echo(line)
 
 
 @app.command()

@@ -18,7 +18,8 @@ from audiopg.tasks import own
 LOCK = Path("dvc.lock")
 STAMP = Path(".snakemake/ledger.json")  # the results that both knew when they last agreed
 CODE = Path("results/code.json")
-FOLDERS = (Path("results/tasks"), Path("results/finetune"), Path("results/metrics"))  # DVC takes whole folders in here
+# DVC takes whole folders in here
+FOLDERS = tuple(Path("results") / name for name in ("tasks", "finetune", "probe", "summary", "metrics"))
 SWITCH = "AUDIOPG_LEDGER"  # "off": no guard; "inside": a call by this module, nothing at all
 SHOWN = 5
 

@@ -1,55 +1,48 @@
-"""Run cards: what a number was made from, and where."""
+"""Run cards: what a result was made from, by which code, and where."""
 
-import hashlib
 import importlib.metadata
 import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from audiopg import __version__
+from audiopg import __version__, closure, storage
 
-PACKAGES = ("torch", "torchaudio", "numpy", "scikit-learn", "soxr", "soundfile")
-
-
-def file_digest(path: Path) -> str:
-    """Return the sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+PACKAGES = ("torch", "torchaudio", "numpy", "scipy", "numba", "scikit-learn", "soxr", "soundfile", "matplotlib")
 
 
-def git_revision() -> str:
-    """Return the revision of the checkout that is run in, with ``+`` when tracked files differ, or ``none``."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],  # noqa: S607
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "none"
-    return described.stdout.strip()
+def write_card(
+    path: Path,
+    stage: str,
+    reads: Mapping[str, Any],
+    inputs: Sequence[Path],
+    outputs: Sequence[Path],
+    *,
+    task: str | None = None,
+    device: str = "cpu",
+    **facts: object,
+) -> None:
+    """Describe one run of a stage, after its outputs are written.
 
-
-def run_card(
-    stage: str, params: Mapping[str, Any], inputs: Sequence[Path], device: str, **facts: object
-) -> dict[str, Any]:
-    """Describe one run of a stage.
+    Nothing in a card depends on when or how fast the stage ran: the same run gives the same bytes.
 
     Args:
+        path: the card, JSON.
         stage: name of the stage.
-        params: the parameters it read, by dotted name.
+        reads: the parameters it read, by dotted name.
         inputs: the files it read.
+        outputs: the files it wrote.
+        task: the task it is about, where it is about one.
         device: where it ran, such as ``cpu`` or ``cuda``.
-        facts: what else is worth keeping (clips seen, seconds …); must be JSON.
+        facts: what else is worth keeping (clips seen, final loss …); must be JSON.
     """
-    return {
+    card = {
         "stage": stage,
-        "params": dict(params),
-        "inputs": {path.as_posix(): file_digest(path) for path in inputs},
-        "git_revision": git_revision(),
+        "task": task,
+        "params": dict(reads),
+        "inputs": {file.as_posix(): storage.file_digest(file) for file in inputs},
+        "outputs": {file.as_posix(): storage.file_digest(file) for file in outputs},
+        "code": closure.digest(closure.ENTRIES[stage]),
         "device": device,
         "machine": f"{platform.system()} {platform.machine()}",
         "versions": {
@@ -59,3 +52,4 @@ def run_card(
         },
         **facts,
     }
+    storage.write_json(path, card)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 from tabulate import tabulate
 
-from audiopg import storage
+from audiopg import config, params, provenance, storage, verification
 from audiopg.tasks.card import Card
 
 COLUMNS = ["task", "row", "metric", "mean", "std", "n", "selection", "paper"]
@@ -92,15 +92,31 @@ def _table(rows: list[list[str]], headers: list[str]) -> str:
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
-def run(cards: Sequence[Path], metrics: Path, latent: Path, out: Path) -> None:
-    """Write ``table.csv`` and ``table.md`` into the folder ``out``.
+def run(
+    cfg: config.Config, cards: Sequence[Path], metrics: Path, latent: Path, runs: Sequence[Path], out: Path
+) -> None:
+    """Write ``table.csv``, ``table.md`` and the run card into the folder ``out``.
 
     Args:
+        cfg: all parameters.
         cards: ``card.json`` of each task, in the order of the table.
         metrics: folder with the averages, ``<task>.json``.
         latent: what the latent analysis found.
+        runs: run cards of all results that the table rests on.
         out: folder for the table.
+
+    Raises:
+        AudiopgError: a run card tells of other parameters or other code than these, or of another result.
     """
+    averages = [metrics / f"{path.parent.name}.json" for path in cards]
+    verification.check(runs, cfg, [*averages, latent])
     frame = table([Card.read(path) for path in cards], metrics)
     storage.write_text(out / "table.csv", frame.to_csv(index=False))
     storage.write_text(out / "table.md", markdown(frame, latent))
+    provenance.write_card(
+        out / "run.json",
+        "table",
+        params.reads(cfg, "table"),
+        [*cards, *averages, latent, *runs],
+        [out / "table.csv", out / "table.md"],
+    )

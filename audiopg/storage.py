@@ -1,13 +1,17 @@
-"""Files that are either whole or absent: written under a temporary name, then renamed."""
+"""Files that are either whole or absent: written under a temporary name, then renamed; and their digests."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audiopg.errors import AudiopgError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextmanager
@@ -38,6 +42,11 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_table(path: Path, table: "pd.DataFrame") -> None:
+    """Write a table as CSV without its index, six significant digits, atomically."""
+    write_text(path, table.to_csv(index=False, float_format="%.6g"))
+
+
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a mapping as indented JSON, atomically; the order of the keys is kept."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
@@ -58,3 +67,9 @@ def read_json(path: Path) -> dict[str, Any]:
         msg = f"{path}: not JSON ({error}); delete it and run again"
         raise AudiopgError(msg) from None
     return data
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

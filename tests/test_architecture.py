@@ -15,13 +15,14 @@ RANKS = {
     "config": 1,
     "storage": 1,
     "progress": 1,
-    "provenance": 1,
     "closure": 1,
     "containers": 1,
     "compute": 1.1,
     "pictures": 1.1,
     "tensors": 1.1,
     "params": 1.1,
+    "provenance": 1.1,
+    "verification": 1.2,
     "profiles": 1.2,
     "audio": 2,
     "features": 2,
@@ -37,7 +38,18 @@ RANKS = {
     "bench": 6,
     "cli": 7,
 }
-TORCH_FREE = ("config", "params", "profiles", "storage", "tasks", "closure", "ledger", "cli")
+TORCH_FREE = (
+    "config",
+    "params",
+    "profiles",
+    "storage",
+    "tasks",
+    "closure",
+    "provenance",
+    "verification",
+    "ledger",
+    "cli",
+)
 
 
 def room(module: str) -> str:

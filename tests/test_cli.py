@@ -30,7 +30,7 @@ def project(tmp_path: Path, profiles: Path) -> Path:
 
 def pretraining(project: Path, name: str) -> list[str]:
     folder = project / name
-    files = {"encoder": "encoder.safetensors", "state": "state.safetensors", "loss": "loss.csv", "card": "card.json"}
+    files = {"encoder": "encoder.safetensors", "state": "state.safetensors", "loss": "loss.csv", "card": "run.json"}
     options = [f"--{option}={folder / file}" for option, file in files.items()]
     return ["pretrain", f"--params={project / 'params.yaml'}", f"--resume={folder}.resume.safetensors", *options]
 
@@ -51,6 +51,7 @@ def test_help_lists_every_stage() -> None:
         "aggregate",
         "latent",
         "table",
+        "verify",
         "track",
         "sync",
     ):
@@ -61,7 +62,7 @@ def test_help_lists_every_stage() -> None:
     ("arguments", "message"),
     [
         (
-            ["prepare", "--task=drumz", "--manifest=m.csv", "--card=c.json"],
+            ["prepare", "--task=drumz", "--source=s.json", "--manifest=m.csv", "--card=c.json"],
             "params.yaml: tasks has no 'drumz'; did you mean 'drums'?",
         ),
         (["profile", "quik"], "workflow/params: no profiles here"),

@@ -1,53 +1,49 @@
-"""Averages and the table, from files with known numbers."""
+"""Averages, what folds tell of the classes, and the table, from files with known numbers."""
 
 import csv
-import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from outcomes import DRUMS, fold_files, latent_file, probe_file, source_files
 
-from audiopg import report, storage
+from audiopg import params, report, storage
+from audiopg.config import Config
 from audiopg.errors import AudiopgError
-from audiopg.evaluate import aggregate
+from audiopg.evaluate import aggregate, summary
 from audiopg.evaluate.metrics import mean_and_std
 from audiopg.tasks import TASKS
 from audiopg.tasks.card import Card
 
-DRUMS = TASKS["drums"].card
+METRICS = Path("results/metrics")
+OUT = Path("results")
+CLIP = {"clip_s": 0.96}
 
 
-def fold_files(folder: Path, card: Card = DRUMS, metrics: Sequence[str] = ("accuracy",)) -> list[Path]:
-    paths = []
-    for init, base in (("pretrained", 0.5), ("scratch", 0.2)):
-        for fold in range(1, card.n_folds + 1):
-            path = folder / init / f"fold{fold}" / "metrics.json"
-            figures = {metric: base + fold / 100 + place / 10 for place, metric in enumerate(metrics)}
-            storage.write_json(path, {"task": card.name, "init": init, "fold": fold, "epoch": 3, "metrics": figures})
-            paths.append(path)
-    return paths
+@pytest.fixture
+def cfg(profiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """The paper's parameters with one task, in an empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    found = params.load(profiles / "paper.yaml")
+    return params.parse(found.model_dump(mode="json") | {"tasks": {"drums": CLIP}}, "params.yaml")
 
 
-def card_file(folder: Path, card: Card = DRUMS) -> Path:
-    card.write(folder / f"{card.name}-card.json")
-    return folder / f"{card.name}-card.json"
+def average(cfg: Config, folds: list[Path], card: Card = DRUMS, metrics: tuple[str, ...] = ("accuracy",)) -> list[Path]:
+    """Average, and return the run cards that the table rests on."""
+    runs = source_files(card, cfg)
+    probe, folder = probe_file(cfg, card, metrics), Path("results/summary") / card.name
+    card_path = Path("results/tasks") / card.name / "card.json"
+    aggregate.run(cfg, card_path, folds, probe, METRICS / f"{card.name}.json", folder)
+    return [*runs, *(path.with_name("run.json") for path in [*folds, probe]), folder / "run.json"]
 
 
-def probe_file(folder: Path, metrics: Sequence[str] = ("accuracy",)) -> Path:
-    rows = {row: dict.fromkeys(metrics, [0.1, 0.3]) for row in report.CHOICES}
-    storage.write_json(folder / "probe.json", rows)
-    return folder / "probe.json"
-
-
-def latent_file(folder: Path) -> Path:
-    angles = {"angles_deg": [80.0], "null_median_deg": 45.5, "p_value": 0.01}
-    found = {
-        "r2": {"f0_octaves": {"pretrained": 0.9, "random": 0.5, "logmel_stats": 0.7}},
-        "orthogonality": {"pretrained": angles, "random": angles},
-    }
-    storage.write_json(folder / "latent.json", found)
-    return folder / "latent.json"
+def tabulate(cfg: Config, runs: list[Path], card: Card = DRUMS) -> list[dict[str, str]]:
+    """Write the table and return its rows."""
+    latent = latent_file(cfg)
+    cards = [Path("results/tasks") / card.name / "card.json"]
+    report.run(cfg, cards, METRICS, latent, [*runs, latent.with_name("run.json")], OUT)
+    return list(csv.DictReader((OUT / "table.csv").read_text().splitlines()))
 
 
 def test_mean_and_sample_deviation_by_hand() -> None:
@@ -55,11 +51,9 @@ def test_mean_and_sample_deviation_by_hand() -> None:
     assert mean_and_std([0.4]) == {"mean": 0.4, "std": 0.0, "n": 1}
 
 
-def test_from_folds_to_table(tmp_path: Path) -> None:
-    card = card_file(tmp_path)
-    aggregate.run(card, fold_files(tmp_path), probe_file(tmp_path), tmp_path / "drums.json")
-    report.run([card], tmp_path, latent_file(tmp_path), tmp_path)
-    rows = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
+def test_from_folds_to_table(cfg: Config) -> None:
+    source_files(DRUMS, cfg)
+    rows = tabulate(cfg, average(cfg, fold_files(cfg)))
     assert list(rows[0]) == ["task", "row", "metric", "mean", "std", "n", "selection", "paper"]
     assert [row["row"] for row in rows] == list(report.TITLES)
     n = DRUMS.n_folds
@@ -68,51 +62,92 @@ def test_from_folds_to_table(tmp_path: Path) -> None:
     assert rows[0]["selection"] == DRUMS.selection == "last epoch, fixed number of epochs"
     assert rows[2]["selection"] == "layer and penalty inside the training folds"
     assert {row["paper"] for row in rows} == {""}
-    text = (tmp_path / "table.md").read_text()
+    text = (OUT / "table.md").read_text()
     assert "0.200 ± 0.141" in text
     assert "| pretrained | 80.0" in text
 
 
-def test_a_task_with_a_split_and_several_metrics(tmp_path: Path) -> None:
+def test_a_task_with_a_split_and_several_metrics(cfg: Config) -> None:
     card = replace(DRUMS, name="many", protocol="split", sizes=(5, 3, 2), metric="mAP", paper=0.546)
     metrics = ("mAP", "d_prime", "lwlrap")
-    path = card_file(tmp_path, card)
-    aggregate.run(path, fold_files(tmp_path, card, metrics), probe_file(tmp_path, metrics), tmp_path / "many.json")
-    report.run([path], tmp_path, latent_file(tmp_path), tmp_path)
-    rows = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
+    cfg = params.parse(cfg.model_dump(mode="json") | {"tasks": {"many": CLIP}}, "params.yaml")
+    source_files(card, cfg)
+    rows = tabulate(cfg, average(cfg, fold_files(cfg, card, metrics), card, metrics), card)
     assert [row["metric"] for row in rows] == [*metrics] * len(report.TITLES)
     assert [row["paper"] for row in rows[:4]] == ["0.546", "", "", ""]
     assert rows[0]["selection"] == "best epoch on the validation split"
     assert rows[6]["selection"] == "layer and penalty on the validation split"
     assert [row["mean"] for row in rows[:3]] == ["0.51", "0.61", "0.71"]
-    line = next(line for line in (tmp_path / "table.md").read_text().splitlines() if line.startswith("| many"))
+    line = next(line for line in (OUT / "table.md").read_text().splitlines() if line.startswith("| many"))
     assert [cell.strip() for cell in line.split("|")[2:4]] == ["0.510 ± 0.000", "0.210 ± 0.000"]
     assert [cell.strip() for cell in line.split("|")[-4:-1]] == ["mAP", "1", "0.546"]
 
 
-def test_a_missing_or_double_fold_makes_no_average(tmp_path: Path) -> None:
-    paths, probe, card = fold_files(tmp_path), probe_file(tmp_path), card_file(tmp_path)
+def test_a_missing_or_double_fold_makes_no_average(cfg: Config) -> None:
+    source_files(DRUMS, cfg)
+    paths = fold_files(cfg)
     for wrong in (paths[1:], [*paths, paths[0]], [paths[1], *paths[1:]]):
         with pytest.raises(AudiopgError, match="drums: folds .* wanted"):
-            aggregate.run(card, wrong, probe, tmp_path / "out.json")
-    assert not (tmp_path / "out.json").exists()
+            average(cfg, wrong)
+    assert not METRICS.exists()
 
 
-def test_a_fold_of_another_task_makes_no_average(tmp_path: Path) -> None:
-    card = card_file(tmp_path, TASKS["instruments"].card)
+def test_a_fold_of_another_task_makes_no_average(cfg: Config) -> None:
+    both = params.parse(cfg.model_dump(mode="json") | {"tasks": {"drums": CLIP, "instruments": CLIP}}, "params.yaml")
+    source_files(DRUMS, both)
     with pytest.raises(AudiopgError, match=r"metrics\.json: is about drums, not instruments"):
-        aggregate.run(card, fold_files(tmp_path), probe_file(tmp_path), tmp_path / "out.json")
+        average(both, fold_files(both), TASKS["instruments"].card)
 
 
-def test_averages_do_not_depend_on_the_order_of_files(tmp_path: Path) -> None:
-    paths, probe, card = fold_files(tmp_path), probe_file(tmp_path), card_file(tmp_path)
-    aggregate.run(card, paths, probe, tmp_path / "a.json")
-    aggregate.run(card, paths[::-1], probe, tmp_path / "b.json")
-    assert json.loads((tmp_path / "a.json").read_text()) == json.loads((tmp_path / "b.json").read_text())
+def test_a_fold_of_other_parameters_makes_no_average(cfg: Config) -> None:
+    source_files(DRUMS, cfg)
+    folds = fold_files(cfg)
+    changed = cfg.model_copy(update={"seed": 7})
+    fold_files(changed)
+    with pytest.raises(AudiopgError, match=r"fold1/run\.json: made with seed = 7, params\.yaml has 42 \(and .* more; "):
+        average(cfg, folds)
+    assert not METRICS.exists()
+
+
+def test_averages_do_not_depend_on_the_order_of_files(cfg: Config) -> None:
+    source_files(DRUMS, cfg)
+    paths, found = fold_files(cfg), []
+    for order in (paths, paths[::-1]):
+        average(cfg, order)
+        found.append(
+            {path: path.read_bytes() for path in [*METRICS.iterdir(), *Path("results/summary/drums").iterdir()]}
+        )
+    assert found[0] == found[1]
+
+
+def test_the_table_is_refused_when_an_average_or_a_card_is_not_of_this_run(cfg: Config) -> None:
+    source_files(DRUMS, cfg)
+    runs = average(cfg, fold_files(cfg))
+    file = METRICS / "drums.json"
+    right = file.read_text()
+    file.write_text(right.replace("0.5", "0.9"))
+    with pytest.raises(AudiopgError, match=r"results/metrics/drums\.json: is not what a run card describes; "):
+        tabulate(cfg, runs)
+    file.write_text(right)
+    with pytest.raises(AudiopgError, match=r"run\.json: made with probe\.knn_k = "):
+        tabulate(cfg.model_copy(update={"probe": cfg.probe.model_copy(update={"knn_k": 3})}), runs)
+    assert not (OUT / "table.csv").exists()
+    assert tabulate(cfg, runs)
+
+
+def test_classes_and_confusions_and_losses_of_all_folds_by_hand() -> None:
+    by_class = pd.DataFrame({"init": "scratch", "class": ["x", "y", "x"], "n_clips": [1, 2, 3], "score": [1, 0.5, 0]})
+    assert summary.classes(by_class).to_numpy().tolist() == [["scratch", "x", 4, 0.25], ["scratch", "y", 2, 0.5]]
+    predictions = pd.DataFrame({"init": "scratch", "actual": ["x|y", "x"], "predicted": ["y|x", "x"]})
+    pairs = summary.confusion(predictions).to_numpy().tolist()
+    assert pairs == [["scratch", "x", "x"], ["scratch", "x", "y"], ["scratch", "y", "y"]]
+    losses = pd.DataFrame({"init": "scratch", "fold": ["1", "1", "2"], "epoch": 1, "loss": [1.0, 3.0, 5.0]})
+    assert summary.loss(losses).to_numpy().tolist() == [["scratch", 1, 3.5]]  # a fold counts the same, however long
 
 
 def test_a_card_survives_its_file_and_another_file_is_named(tmp_path: Path) -> None:
-    assert Card.read(card_file(tmp_path)) == DRUMS
+    DRUMS.write(tmp_path / "card.json")
+    assert Card.read(tmp_path / "card.json") == DRUMS
     storage.write_json(tmp_path / "x.json", {"name": "x"})
     with pytest.raises(AudiopgError, match=r"x\.json: not a task's card .*; delete it and run again"):
         Card.read(tmp_path / "x.json")

@@ -1,6 +1,5 @@
 """The stage that asks the latent space about the physics: what can be read, where, and in which directions."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from audiopg import closure, compute, config, params, provenance, rng, storage
+from audiopg import compute, config, params, provenance, rng, storage
 from audiopg.analysis import figures
 from audiopg.analysis.activations import ProbeCorpus, activations
 from audiopg.analysis.decodability import ridge_probe
@@ -16,6 +15,8 @@ from audiopg.analysis.subspaces import angles_between, patterns
 from audiopg.errors import AudiopgError
 from audiopg.models.checkpoint import load_encoder
 from audiopg.models.vit import untrained
+
+OUTPUTS = ("metrics.json", "r2_per_layer.csv", "r2_per_layer.png", "embedding.png")
 
 
 def decodability(
@@ -85,7 +86,6 @@ def run(cfg: config.Config, encoder_path: Path, out: Path) -> None:
     Raises:
         AudiopgError: the checkpoint is missing, damaged or of another size.
     """
-    began = time.monotonic()
     backend = compute.backend(cfg.compute, cfg.latent.n_threads)
     encoders = {
         "pretrained": load_encoder(encoder_path, cfg.encoder, cfg.features),
@@ -104,13 +104,12 @@ def run(cfg: config.Config, encoder_path: Path, out: Path) -> None:
     storage.write_text(out / "r2_per_layer.csv", table.to_csv(index=False))
     figures.r2_per_layer(table, out / "r2_per_layer.png")
     figures.embedding(features["pretrained"][:, -1], factors, out / "embedding.png")
-    card = provenance.run_card(
+    storage.write_json(out / "metrics.json", metrics)
+    provenance.write_card(
+        out / "run.json",
         "latent",
         params.reads(cfg, "latent"),
         [encoder_path],
-        backend.name,
-        code=closure.digest(__name__),
-        seconds=round(time.monotonic() - began, 1),
+        [out / name for name in OUTPUTS],
+        device=backend.name,
     )
-    storage.write_json(out / "card.json", card)
-    storage.write_json(out / "metrics.json", metrics)

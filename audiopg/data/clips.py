@@ -20,7 +20,6 @@ from audiopg.data.fetch import data_folder, fetch
 from audiopg.errors import AudiopgError
 from audiopg.features import LogMel
 from audiopg.progress import progress
-from audiopg.provenance import file_digest
 from audiopg.tasks.card import Task
 from audiopg.tasks.manifest import Manifest, Row
 
@@ -86,7 +85,7 @@ def load(task: Task, manifest: Path, features: config.Features, clip_s: float) -
         AudiopgError: a recording is missing, cannot be decoded or is not the one listed, or the cache is damaged.
     """
     parts = {
-        "manifest": file_digest(manifest),
+        "manifest": storage.file_digest(manifest),
         "features": features.model_dump(mode="json"),
         "clip_s": clip_s,
         "code": closure.digest(__name__),
@@ -130,7 +129,7 @@ def _waveforms(root: Path, rows: Sequence[Row], rate_hz: int) -> Iterator[Tensor
 
     def read(row: Row) -> Tensor:
         waveform = torch.from_numpy(audio.read(root / row.path, rate_hz))
-        if file_digest(root / row.path) != row.sha256:
+        if storage.file_digest(root / row.path) != row.sha256:
             msg = f"{root / row.path}: is not the file that the manifest lists; make the manifest again"
             raise AudiopgError(msg)
         return waveform

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import platformdirs
 from filelock import FileLock, Timeout
 
-from audiopg import storage
+from audiopg import provenance, storage
 from audiopg.data import receipt
 from audiopg.data.archives import listing_digest, members
 from audiopg.data.download import download
@@ -57,6 +57,8 @@ def fetch(task: Task) -> Path:
 def record(task: Task, out: Path) -> None:
     """Write what a task's recordings are: licence, citation, sources and a digest of the audio, as JSON.
 
+    The run card, ``fetch-run.json``, goes beside it.
+
     Raises:
         AudiopgError: as `fetch`.
     """
@@ -73,6 +75,7 @@ def record(task: Task, out: Path) -> None:
         "audio_digest": listing_digest((file.path, file.sha256) for file in files) if files else "",
     }
     storage.write_json(out, record)
+    provenance.write_card(out.with_name("fetch-run.json"), "fetch", {}, [], [out], task=card.name)
 
 
 def check(task: Task) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from audiopg import config, tasks
+from audiopg import config, params, provenance, tasks
 from audiopg.data import receipt
 from audiopg.data.fetch import fetch
 from audiopg.errors import AudiopgError
@@ -10,8 +10,15 @@ from audiopg.tasks.card import Download
 from audiopg.tasks.manifest import Manifest
 
 
-def run(cfg: config.Config, task: str, manifest_path: Path, card_path: Path) -> None:
-    """List the recordings of ``task``, check them against its card, and write both.
+def run(cfg: config.Config, task: str, source: Path, manifest_path: Path, card_path: Path) -> None:
+    """List the recordings of ``task``, check them against its card, and write both, and ``prepare-run.json`` beside.
+
+    Args:
+        cfg: all parameters.
+        task: name of the task.
+        source: what the fetch stage recorded.
+        manifest_path: manifest to write (CSV).
+        card_path: card of the task to write (JSON).
 
     Raises:
         AudiopgError: unknown task, or the recordings are not those that were fetched or that the card describes.
@@ -24,6 +31,14 @@ def run(cfg: config.Config, task: str, manifest_path: Path, card_path: Path) -> 
     manifest.check(found.card, root)
     manifest.write(manifest_path)
     found.card.write(card_path)
+    provenance.write_card(
+        manifest_path.with_name("prepare-run.json"),
+        "prepare",
+        params.reads(cfg, "prepare", task),
+        [source],
+        [manifest_path, card_path],
+        task=task,
+    )
 
 
 def _compare(manifest: Manifest, root: Path, task: str) -> None:

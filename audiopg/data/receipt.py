@@ -9,7 +9,6 @@ from typing import NamedTuple
 from audiopg import storage
 from audiopg.errors import AudiopgError
 from audiopg.progress import progress
-from audiopg.provenance import file_digest
 
 NAME = "contents.csv"
 
@@ -55,7 +54,7 @@ def altered(folder: Path, files: Sequence[File], label: str, known: Mapping[str,
 
     def as_listed(file: File) -> bool:
         path = folder / file.path
-        return path.is_file() and (known.get(file.path) or file_digest(path)) == file.sha256
+        return path.is_file() and (known.get(file.path) or storage.file_digest(path)) == file.sha256
 
     listed = progress(files, f"{label}: verifying", total=len(files), unit="files")
     return [file for file in listed if not as_listed(file)]

@@ -1,29 +1,59 @@
-"""The stage that averages the folds of one task."""
+"""The stage that averages the folds of one task, and gathers what they tell about its classes."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from audiopg import storage
+from audiopg import config, params, provenance, storage, verification
 from audiopg.errors import AudiopgError
+from audiopg.evaluate import summary
 from audiopg.evaluate.metrics import mean_and_std
 from audiopg.tasks.card import Card
 
 
-def run(card_path: Path, fold_metrics: Sequence[Path], probe: Path, out: Path) -> None:
+def run(
+    cfg: config.Config, card_path: Path, fold_metrics: Sequence[Path], probe: Path, out: Path, folder: Path
+) -> None:
     """Average fine-tuned folds and probe rows into one file, ``{row: {metric: {mean, std, n}}}``.
 
     Args:
+        cfg: all parameters.
         card_path: card of the task.
-        fold_metrics: ``…/<pretrained|scratch>/fold<k>/metrics.json`` of all folds.
-        probe: result of the probe stage.
+        fold_metrics: ``…/<pretrained|scratch>/fold<k>/metrics.json`` of all folds, each with the fold's other files.
+        probe: ``scores.json`` of the probe stage.
         out: where the averages go.
+        folder: where the predictions, classes and losses of all folds go, as tables and pictures, and the run card.
+
+    Raises:
+        AudiopgError: a fold is missing, counted twice, of another task, or not of the present parameters and code.
+    """
+    card = Card.read(card_path)
+    rows = _figures(card, fold_metrics) | storage.read_json(probe)
+    verification.check([path.with_name("run.json") for path in [*fold_metrics, probe]], cfg)
+    averages = {
+        row: {metric: mean_and_std(values) for metric, values in figures.items()} for row, figures in rows.items()
+    }
+    storage.write_json(out, averages)
+    folds = sorted(path.parent for path in fold_metrics)
+    made = summary.write(folds, "average precision" if card.multi_label else "recall", folder)
+    provenance.write_card(
+        folder / "run.json",
+        "aggregate",
+        params.reads(cfg, "aggregate", card.name),
+        [card_path, probe, *(fold / name for fold in folds for name in ("metrics.json", *summary.READS))],
+        [out, *made],
+        task=card.name,
+    )
+
+
+def _figures(card: Card, fold_metrics: Sequence[Path]) -> dict[str, Any]:
+    """Collect the figures of all folds, ``{init: {metric: [figure of each fold]}}``.
 
     Raises:
         AudiopgError: a fold is missing, counted twice or of another task.
     """
-    card = Card.read(card_path)
     wanted = list(range(1, card.n_folds + 1))
-    folds: dict[str, dict[int, dict[str, float]]] = {"pretrained": {}, "scratch": {}}
+    folds: dict[str, dict[int, dict[str, float]]] = {init: {} for init in summary.INITS}
     for path in fold_metrics:
         found = storage.read_json(path)
         if found["task"] != card.name:
@@ -37,12 +67,7 @@ def run(card_path: Path, fold_metrics: Sequence[Path], probe: Path, out: Path) -
                 f" remove results/finetune/{card.name}, run again"
             )
             raise AudiopgError(msg)
-    rows = {
+    return {
         init: {metric: [figures[fold][metric] for fold in wanted] for metric in figures[1]}
         for init, figures in folds.items()
     }
-    rows |= storage.read_json(probe)
-    averages = {
-        row: {metric: mean_and_std(values) for metric, values in figures.items()} for row, figures in rows.items()
-    }
-    storage.write_json(out, averages)

@@ -62,6 +62,28 @@ def lwlrap(targets: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
     return float(label_ranking_average_precision_score(targets, scores, sample_weight=n_labels))
 
 
+def per_class(
+    targets: NDArray[np.float32], scores: NDArray[np.float64], *, multi_label: bool
+) -> list[tuple[int, int, float]]:
+    """Return number, clips and figure of each class that occurs: its recall, or, of several labels, average precision.
+
+    Args:
+        targets: 1 where a clip has a label, else 0, shape (N, C).
+        scores: any monotone scores, shape (N, C).
+        multi_label: whether a clip may have several labels.
+    """
+    hits = scores.argmax(axis=1)
+    return [
+        (
+            number,
+            int(has.sum()),
+            float(average_precision_score(has, scores[:, number]) if multi_label else (hits[has] == number).mean()),
+        )
+        for number, has in enumerate(targets.T > 0)
+        if has.any()
+    ]
+
+
 def mean_and_std(values: list[float]) -> dict[str, float | int]:
     """Mean and sample standard deviation over folds, as they stand in the results (0 for a single fold)."""
     std = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

@@ -14,7 +14,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from audiopg import closure, compute, config, params, provenance, storage, tasks
+from audiopg import compute, config, params, provenance, storage, tasks
 from audiopg.data import clips as recordings
 from audiopg.errors import AudiopgError
 from audiopg.evaluate import metrics
@@ -138,12 +138,13 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
         "probe_knn": scores(nearest, embeddings, manifest, card, cfg.probe),
         **{row: scores(linear, features, manifest, card, cfg.probe) for row, features in controls.items()},
     }
-    run_card = provenance.run_card(
+    storage.write_json(out / "scores.json", rows)
+    provenance.write_card(
+        out / "run.json",
         "probe",
         params.reads(cfg, "probe", task),
         [manifest_path, card_path, encoder_path],
-        backend.name,
-        code=closure.digest(__name__),
+        [out / "scores.json"],
+        task=task,
+        device=backend.name,
     )
-    storage.write_json(out / "card.json", run_card)
-    storage.write_json(out / "scores.json", rows)

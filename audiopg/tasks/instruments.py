@@ -12,8 +12,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from audiopg.errors import AudiopgError
-from audiopg.provenance import file_digest
-from audiopg.storage import write_text
+from audiopg.storage import file_digest, write_text
 from audiopg.tasks.card import Card, Task
 from audiopg.tasks.manifest import Manifest, Row
 from audiopg.tasks.packages import package_folder

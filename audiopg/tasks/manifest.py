@@ -14,8 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from audiopg.errors import BRING_AGAIN, AudiopgError
-from audiopg.provenance import file_digest
-from audiopg.storage import write_text
+from audiopg.storage import file_digest, write_text
 from audiopg.tasks.card import Card
 
 SPLITS = ("", "train", "val", "test")

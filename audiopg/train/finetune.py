@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from audiopg import closure, compute, config, params, provenance, rng, storage, tasks, tensors
+from audiopg import compute, config, params, provenance, rng, storage, tasks, tensors
 from audiopg.data import clips as recordings
 from audiopg.data.clips import Clips
 from audiopg.evaluate import metrics
@@ -26,6 +26,8 @@ from audiopg.tasks.manifest import Manifest
 from audiopg.train.augment import drop_path
 from audiopg.train.batches import Batches
 from audiopg.train.loop import Training
+
+OUTPUTS = ("metrics.json", "predictions.csv", "classes.csv", "loss.csv", "classifier.safetensors")
 
 
 class Best:
@@ -111,7 +113,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
         manifest_path: the task's manifest.
         card_path: the task's card.
         encoder_path: the pre-trained encoder; None from scratch.
-        out: folder for metrics, predictions, losses, weights and run card.
+        out: folder for metrics, predictions, figures of each class, losses, weights and run card.
 
     Raises:
         AudiopgError: a recording or checkpoint is missing or damaged, or the loss is not finite.
@@ -137,26 +139,31 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
 
     training, best = train(model, batches, backend, label, validate if len(rows.val) else None)
     scores = predict(model, clips, rows.test, backend, f"{label}: testing")
-    storage.write_json(
-        out / "card.json",
-        provenance.run_card(
-            "finetune",
-            params.reads(cfg, "finetune", task),
-            [path for path in (manifest_path, card_path, encoder_path) if path is not None],
-            backend.name,
-            code=closure.digest(__name__),
-            seconds=round(training.seconds, 1),
-            **{f"n_{part}": len(numbers) for part, numbers in rows._asdict().items()},
-            validation=[round(score, 6) for score in best.scores],
-        ),
-    )
-    training.write_losses(out / "loss.csv")
-    _write_predictions(out / "predictions.csv", manifest, rows.test, scores, card)
+    losses = training.loss_table()
+    losses.insert(0, "epoch", 1 + losses["step"] // batches.per_epoch)
+    storage.write_table(out / "loss.csv", losses)
+    storage.write_table(out / "predictions.csv", predictions(manifest, rows.test, scores, card))
+    by_class = metrics.per_class(manifest.targets[rows.test], scores, multi_label=card.multi_label)
+    named = [(manifest.class_names[number], *figures) for number, *figures in by_class]
+    storage.write_table(out / "classes.csv", pd.DataFrame(named, columns=["class", "n_clips", "score"]))
     tensors.write(out / "classifier.safetensors", model.state_dict(), {"classes": "|".join(manifest.class_names)})
     found = {metric: round(value, 6) for metric, value in figures(rows.test, scores).items()}
     epoch = best.epoch or recipe.n_epochs
     storage.write_json(
         out / "metrics.json", {"task": task, "init": init, "fold": fold, "epoch": epoch, "metrics": found}
+    )
+    provenance.write_card(
+        out / "run.json",
+        "finetune",
+        params.reads(cfg, "finetune", task),
+        [path for path in (manifest_path, card_path, encoder_path) if path is not None],
+        [out / name for name in OUTPUTS],
+        task=task,
+        device=backend.name,
+        init=init,
+        fold=fold,
+        **{f"n_{part}": len(numbers) for part, numbers in rows._asdict().items()},
+        validation=[round(score, 6) for score in best.scores],
     )
 
 
@@ -170,18 +177,19 @@ def predict(
     return scores
 
 
-def _write_predictions(
-    path: Path, manifest: Manifest, rows: NDArray[np.int64], scores: NDArray[np.float64], card: Card
-) -> None:
-    """Write the actual and the predicted labels of each test clip as CSV; of several, those above even odds."""
+def predictions(manifest: Manifest, rows: NDArray[np.int64], scores: NDArray[np.float64], card: Card) -> pd.DataFrame:
+    """Return the actual and the predicted labels of clips, columns ``path, actual, predicted``.
+
+    Predicted is the label with the highest score; where a clip may have several, also all above even odds, from the
+    highest score down.
+    """
     names = np.array(manifest.class_names)
-    chosen = scores > 0 if card.multi_label else np.eye(card.n_classes, dtype=bool)[scores.argmax(axis=1)]
-    actual = manifest.targets[rows] > 0
-    table = pd.DataFrame(
+    order = np.argsort(-scores, axis=1, kind="stable")
+    n_predicted = np.maximum((scores > 0).sum(axis=1), 1) if card.multi_label else np.ones(len(rows), dtype=np.int64)
+    return pd.DataFrame(
         {
             "path": np.array(manifest.paths)[rows],
-            "actual": ["|".join(names[labels]) for labels in actual],
-            "predicted": ["|".join(names[labels]) for labels in chosen],
+            "actual": ["|".join(names[labels > 0]) for labels in manifest.targets[rows]],
+            "predicted": ["|".join(names[best[:n]]) for best, n in zip(order, n_predicted, strict=True)],
         }
     )
-    storage.write_text(path, table.to_csv(index=False))

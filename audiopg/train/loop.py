@@ -1,7 +1,6 @@
 """The one training loop: a loss per step number, so that a run resumes by setting a counter."""
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from audiopg import storage, tensors
+from audiopg import tensors
 from audiopg.errors import AudiopgError
 from audiopg.progress import progress, say
 from audiopg.train.optim import adamw, learning_rate
@@ -35,7 +34,7 @@ class Resume:
 
 
 class Training:
-    """A model, its optimiser, and how far it has come: the losses and the seconds of all steps done."""
+    """A model, its optimiser, and how far it has come: the losses of all steps done."""
 
     def __init__(self, model: nn.Module, optimizer: "config.Optimizer", n_steps: int) -> None:
         """Start at step 0; the model is on its device already."""
@@ -44,7 +43,6 @@ class Training:
         self.n_steps = n_steps
         self.optimizer = adamw(model, optimizer)
         self.losses: list[float] = []
-        self.seconds = 0.0
 
     @property
     def step(self) -> int:
@@ -77,7 +75,6 @@ class Training:
         """
         if resume is not None and resume.path.exists():
             self._continue(resume)
-        began = time.monotonic() - self.seconds
         self.model.train()
         steps = range(self.step, self.n_steps)
         for step in progress(steps, label, total=self.n_steps, done=self.step, per_item=batch_size):
@@ -95,11 +92,10 @@ class Training:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
             self.optimizer.step()
             self.losses.append(value)
-            self.seconds = time.monotonic() - began
             if after_step is not None:
                 after_step(self.step)
             if resume is not None and self.step % resume.save_every == 0:
-                self.save(resume.path, {"run": resume.run, "seconds": f"{self.seconds:.3f}"})
+                self.save(resume.path, {"run": resume.run})
 
     def save(self, path: Path, header: Mapping[str, str]) -> None:
         """Write the whole state: weights, both moments of the optimiser, losses so far, and a text header."""
@@ -116,7 +112,6 @@ class Training:
             say(f"{resume.path}: belongs to other parameters or other code; starting from the first step")
             return
         self.losses = state.pop("losses").tolist()
-        self.seconds = float(header["seconds"])
         moments: dict[int, dict[str, Tensor]] = {}
         for key in [key for key in state if key.startswith("optimizer.")]:
             _, number, name = key.split(".")
@@ -125,7 +120,6 @@ class Training:
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         say(f"{resume.path}: continuing at step {self.step}")
 
-    def write_losses(self, path: Path) -> None:
-        """Write the loss of each step as CSV."""
-        table = pd.DataFrame({"step": range(self.step), "loss": self.losses})
-        storage.write_text(path, table.to_csv(index=False, float_format="%.6g"))
+    def loss_table(self) -> pd.DataFrame:
+        """Return the loss of each step, columns ``step, loss``."""
+        return pd.DataFrame({"step": range(self.step), "loss": self.losses})

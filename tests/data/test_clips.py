@@ -17,7 +17,7 @@ from audiopg.data import clips as recordings
 from audiopg.data.clips import Clips
 from audiopg.errors import AudiopgError
 from audiopg.features import LogMel
-from audiopg.provenance import file_digest
+from audiopg.storage import file_digest
 from audiopg.tasks import TASKS
 from audiopg.tasks.card import Task
 from audiopg.tasks.manifest import Manifest, Row

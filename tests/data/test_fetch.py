@@ -260,8 +260,9 @@ def test_a_manifest_is_made_of_nothing_but_what_was_fetched(
 ) -> None:
     config, name = params.load(profiles / "paper.yaml"), published.task.card.name
     monkeypatch.setattr(tasks, "find", lambda *_: published.task)
-    root = fetch(published.task)
-    prepare.run(config, name, tmp_path / "before.csv", tmp_path / "card.json")
+    root, source = fetch(published.task), tmp_path / "source.json"
+    record(published.task, source)
+    prepare.run(config, name, source, tmp_path / "before.csv", tmp_path / "card.json")
     for path in [path for path in sorted(root.rglob("*")) if path.is_file() and path.name != "contents.csv"]:
         data = path.read_bytes()
         for harmed in (data[:-1] + bytes([data[-1] ^ 1]), None):
@@ -269,17 +270,17 @@ def test_a_manifest_is_made_of_nothing_but_what_was_fetched(
             if harmed:
                 path.write_bytes(harmed)
             with pytest.raises(AudiopgError) as caught:
-                prepare.run(config, name, tmp_path / "after.csv", tmp_path / "card.json")
+                prepare.run(config, name, source, tmp_path / "after.csv", tmp_path / "card.json")
             if path.suffix == ".wav":
                 assert str(caught.value).startswith(f"{path}: {'is not as it was' if harmed else 'missing'}")
                 assert "`audiopg fetch --check" in str(caught.value)
             path.unlink(missing_ok=True)
             path.write_bytes(data)
-    prepare.run(config, name, tmp_path / "after.csv", tmp_path / "card.json")
+    prepare.run(config, name, source, tmp_path / "after.csv", tmp_path / "card.json")
     assert (tmp_path / "after.csv").read_bytes() == (tmp_path / "before.csv").read_bytes()
     storage.write_text(root / "contents.csv", "path,sha256,archive\n")
     with pytest.raises(AudiopgError, match=rf"\.wav: is not in contents\.csv \(\d+ such files\); delete {root} and"):
-        prepare.run(config, name, tmp_path / "after.csv", tmp_path / "card.json")
+        prepare.run(config, name, source, tmp_path / "after.csv", tmp_path / "card.json")
 
 
 def test_a_half_unpacked_folder_is_begun_anew(published: Published, data_folder: Path) -> None:

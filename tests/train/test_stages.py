@@ -154,7 +154,9 @@ def test_two_fine_tunings_are_identical(
 ) -> None:
     monkeypatch.setenv("AUDIOPG_DATA", str(tmp_path_factory.mktemp("data")))
     manifest, card = tmp_path / "manifest.csv", tmp_path / "card.json"
-    prepare.run(tiny, "drums", manifest, card)
+    source = tmp_path / "source.json"
+    storage.write_json(source, {})
+    prepare.run(tiny, "drums", source, manifest, card)
     encoder = Encoder(tiny.encoder)
     initialise(encoder, 99)
     path = tmp_path / "encoder.safetensors"
@@ -162,11 +164,10 @@ def test_two_fine_tunings_are_identical(
     runs = {"a": None, "b": None, "c": path}
     for name, start in runs.items():
         finetune.run(tiny, "drums", 1, "pretrained" if start else "scratch", manifest, card, start, tmp_path / name)
-    files = ("loss.csv", "predictions.csv", "metrics.json", "classifier.safetensors")
-    for file in files:
+    for file in finetune.OUTPUTS:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
     assert (tmp_path / "a" / "loss.csv").read_bytes() != (tmp_path / "c" / "loss.csv").read_bytes()
-    cards = [storage.read_json(tmp_path / name / "card.json") for name in ("a", "c")]
+    cards = [storage.read_json(tmp_path / name / "run.json") for name in ("a", "c")]
     assert cards[0]["params"] == cards[1]["params"]
     assert list(cards[1]["inputs"]) == [manifest.as_posix(), card.as_posix(), path.as_posix()]
 
@@ -189,7 +190,8 @@ def test_own_recordings_with_several_labels_go_the_whole_way(
     config = params.parse(tiny.model_dump(mode="json") | {"tasks": {"mine": mine}}, "params.yaml")
     encoder, paths = tmp_path / "encoder.safetensors", (tmp_path / "manifest.csv", tmp_path / "card.json")
     save_encoder(encoder, untrained(tiny.encoder, 1), tiny.features)
-    prepare.run(config, "mine", *paths)
+    storage.write_json(tmp_path / "source.json", {})
+    prepare.run(config, "mine", tmp_path / "source.json", *paths)
     finetune.run(config, "mine", 1, "pretrained", *paths, encoder, tmp_path / "fold1")
     probes.run(config, "mine", *paths, encoder, tmp_path / "probe")
     found = storage.read_json(tmp_path / "fold1" / "metrics.json")
@@ -239,7 +241,7 @@ def test_the_clips_that_are_reported_reach_neither_training_nor_selection(
         finetune.run(config, "drums", run, "scratch", *paths, None, tmp_path / name)
     for file in ("classifier.safetensors", "loss.csv"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
-    cards = [storage.read_json(tmp_path / name / "card.json") for name in "ab"]
+    cards = [storage.read_json(tmp_path / name / "run.json") for name in "ab"]
     assert cards[0]["validation"] == cards[1]["validation"]
     assert len(cards[0]["validation"]) == (6 if protocol == "split" else 0)
     assert (tmp_path / "a" / "predictions.csv").read_bytes() != (tmp_path / "b" / "predictions.csv").read_bytes()

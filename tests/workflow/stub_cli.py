@@ -9,11 +9,17 @@ from pathlib import Path
 from audiopg import ledger, params, storage
 from audiopg.errors import AudiopgError
 
-FOLD = ("metrics.json", "predictions.csv", "loss.csv", "classifier.safetensors", "card.json")
-LATENT = ("metrics.json", "r2_per_layer.csv", "r2_per_layer.png", "embedding.png", "card.json")
-PROBE = ("scores.json", "card.json")
-TABLE = ("table.csv", "table.md")
-FOLDERS = {"finetune": FOLD, "probe": PROBE, "latent": LATENT, "table": TABLE}
+FOLD = ("metrics.json", "predictions.csv", "classes.csv", "loss.csv", "classifier.safetensors", "run.json")
+LATENT = ("metrics.json", "r2_per_layer.csv", "r2_per_layer.png", "embedding.png", "run.json")
+PROBE = ("scores.json", "run.json")
+SUMMARY = ("confusion", "classes", "loss")
+AGGREGATE = (
+    "run.json",
+    *(f"{init}_{name}.csv" for init in ("pretrained", "scratch") for name in SUMMARY),
+    *(f"{name}.png" for name in SUMMARY),
+)
+TABLE = ("table.csv", "table.md", "run.json")
+FOLDERS = {"finetune": FOLD, "probe": PROBE, "aggregate": AGGREGATE, "latent": LATENT, "table": TABLE}
 
 
 def main() -> None:
@@ -54,8 +60,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     for option in ("task", "out", "out-dir", "resume", "state", "loss", "fold", "init"):
         parser.add_argument(f"--{option}", default="")
-    for option in ("manifest", "card", "probe", "latent", "metrics", "encoder"):
+    for option in ("source", "manifest", "card", "probe", "latent", "metrics", "encoder"):
         parser.add_argument(f"--{option}", type=Path)
+    parser.add_argument("--run", type=Path, action="append", default=[])
     parser.add_argument("files", nargs="*", type=Path)
     return parser.parse_args(arguments)
 
@@ -64,15 +71,17 @@ def files(stage: str, given: argparse.Namespace) -> tuple[list[Path], list[Path]
     """Return what a command writes and what it reads."""
     if stage == "fetch":
         (given.task,) = map(str, given.files)
-        return [Path(given.out)], []
+        return [Path(given.out), Path(given.out).with_name("fetch-run.json")], []
     if stage == "prepare":
-        return [given.manifest, given.card], [given.manifest.with_name("source.json")]
+        return [given.manifest, given.card, given.manifest.with_name("prepare-run.json")], [given.source]
     if stage == "aggregate":
         given.task = given.card.parent.name
     if stage == "pretrain":
-        return [Path(path) for path in (given.encoder, given.state, given.loss, given.card)], []
-    made = [Path(given.out)] if given.out else [Path(given.out_dir) / name for name in FOLDERS[stage]]
-    read = [given.manifest, given.card, given.probe, given.latent, given.encoder, *given.files]
+        loss = Path(given.loss)
+        return [*map(Path, (given.encoder, given.state, given.card)), loss, loss.with_suffix(".png")], []
+    made = [Path(given.out)] if given.out else []
+    made += [Path(given.out_dir) / name for name in FOLDERS[stage]]
+    read = [given.manifest, given.card, given.probe, given.latent, given.encoder, *given.run, *given.files]
     if stage == "table":
         read += sorted(given.metrics.glob("*.json"))
     return made, [path for path in read if path]
@@ -84,5 +93,6 @@ def text(path: Path, content: str) -> str:
     if path.suffix == ".json":
         return f'{{"value": {number:.4f}, "digest": "{content}"}}\n'
     if path.suffix == ".csv":
-        return f"step,loss,layer,r2,digest\n0,{number:.4f},0,{number:.4f},{content}\n"
+        head = "step,epoch,loss,layer,r2,class,score,actual,predicted,digest"
+        return f"{head}\n0,1,{number:.4f},0,{number:.4f},a,{number:.4f},a,b,{content}\n"
     return content

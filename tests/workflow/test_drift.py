@@ -100,7 +100,7 @@ def test_every_parameter_is_read_by_a_stage(config: Config) -> None:
 def test_large_files_are_in_the_cache_and_numbers_in_git(stages: dict[str, Any]) -> None:
     for name, stage in stages.items():
         for out, cached in stage["outs"].items():
-            run_card = out.endswith("/card.json") and rule(name) != "prepare"
+            run_card = out.endswith("run.json") and rule(name) != "table"
             begins = rule(name) in {"code", "fetch"}  # not in git, so that every new clone begins there
             git = Path(out).suffix in CARRIED and not out.endswith("/manifest.csv") and not run_card and not begins
             assert cached != git, out

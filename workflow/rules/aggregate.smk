@@ -2,16 +2,36 @@ rule aggregate:
     input:
         card=CARD,
         probe="results/probe/{task}/scores.json",
+        probe_run="results/probe/{task}/run.json",
         folds=lambda wc: expand(
             f"{FOLD}/metrics.json", task=wc.task, init=INITS, fold=FOLDS[wc.task]
         ),
+        parts=lambda wc: expand(
+            f"{FOLD}/{{file}}",
+            task=wc.task,
+            init=INITS,
+            fold=FOLDS[wc.task],
+            file=["predictions.csv", "classes.csv", "loss.csv", "run.json"],
+        ),
     output:
-        "results/metrics/{task}.json",
+        metrics="results/metrics/{task}.json",
+        run=f"{SUMMARY}/run.json",
+        tables=expand(
+            f"{SUMMARY}/{{init}}_{{table}}.csv",
+            init=INITS,
+            table=TABLES,
+            allow_missing=True,
+        ),
+        confusion=report(
+            f"{SUMMARY}/confusion.png", category="Tasks", subcategory="{task}"
+        ),
+        classes=report(f"{SUMMARY}/classes.png", category="Tasks", subcategory="{task}"),
+        loss=report(f"{SUMMARY}/loss.png", category="Tasks", subcategory="{task}"),
     log:
         "logs/aggregate/{task}.log",
     params:
         *reads("aggregate"),
         code=CODE["aggregate"],
     shell:
-        "audiopg aggregate --card {input.card} --probe {input.probe} --out {output} {input.folds}"
+        "audiopg aggregate --card {input.card} --probe {input.probe} --out {output.metrics} --out-dir $(dirname {output.run}) {input.folds}"
         " 2>&1 | tee -i {log} >&2"

@@ -1,6 +1,7 @@
 rule fetch:
     output:
-        "results/tasks/{task}/source.json",
+        source="results/tasks/{task}/source.json",
+        run="results/tasks/{task}/fetch-run.json",
     log:
         "logs/fetch/{task}.log",
     localrule: True  # where the network is
@@ -12,4 +13,4 @@ rule fetch:
         code=CODE["fetch"],
         recordings=lambda wc: CODE["recordings"][wc.task],
     shell:
-        "audiopg fetch {wildcards.task} --out {output} 2>&1 | tee -i {log} >&2"
+        "audiopg fetch {wildcards.task} --out {output.source} 2>&1 | tee -i {log} >&2"

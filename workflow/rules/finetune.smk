@@ -6,9 +6,10 @@ rule finetune:
     output:
         metrics=f"{FOLD}/metrics.json",
         predictions=f"{FOLD}/predictions.csv",
+        classes=f"{FOLD}/classes.csv",
         loss=f"{FOLD}/loss.csv",
         classifier=f"{FOLD}/classifier.safetensors",
-        card=f"{FOLD}/card.json",
+        run=f"{FOLD}/run.json",
     log:
         "logs/finetune/{task}/{init}/fold{fold}.log",
     threads: lambda wc: CONFIG.recipe(wc.task).n_threads

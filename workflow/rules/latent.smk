@@ -6,7 +6,7 @@ rule latent:
         r2="results/latent/r2_per_layer.csv",
         r2_figure=report("results/latent/r2_per_layer.png", category="Latent space"),
         embedding=report("results/latent/embedding.png", category="Latent space"),
-        card="results/latent/card.json",
+        run="results/latent/run.json",
     log:
         "logs/latent.log",
     threads: CONFIG.latent.n_threads

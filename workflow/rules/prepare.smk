@@ -4,6 +4,7 @@ rule prepare:
     output:
         manifest=MANIFEST,
         card=CARD,
+        run="results/tasks/{task}/prepare-run.json",
     log:
         "logs/prepare/{task}.log",
     resources:
@@ -13,5 +14,5 @@ rule prepare:
         code=CODE["prepare"],
         recordings=lambda wc: CODE["recordings"][wc.task],
     shell:
-        "audiopg prepare --task {wildcards.task} --manifest {output.manifest} --card {output.card}"
+        "audiopg prepare --task {wildcards.task} --source {input} --manifest {output.manifest} --card {output.card}"
         " 2>&1 | tee -i {log} >&2"

@@ -3,7 +3,8 @@ rule pretrain:
         encoder=ENCODER,
         state="results/pretrain/state.safetensors",
         loss="results/pretrain/loss.csv",
-        card="results/pretrain/card.json",
+        figure=report("results/pretrain/loss.png", category="Pre-training"),
+        run="results/pretrain/run.json",
     log:
         "logs/pretrain.log",
     threads: CONFIG.pretrain.n_threads
@@ -15,4 +16,4 @@ rule pretrain:
         code=CODE["pretrain"],
     shell:
         "audiopg pretrain --resume resume/pretrain --encoder {output.encoder} --state {output.state}"
-        " --loss {output.loss} --card {output.card} 2>&1 | tee -i {log} >&2"
+        " --loss {output.loss} --card {output.run} 2>&1 | tee -i {log} >&2"

@@ -5,7 +5,7 @@ rule probe:
         encoder=ENCODER,
     output:
         scores="results/probe/{task}/scores.json",
-        card="results/probe/{task}/card.json",
+        run="results/probe/{task}/run.json",
     log:
         "logs/probe/{task}.log",
     threads: CONFIG.probe.n_threads

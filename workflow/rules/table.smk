@@ -3,15 +3,18 @@ rule table:
         cards=expand(CARD, task=CONFIG.tasks),
         metrics=expand("results/metrics/{task}.json", task=CONFIG.tasks),
         latent="results/latent/metrics.json",
+        runs=RUNS,
     output:
-        csv="results/table.csv",
-        md=report("results/table.md", category="Results"),
+        csv=report("results/table.csv", category="Results"),
+        md="results/table.md",
+        run=report("results/run.json", category="Results"),
     log:
         "logs/table.log",
     params:
         *reads("table"),
         code=CODE["table"],
+        runs=lambda wc, input: [f"--run {path}" for path in input.runs],
     shell:
         "audiopg table --latent {input.latent} --metrics $(dirname {input.metrics[0]})"
-        " --out-dir $(dirname {output.md}) {input.cards}"
+        " --out-dir $(dirname {output.md}) {params.runs} {input.cards}"
         " 2>&1 | tee -i {log} >&2"

@@ -1,0 +1,184 @@
+"""Whether results, run cards, parameters and code tell one story, and what each number was made from."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from audiopg import closure, config, params, storage
+from audiopg.errors import AudiopgError
+
+RESULTS = Path("results")
+UNTRACED = {".gitignore", "code.json", "graph.svg"}  # drawn from the code, by which all else is compared
+PLACE = ("device", "machine", "versions")  # what all runs of one stage on one task must share
+SHORT = 12  # characters of a digest that are shown
+
+Cards = Mapping[str, dict[str, Any]]
+
+
+def read(paths: Sequence[Path]) -> Cards:
+    """Read run cards, by path.
+
+    Raises:
+        AudiopgError: one is missing or damaged.
+    """
+    return {path.as_posix(): storage.read_json(path) for path in paths}
+
+
+def verify(cfg: config.Config, files: Sequence[Path], folder: Path = RESULTS) -> Iterator[str]:
+    """Hold all results against their run cards, the parameters and the code; then say what each number was made from.
+
+    Args:
+        cfg: all parameters.
+        files: results to trace; all rows of the table if none.
+        folder: where the results are.
+
+    Yields:
+        Lines to print.
+
+    Raises:
+        AudiopgError: something disagrees; it is printed before, a line each.
+    """
+    cards = read(sorted(folder.rglob("*run.json")))
+    wrong = [*disagreements(cards, cfg), *damaged(cards, folder)]
+    yield from wrong
+    if wrong:
+        msg = f"{len(wrong)} disagreements; `snakemake --forceall` makes everything again"
+        raise AudiopgError(msg)
+    if files:
+        for file in files:
+            yield from trace(file.as_posix(), cards)
+        return
+    yield from numbers(cards, pd.read_csv(folder / "table.csv"))
+    n_files = sum(len(card["outputs"]) for card in cards.values())
+    yield f"{n_files} files agree with their {len(cards)} run cards, with params.yaml and with the code"
+
+
+def check(paths: Sequence[Path], cfg: config.Config, files: Sequence[Path] = ()) -> None:
+    """Refuse to go on from results that were not made by the present parameters and code, or not in one way.
+
+    Args:
+        paths: run cards of the results.
+        cfg: all parameters.
+        files: results that are read now; each must be the one that a card describes.
+
+    Raises:
+        AudiopgError: a card disagrees with ``params.yaml``, with the code, with another card or with a result.
+    """
+    cards = read(paths)
+    made = {file: digest for card in cards.values() for file, digest in card["outputs"].items()}
+    foreign = [file.as_posix() for file in files if made.get(file.as_posix()) != storage.file_digest(file)]
+    wrong = [*disagreements(cards, cfg), *(f"{file}: is not what a run card describes" for file in foreign)]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more; `audiopg verify` lists them)" if len(wrong) > 1 else ""
+        msg = f"{wrong[0]}{more}; `snakemake --forceall` makes all of it again"
+        raise AudiopgError(msg)
+
+
+def disagreements(cards: Cards, cfg: config.Config) -> Iterator[str]:
+    """Say where cards disagree with the parameters, with the code and with each other, a line each."""
+    written = {file: digest for card in cards.values() for file, digest in card["outputs"].items()}
+    first: dict[tuple[str, str], str] = {}
+    for path, card in cards.items():
+        stage, task = card["stage"], card["task"]
+        if task is not None and task not in cfg.tasks:
+            yield f"{path}: is about '{task}', which is none of the tasks in params.yaml"
+            continue
+        now = dict(_leaves(params.reads(cfg, stage, task or "")))
+        then = dict(_leaves(card["params"]))
+        for name in sorted(now.keys() | then.keys()):
+            if now.get(name) != then.get(name):
+                yield f"{path}: made with {name} = {then.get(name)}, params.yaml has {now.get(name)}"
+        if card["code"] != closure.digest(closure.ENTRIES[stage]):
+            yield f"{path}: made by other code of the stage {stage}"
+        for file, digest in card["inputs"].items():
+            if written.get(file, digest) != digest:
+                yield f"{path}: made from another {file} than its run card describes"
+        other = first.setdefault((stage, task or ""), path)
+        for key in PLACE:
+            if card[key] != cards[other][key]:
+                yield f"{path}: made with {_difference(key, card[key], cards[other][key])} in {other}"
+
+
+def damaged(cards: Cards, folder: Path = RESULTS) -> Iterator[str]:
+    """Say which files are not those that the cards describe, and which no card describes, a line each."""
+    described = set(cards)
+    for path, card in cards.items():
+        for kind, files in (("wrote", card["outputs"]), ("read", card["inputs"])):
+            described |= files.keys()
+            for file, digest in files.items():
+                if not Path(file).is_file():
+                    yield f"{file}: missing (named in {path}); `dvc pull` or `snakemake` brings it"
+                elif storage.file_digest(Path(file)) != digest:
+                    yield f"{file}: is not the file that {card['stage']} {kind} ({path})"
+    for found in sorted(folder.rglob("*")):
+        if found.is_file() and found.name not in UNTRACED and found.as_posix() not in described:
+            yield f"{found.as_posix()}: no run card tells what it was made from"
+
+
+def numbers(cards: Cards, table: pd.DataFrame) -> Iterator[str]:
+    """Say what each row of the results table was made from, a line each.
+
+    Args:
+        cards: all run cards.
+        table: ``table.csv``.
+    """
+    makers = {file: path for path, card in cards.items() for file in card["outputs"]}
+    for row in table.to_dict("records"):
+        inits = {row["row"]} if row["row"] in {"pretrained", "scratch"} else {None}
+        made = {
+            path: card
+            for path, card in cards.items()
+            if card["task"] == row["task"] and card["stage"] in {"finetune", "probe"} and card.get("init") in inits
+        }
+        path, card = next(iter(made.items()))
+        sources = [f"{file} {digest[:SHORT]}" for file, digest in card["inputs"].items() if file in makers]
+        yield (
+            f"{row['task']} {row['row']} {row['metric']} {row['mean']:.3f} ± {row['std']:.3f}, {row['n']} runs: "
+            f"{len(made)} × {card['stage']} ({path}), seed {card['params']['seed']}, code {card['code'][:SHORT]}, "
+            f"{card['device']}, torch {card['versions']['torch']}, from {', '.join(sources)}"
+        )
+
+
+def trace(file: str, cards: Cards) -> Iterator[str]:
+    """Say what a file was made from, and that from what, down to the recordings; each file is explained once.
+
+    Raises:
+        AudiopgError: no run card describes the file.
+    """
+    makers = {output: path for path, card in cards.items() for output in card["outputs"]}
+    if file not in makers:
+        msg = f"{file}: no run card tells what it was made from"
+        raise AudiopgError(msg)
+    seen: set[str] = set()
+
+    def lines(name: str, digest: str, depth: int) -> Iterator[str]:
+        card = cards.get(makers.get(name, ""))
+        text = f"{'  ' * depth}{name} {digest[:SHORT]}"
+        if card is None or makers[name] in seen:
+            yield text
+            return
+        seen.add(makers[name])
+        given = params.canonical(card["params"])
+        yield f"{text}: {card['stage']}, code {card['code'][:SHORT]}, {card['device']}, params {given}"
+        for source, known in card["inputs"].items():
+            yield from lines(source, known, depth + 1)
+
+    yield from lines(file, cards[makers[file]]["outputs"][file], 0)
+
+
+def _leaves(value: object, name: str = "") -> Iterator[tuple[str, object]]:
+    """List the single values of nested mappings by dotted name."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(item, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, value
+
+
+def _difference(key: str, here: object, there: object) -> str:
+    """Name the first value that differs."""
+    then, now = dict(_leaves(there, key)), dict(_leaves(here, key))
+    name = next(name for name in sorted(now.keys() | then.keys()) if now.get(name) != then.get(name))
+    return f"{name} = {now.get(name)}, {then.get(name)}"
