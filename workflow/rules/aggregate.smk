@@ -9,6 +9,9 @@ rule aggregate:
         "results/metrics/{task}.json",
     log:
         "logs/aggregate/{task}.log",
+    resources:
+        mem_mb=2000,
+        runtime="30m",
     params:
         *reads("aggregate"),
         code=CODE["aggregate"],

@@ -8,6 +8,9 @@ rule table:
         md=report("results/table.md", category="Results"),
     log:
         "logs/table.log",
+    resources:
+        mem_mb=2000,
+        runtime="30m",
     params:
         *reads("table"),
         code=CODE["table"],
