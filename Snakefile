@@ -25,7 +25,9 @@ try:
         for name, section in CONFIG.tasks.items()
     }
     CODE = ledger.watched(CONFIG)
-    ledger.guard()
+    # jobs on a cluster read this file in the middle of a run
+    if workflow.is_main_process:
+        ledger.guard()
 except AudiopgError as error:
     sys.exit(f"audiopg: {error}")
 

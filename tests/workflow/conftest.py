@@ -106,9 +106,9 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Nothing made yet, committed."""
-    project = Project(tmp_path_factory.mktemp("fresh"))
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project itself with profile `test` and nothing made yet, committed; not to be changed."""
+    project = Project(tmp_path_factory.mktemp("checkout"))
     for part in PARTS:
         target = project.root / part
         target.parent.mkdir(exist_ok=True)
@@ -116,11 +116,19 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
             shutil.copytree(ROOT / part, target, ignore=shutil.ignore_patterns("__pycache__", "*.part*"))
         else:
             shutil.copy(ROOT / part, target)
+    (project.root / "params.yaml").write_text(profile("test", project.root / "workflow" / "params"))
+    project.run("git", "init", "--quiet")
+    project.commit()
+    return project
+
+
+@pytest.fixture(scope="session")
+def fresh(checkout: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same with the stand-in command line and two folds."""
+    project = copy(checkout, tmp_path_factory.mktemp("fresh"))
     shutil.copy(Path(__file__).parent / "stub_cli.py", project.root / "audiopg" / "cli.py")
     project.append("audiopg/tasks/__init__.py", TWO_FOLDS)
     project.append(".gitignore", "calls.log")
-    (project.root / "params.yaml").write_text(profile("test", project.root / "workflow" / "params"))
-    project.run("git", "init", "--quiet")
     project.commit()
     return project
 

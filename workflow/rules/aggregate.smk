@@ -29,6 +29,9 @@ rule aggregate:
         loss=report(f"{SUMMARY}/loss.png", category="Tasks", subcategory="{task}"),
     log:
         "logs/aggregate/{task}.log",
+    resources:
+        mem_mb=2000,
+        runtime="30m",
     params:
         *reads("aggregate"),
         code=CODE["aggregate"],

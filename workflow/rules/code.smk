@@ -3,6 +3,9 @@ rule code:
         "results/code.json",
     log:
         "logs/code.log",
+    resources:
+        mem_mb=2000,
+        runtime="30m",
     params:
         code=params.canonical(CODE),
     shell:

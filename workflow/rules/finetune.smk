@@ -16,6 +16,7 @@ rule finetune:
     resources:
         gpu=GPU,
         mem_mb=8000,
+        runtime="12h",
     params:
         *reads("finetune"),
         code=CODE["finetune"],

@@ -13,6 +13,7 @@ rule latent:
     resources:
         gpu=GPU,
         mem_mb=8000,
+        runtime="2h",
     params:
         *reads("latent"),
         code=CODE["latent"],

@@ -9,6 +9,7 @@ rule prepare:
         "logs/prepare/{task}.log",
     resources:
         mem_mb=2000,
+        runtime="4h",
     params:
         *reads("prepare"),
         code=CODE["prepare"],

@@ -11,6 +11,7 @@ rule pretrain:
     resources:
         gpu=GPU,
         mem_mb=16000,
+        runtime="24h",
     params:
         *reads("pretrain"),
         code=CODE["pretrain"],

@@ -12,6 +12,7 @@ rule probe:
     resources:
         gpu=GPU,
         mem_mb=8000,
+        runtime="6h",
     params:
         *reads("probe"),
         code=CODE["probe"],

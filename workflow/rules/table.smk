@@ -10,6 +10,9 @@ rule table:
         run=report("results/run.json", category="Results"),
     log:
         "logs/table.log",
+    resources:
+        mem_mb=2000,
+        runtime="30m",
     params:
         *reads("table"),
         code=CODE["table"],
