@@ -23,6 +23,8 @@ READS: dict[str, tuple[str, ...]] = {
     "aggregate": (),
     "latent": ("seed", "compute", "synth", "features", "encoder", "latent"),
     "table": ("tasks",),
+    "render": ("seed", "synth", "features"),
+    "graph": (),
 }
 
 

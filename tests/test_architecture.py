@@ -15,6 +15,7 @@ RANKS = {
     "config": 1,
     "storage": 1,
     "progress": 1,
+    "tools": 1,
     "provenance": 1,
     "closure": 1,
     "containers": 1,
@@ -34,10 +35,11 @@ RANKS = {
     "analysis": 5,
     "report": 6,
     "ledger": 6,
+    "graph": 6,
     "bench": 6,
     "cli": 7,
 }
-TORCH_FREE = ("config", "params", "profiles", "storage", "tasks", "closure", "ledger", "cli")
+TORCH_FREE = ("config", "params", "profiles", "storage", "tasks", "closure", "tools", "ledger", "graph", "cli")
 
 
 def room(module: str) -> str:

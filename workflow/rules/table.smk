@@ -4,8 +4,8 @@ rule table:
         metrics=expand("results/metrics/{task}.json", task=CONFIG.tasks),
         latent="results/latent/metrics.json",
     output:
-        csv="results/table.csv",
-        md=report("results/table.md", category="Results"),
+        csv=report("results/table.csv", category="Results"),
+        md=report("results/table.md", category="Results", caption="../report/table.rst"),
     log:
         "logs/table.log",
     params:
