@@ -13,6 +13,10 @@ from audiopg.errors import AudiopgError
 
 min_version("9.0")
 
+
+report: "workflow/report/workflow.rst"
+
+
 # the environment's own programs first, also where it is not activated
 BIN = os.path.dirname(sys.executable)
 os.environ["PATH"] = BIN + os.pathsep + os.environ["PATH"]
@@ -89,6 +93,8 @@ include: "workflow/rules/probe.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/latent.smk"
 include: "workflow/rules/table.smk"
+include: "workflow/rules/render.smk"
+include: "workflow/rules/graph.smk"
 
 
 onstart:
@@ -104,8 +110,15 @@ rule all:
     input:
         "results/code.json",
         "results/table.md",
+        "results/sound/sheet.png",
+        "results/graph.svg",
+        report(
+            "params.yaml", category="Parameters", caption="workflow/report/params.rst"
+        ),
         # what git does not carry: a fresh clone has everything else
         ENCODER,
+        "results/graph.dot",
+        "results/sound/clips/run.json",
         [
             expand(f"{FOLD}/classifier.safetensors", task=task, init=INITS, fold=folds)
             for task, folds in FOLDS.items()

@@ -66,6 +66,7 @@ def profile(
 def render(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     index: Annotated[str, typer.Option(help="Number of a clip, or a range as 0:16.")] = "0:16",
+    sheet: Annotated[Path | None, typer.Option(help="Picture of the spectrograms; else sheet.png in there.")] = None,
     preset: Annotated[str | None, typer.Option(help="paper or world, at the paper's sizes; else params.yaml.")] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Names the corpus; that of the parameters if not given.")
@@ -82,7 +83,8 @@ def render(
         config = profiles.preset(preset, PROFILES)
     from audiopg.data import render as stage
 
-    stage.run(config.synth, config.features, config.seed if seed is None else seed, indices, out)
+    seed = config.seed if seed is None else seed
+    stage.run(config.synth, config.features, seed, indices, out, sheet or out / "sheet.png")
 
 
 def _indices(text: str) -> range:
@@ -273,6 +275,17 @@ def verify(
     config = _config(params)
     for line in verification.verify(config, files or []):
         typer.echo(line)
+
+
+@app.command()
+def graph(
+    out: Annotated[Path, typer.Option(help="Picture to write (SVG).")],
+    dot: Annotated[Path, typer.Option(help="The same for Graphviz to write (DOT).")],
+) -> None:
+    """Draw the rules of the Snakefile, and which reads what another makes."""
+    from audiopg import graph as stage
+
+    stage.run(out, dot)
 
 
 @app.command()

@@ -18,6 +18,8 @@ ENTRIES = {
     "aggregate": "audiopg.evaluate.aggregate",
     "latent": "audiopg.analysis.latent",
     "table": "audiopg.report",
+    "render": "audiopg.data.render",
+    "graph": "audiopg.graph",
 }
 RULES = Path("workflow/rules")
 SOURCE = Path(__file__).parents[1]  # the folder that holds the package
@@ -29,13 +31,12 @@ def stage_digests(rules: Path = RULES) -> dict[str, str]:
     """Return a digest of each stage's code: its modules, its subcommand and its rule.
 
     Args:
-        rules: folder with ``<stage>.smk`` of every stage.
+        rules: folder with ``<stage>.smk`` of every stage, two levels below the Snakefile.
     """
-    digests = {}
-    for stage, entry in ENTRIES.items():
-        rule = without_comments((rules / f"{stage}.smk").read_text(encoding="utf-8"))
-        digests[stage] = _sha256(digest(entry) + command(stage) + rule)
-    return digests
+    texts = {path.stem: without_comments(path.read_text(encoding="utf-8")) for path in sorted(rules.glob("*.smk"))}
+    snakefile = (rules.parents[1] / "Snakefile").read_text(encoding="utf-8")
+    texts["graph"] = without_comments(snakefile) + "".join(texts.values())  # a picture of them all
+    return {stage: _sha256(digest(entry) + command(stage) + texts[stage]) for stage, entry in ENTRIES.items()}
 
 
 def command(stage: str, source: Path = SOURCE) -> str:

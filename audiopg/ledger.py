@@ -14,13 +14,13 @@ from typing import Any
 from audiopg import closure, config, params, storage
 from audiopg.errors import AudiopgError
 from audiopg.tasks import own
+from audiopg.tools import SWITCH, call
 
 LOCK = Path("dvc.lock")
 STAMP = Path(".snakemake/ledger.json")  # the results that both knew when they last agreed
 CODE = Path("results/code.json")
 # DVC takes whole folders in here
-FOLDERS = tuple(Path("results") / name for name in ("tasks", "finetune", "probe", "summary", "metrics"))
-SWITCH = "AUDIOPG_LEDGER"  # "off": no guard; "inside": a call by this module, nothing at all
+FOLDERS = tuple(Path("results", name) for name in ("tasks", "finetune", "probe", "summary", "metrics", "sound/clips"))
 SHOWN = 5
 
 
@@ -90,7 +90,7 @@ def track() -> None:
             f"  rm -r {' '.join(orphans)} && audiopg track"
         )
         raise AudiopgError(msg)
-    _call("dvc", "commit", "--force")
+    call("dvc", "commit", "--force")
     _stamp()
     sys.stderr.write(f"audiopg: {len(plan)} results recorded in dvc.lock\n")
 
@@ -108,15 +108,15 @@ def sync() -> None:
         AudiopgError: files are not in DVC's cache, or dvc.lock is not about the present parameters and code.
     """
     try:
-        _call("dvc", "checkout")
+        call("dvc", "checkout")
     except AudiopgError as error:
         msg = f"{error}; `dvc pull` fetches results that are not on this machine"
         raise AudiopgError(msg) from error
-    changed = json.loads(_call("dvc", "status", "--json"))
+    changed = json.loads(call("dvc", "status", "--json"))
     if changed:
         msg = f"dvc.lock does not vouch for {_some(sorted(changed))}; see `dvc status`; `dvc repro`, then sync again"
         raise AudiopgError(msg)
-    _call("snakemake", "--touch", "--forceall", "--cores", "1", "--quiet")
+    call("snakemake", "--touch", "--forceall", "--cores", "1", "--quiet")
     _stamp()
     sys.stderr.write("audiopg: Snakemake knows the results in dvc.lock\n")
 
@@ -157,7 +157,7 @@ def _stamp() -> None:
 
 def _plan() -> dict[str, str]:
     """Return what Snakemake would do with each output of the whole graph; "no update" is nothing."""
-    lines = _call("snakemake", "--summary").splitlines()
+    lines = call("snakemake", "--summary").splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith("output_file\t"))
     header = lines[first].split("\t")
     rows = [line.split("\t") for line in lines[first + 1 :]]
@@ -170,23 +170,6 @@ def _orphans(plan: dict[str, str]) -> list[str]:
     found = [path for folder in FOLDERS for path in folder.rglob("[!.]*") if path not in made and path.parent in made]
     full = [path for path in found if any(file.is_file() for file in [path, *path.rglob("[!.]*")])]
     return sorted(path.as_posix() for path in full)
-
-
-def _call(tool: str, *arguments: str) -> str:
-    """Run Snakemake or DVC and return what it writes."""
-    done = subprocess.run(
-        [sys.executable, "-m", tool, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, SWITCH: "inside"},
-    )
-    if done.returncode:
-        reason = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-        msg = f"{tool} {' '.join(arguments)}: {reason}"
-        raise AudiopgError(msg)
-    return done.stdout
 
 
 def _some(paths: list[str]) -> str:

@@ -24,6 +24,8 @@ READS: dict[str, tuple[str, ...]] = {
     "aggregate": ("seed", "compute", "features", "encoder", "finetune", "probe", "tasks.{task}"),
     "latent": ("seed", "compute", "synth", "features", "encoder", "latent"),
     "table": ("seed", "compute", "synth", "features", "encoder", "pretrain", "finetune", "tasks", "probe", "latent"),
+    "render": ("seed", "synth", "features"),
+    "graph": (),
 }
 
 

@@ -10,7 +10,7 @@ from audiopg import closure, config, params, storage
 from audiopg.errors import AudiopgError
 
 RESULTS = Path("results")
-UNTRACED = {".gitignore", "code.json", "graph.svg"}  # drawn from the code, by which all else is compared
+UNTRACED = {".gitignore", "code.json", "graph.svg", "graph.dot"}  # they are about the code, not made from results
 PLACE = ("device", "machine", "versions")  # what all runs of one stage on one task must share
 SHORT = 12  # characters of a digest that are shown
 

@@ -15,6 +15,7 @@ RANKS = {
     "config": 1,
     "storage": 1,
     "progress": 1,
+    "tools": 1,
     "closure": 1,
     "containers": 1,
     "compute": 1.1,
@@ -35,6 +36,7 @@ RANKS = {
     "analysis": 5,
     "report": 6,
     "ledger": 6,
+    "graph": 6,
     "bench": 6,
     "cli": 7,
 }
@@ -47,7 +49,9 @@ TORCH_FREE = (
     "closure",
     "provenance",
     "verification",
+    "tools",
     "ledger",
+    "graph",
     "cli",
 )
 

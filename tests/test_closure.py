@@ -116,14 +116,26 @@ def test_every_stage_has_a_digest_of_its_own() -> None:
     assert len(set(digests.values())) == len(digests)
 
 
-def test_rule_text_is_part_of_the_digest(tmp_path: Path) -> None:
-    rules = Path(__file__).parents[1] / "workflow" / "rules"
-    for path in rules.glob("*.smk"):
-        (tmp_path / path.name).write_text(path.read_text())
-    before = closure.stage_digests(tmp_path)
-    (tmp_path / "probe.smk").write_text((tmp_path / "probe.smk").read_text().replace("--task", "--Task"))
-    after = closure.stage_digests(tmp_path)
-    assert [stage for stage in before if before[stage] != after[stage]] == ["probe"]
+@pytest.mark.parametrize(
+    ("name", "old", "new", "stages"),
+    [
+        ("workflow/rules/probe.smk", "--task", "--Task", ["probe", "graph"]),  # the graph is a picture of all rules
+        ("Snakefile", "rule all:", "rule everything:", ["graph"]),
+        ("Snakefile", "# The one graph", "# A graph", []),
+    ],
+)
+def test_rule_text_is_part_of_the_digest(name: str, old: str, new: str, stages: list[str], tmp_path: Path) -> None:
+    root = Path(__file__).parents[1]
+    rules = tmp_path / "workflow" / "rules"
+    rules.mkdir(parents=True)
+    for path in [root / "Snakefile", *root.glob("workflow/rules/*.smk")]:
+        (tmp_path / path.relative_to(root)).write_text(path.read_text())
+    before = closure.stage_digests(rules)
+    text = (tmp_path / name).read_text()
+    assert old in text
+    (tmp_path / name).write_text(text.replace(old, new))
+    after = closure.stage_digests(rules)
+    assert [stage for stage in before if before[stage] != after[stage]] == stages
 
 
 def test_a_subcommand_is_part_of_its_stage_alone(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from audiopg import config, storage
+from audiopg import config, provenance, storage
 from audiopg.features import LogMel, mel
 from audiopg.pictures import save
 from audiopg.progress import say
@@ -24,7 +24,9 @@ TICKS_HZ = (100, 300, 1000, 3000, 8000)
 RANGE_DB = 80
 
 
-def run(synth: config.Synth, features: config.Features, seed: int, indices: Sequence[int], out: Path) -> None:
+def run(
+    synth: config.Synth, features: config.Features, seed: int, indices: Sequence[int], out: Path, sheet: Path
+) -> None:
     """Render some clips.
 
     Args:
@@ -32,30 +34,39 @@ def run(synth: config.Synth, features: config.Features, seed: int, indices: Sequ
         features: spectrograms of the sheet.
         seed: names the corpus.
         indices: numbers of the clips.
-        out: folder for ``<index>.flac`` (24 bit), ``clips.csv``, ``voices.csv``, ``events.csv``, ``sheet.png`` with at
-            most the first 64 clips, and ``corpus.json``, from which all of it can be made again.
+        out: folder for ``<index>.flac`` (24 bit), ``clips.csv``, ``voices.csv``, ``events.csv``, and ``run.json``, the
+            run card, from which all of it can be made again.
+        sheet: picture (PNG) of the spectrograms of at most the first 64 clips.
 
     Raises:
         AudiopgError: the section is wrong, or the folder cannot be written.
     """
     world, log_mel = World(synth, seed), LogMel(features)
     score = world.score(indices)
-    shown = []
+    shown, made = [], []
     for row, index in enumerate(indices):
         waveform = world.render(score.rows(slice(row, row + 1)))
-        with storage.replacing(out / f"{index:06d}.flac") as temporary:
+        made.append(out / f"{index:06d}.flac")
+        with storage.replacing(made[-1]) as temporary:
             soundfile.write(temporary, waveform[0].numpy(), synth.sample_rate_hz, "PCM_24", format="FLAC")
         if row < MAX_ON_SHEET:
             shown.append(log_mel(waveform)[0])
     for name, table in tables(score, seed).items():
-        storage.write_text(out / f"{name}.csv", table.to_csv(index=False))
-    _sheet(torch.stack(shown).numpy(), score, synth, features, out / "sheet.png")
-    card = {"corpus": CORPUS, "seed": seed, "indices": list(indices), "synth": synth.model_dump(mode="json")}
-    card["features"] = features.model_dump(mode="json")
-    storage.write_json(out / "corpus.json", card)
+        made.append(out / f"{name}.csv")
+        storage.write_text(made[-1], table.to_csv(index=False))
+    _sheet(torch.stack(shown).numpy(), score, synth, features, sheet)
+    provenance.write_card(
+        out / "run.json",
+        "render",
+        {"seed": seed, "synth": synth.model_dump(mode="json"), "features": features.model_dump(mode="json")},
+        [],
+        [*made, sheet],
+        corpus=CORPUS,
+        indices=list(indices),
+    )
     say(
         f"{out}: clips {indices[0]} to {indices[-1]} of {synth.clip_s:g} s, clips.csv, voices.csv, events.csv, "
-        "sheet.png, corpus.json"
+        f"run.json; spectrograms: {sheet}"
     )
 
 
@@ -91,6 +102,7 @@ def _sheet(
         room = "" if np.isnan(score.room_size_m[row]) else ", room"
         panel.set_title(f"{score.index[row]}: {' + '.join(names)}{room}", fontsize=8)
         ticks_hz = np.array([f_hz for f_hz in TICKS_HZ if f_hz <= features.f_max_hz], dtype=np.float64)
+        panel.locator_params("x", nbins=4)  # so that neighbours' labels do not touch
         panel.set_yticks(mel(ticks_hz), [f"{f_hz:g}" for f_hz in ticks_hz])
     figure.supxlabel("time (s)", fontsize=9)
     figure.supylabel("frequency (Hz, mel scale)", fontsize=9)

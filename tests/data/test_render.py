@@ -18,7 +18,7 @@ from audiopg.synth.world import World
 
 
 def test_files_are_the_clips_of_the_corpus(tiny: Config, tmp_path: Path) -> None:
-    render.run(tiny.synth, tiny.features, 7, [12, 3], tmp_path)
+    render.run(tiny.synth, tiny.features, 7, [12, 3], tmp_path, tmp_path / "sheet.png")
     expected = World(tiny.synth, 7).play([12, 3]).numpy()
     for row, name in enumerate(("000012.flac", "000003.flac")):
         found, rate_hz = soundfile.read(tmp_path / name)
@@ -30,17 +30,20 @@ def test_files_are_the_clips_of_the_corpus(tiny: Config, tmp_path: Path) -> None
 
 
 def test_the_card_is_enough_to_make_them_again(tiny: Config, tmp_path: Path) -> None:
-    render.run(tiny.synth, tiny.features, 7, [4], tmp_path / "a")
-    card = json.loads((tmp_path / "a" / "corpus.json").read_text())
+    render.run(tiny.synth, tiny.features, 7, [4], tmp_path / "a", tmp_path / "a" / "sheet.png")
+    card = json.loads((tmp_path / "a" / "run.json").read_text())
     assert card["corpus"] == "audiopg-2"
-    render.run(config.Synth.model_validate(card["synth"]), tiny.features, card["seed"], card["indices"], tmp_path / "b")
+    params, again = card["params"], tmp_path / "b"
+    synth = config.Synth.model_validate(params["synth"])
+    render.run(synth, tiny.features, params["seed"], card["indices"], again, again / "sheet.png")
     for path in (tmp_path / "a").iterdir():
-        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+        if path.name != "run.json":  # which names the folder
+            assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
 
 
 @pytest.mark.parametrize("n_clips", [1, 3, 5])
 def test_the_sheet_takes_any_number_of_clips(n_clips: int, tiny: Config, tmp_path: Path) -> None:
-    render.run(tiny.synth, tiny.features, 7, range(n_clips), tmp_path)
+    render.run(tiny.synth, tiny.features, 7, range(n_clips), tmp_path, tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
 
 

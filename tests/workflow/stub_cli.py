@@ -3,7 +3,9 @@
 import argparse
 import hashlib
 import os
+import struct
 import sys
+import zlib
 from pathlib import Path
 
 from audiopg import ledger, params, storage
@@ -19,6 +21,7 @@ AGGREGATE = (
     *(f"{name}.png" for name in SUMMARY),
 )
 TABLE = ("table.csv", "table.md", "run.json")
+SOUND = ("clips.csv", "voices.csv", "events.csv", "run.json")
 FOLDERS = {"finetune": FOLD, "probe": PROBE, "aggregate": AGGREGATE, "latent": LATENT, "table": TABLE}
 
 
@@ -52,15 +55,16 @@ def command(stage: str, arguments: list[str]) -> None:
         log.write(f"{stage} {given.task} {given.init}{given.fold}".strip() + "\n")
     sys.stderr.write(f"{stage}: working\n")
     for path in made:
-        storage.write_text(path, text(path, content))
+        with storage.replacing(path) as temporary:
+            temporary.write_bytes(png(content) if path.suffix == ".png" else text(path, content).encode())
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the options of any command."""
     parser = argparse.ArgumentParser()
-    for option in ("task", "out", "out-dir", "resume", "state", "loss", "fold", "init"):
+    for option in ("task", "out", "out-dir", "resume", "state", "loss", "fold", "init", "index"):
         parser.add_argument(f"--{option}", default="")
-    for option in ("source", "manifest", "card", "probe", "latent", "metrics", "encoder"):
+    for option in ("source", "manifest", "card", "probe", "latent", "metrics", "encoder", "sheet", "dot"):
         parser.add_argument(f"--{option}", type=Path)
     parser.add_argument("--run", type=Path, action="append", default=[])
     parser.add_argument("files", nargs="*", type=Path)
@@ -74,6 +78,11 @@ def files(stage: str, given: argparse.Namespace) -> tuple[list[Path], list[Path]
         return [Path(given.out), Path(given.out).with_name("fetch-run.json")], []
     if stage == "prepare":
         return [given.manifest, given.card, given.manifest.with_name("prepare-run.json")], [given.source]
+    if stage == "graph":
+        return [Path(given.out), given.dot], []
+    if stage == "render":
+        clips = [f"{clip:06d}.flac" for clip in range(*map(int, given.index.split(":")))]
+        return [given.sheet, *(Path(given.out) / name for name in (*clips, *SOUND))], []
     if stage == "aggregate":
         given.task = given.card.parent.name
     if stage == "pretrain":
@@ -95,4 +104,16 @@ def text(path: Path, content: str) -> str:
     if path.suffix == ".csv":
         head = "step,epoch,loss,layer,r2,class,score,actual,predicted,digest"
         return f"{head}\n0,1,{number:.4f},0,{number:.4f},a,{number:.4f},a,b,{content}\n"
+    if path.suffix == ".svg":
+        return f'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"><title>{content}</title></svg>\n'
     return content
+
+
+def png(content: str) -> bytes:
+    """Return a picture of 64 by 64 pixels in the one colour that ``content`` begins with."""
+    rows = (b"\0" + bytes.fromhex(content[:6]) * 64) * 64
+    chunks = [(b"IHDR", struct.pack(">2I5B", 64, 64, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    parts = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)

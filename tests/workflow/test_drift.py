@@ -9,7 +9,7 @@ from audiopg import closure, ledger, params
 from audiopg.config import Config
 
 CODE = "results/code.json"
-CARRIED = {".json", ".csv", ".md", ".png"}  # what git shows; run cards and manifests are DVC's
+CARRIED = {".json", ".csv", ".md", ".png", ".svg"}  # what git shows; run cards and manifests are DVC's
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ rule table:
         runs=RUNS,
     output:
         csv=report("results/table.csv", category="Results"),
-        md="results/table.md",
+        md=report("results/table.md", category="Results", caption="../report/table.rst"),
         run=report("results/run.json", category="Results"),
     log:
         "logs/table.log",
