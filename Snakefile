@@ -25,6 +25,8 @@ try:
         for name, section in CONFIG.tasks.items()
     }
     CODE = ledger.watched(CONFIG)
+    if workflow.is_main_process:  # a cluster runs single jobs on machines of its own
+        ledger.follow()
     ledger.guard()
 except AudiopgError as error:
     sys.exit(f"audiopg: {error}")

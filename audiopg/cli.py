@@ -291,6 +291,10 @@ def bench_synth(
 def main() -> None:
     """Run the command line; an expected failure is one line and exit code 2, Ctrl-C or SIGTERM one line and 130."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's way to stop a job leaves no half files
+    if "AUDIOPG_RUN" in os.environ:  # a job of Snakemake
+        from audiopg import ledger
+
+        ledger.follow()
     try:
         app()
     except AudiopgError as error:

@@ -6,10 +6,16 @@ refused where the other tool would still do something. `guard` stops a run while
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from audiopg import closure, config, params, storage
 from audiopg.errors import AudiopgError
@@ -20,6 +26,9 @@ STAMP = Path(".snakemake/ledger.json")  # the results that both knew when they l
 CODE = Path("results/code.json")
 FOLDERS = (Path("results/tasks"), Path("results/finetune"), Path("results/metrics"))  # DVC takes whole folders in here
 SWITCH = "AUDIOPG_LEDGER"  # "off": no guard; "inside": a call by this module, nothing at all
+RUN = "AUDIOPG_RUN"  # for whom a process works: number of a job's Snakemake, or of Snakemake's `dvc repro`
+LOOK_S = 0.1  # how often a process looks whether those that started it are there
+GRACE_S = 0.5  # how long it may then take to remove its temporary files
 SHOWN = 5
 
 
@@ -29,13 +38,20 @@ def guard() -> None:
     Raises:
         AudiopgError: the files came from DVC (checkout, pull, repro), and Snakemake does not know them.
     """
-    if _managed() or os.environ.get(SWITCH) == "off" or not LOCK.exists():
+    os.environ[RUN] = str(os.getpid())  # whom the jobs follow
+    # a lock that a killed run left behind has to go before anything else, and no result depends on it
+    if _managed() or os.environ.get(SWITCH) == "off" or not LOCK.exists() or "--unlock" in sys.argv:
         return
     recorded = _recorded()
     if STAMP.exists():
         seen = storage.read_json(STAMP)
-        unknown = [path for path in recorded if seen["digests"].get(path) != recorded[path]]
-        unknown = unknown or [path for path, state in seen["states"].items() if _state(Path(path)) != state]
+        # a run that was killed while it recorded has left dvc.lock as it was or as it should be, for these very files
+        known = recorded if seen.get("recording") else seen["digests"]
+        unknown = [path for path in recorded if known.get(path) != recorded[path]]
+        changed = [path for path, state in seen["states"].items() if _state(Path(path)) != state]
+        if seen.get("recording"):  # DVC writes the files in its cache anew; another version has other numbers in git
+            changed = sorted({*changed} - {*_cached(changed)})
+        unknown = unknown or changed
     else:
         unknown = _cached(recorded)
     if unknown:
@@ -51,6 +67,26 @@ def begin() -> None:
     """Note that from now on Snakemake itself changes the files that the guard let pass."""
     if not _managed() and os.environ.get(SWITCH) != "off" and LOCK.exists():
         storage.write_json(STAMP, {"digests": _recorded(), "states": {}})
+
+
+def follow() -> None:
+    """End this process when the one it works for is gone: a job calls this, and Snakemake, which may be DVC's.
+
+    Nobody tells the children of a process that `kill -9`, the kernel for want of memory, or a cluster ends. They would
+    go on writing, with the parameters of then, into folders that the next run has begun to fill; and a Snakemake whose
+    `dvc repro` is gone would go on for hours while the next one deletes its outputs.
+    """
+    number = os.environ.get(RUN, "")
+    if not number:
+        return
+    above: list[psutil.Process] = []  # the shell between is watched, too: Snakemake takes its end for the job's
+    for process in psutil.Process().parents():
+        above.append(process)
+        if str(process.pid) == number:
+            break
+    else:
+        above = []  # gone before this process came to look
+    threading.Thread(target=_watch, args=(above,), daemon=True).start()
 
 
 def end() -> None:
@@ -89,7 +125,8 @@ def track() -> None:
             f"  rm -r {' '.join(orphans)} && audiopg track"
         )
         raise AudiopgError(msg)
-    _call("dvc", "commit", "--force")
+    storage.write_json(STAMP, {"digests": {}, "states": {path: _state(Path(path)) for path in plan}, "recording": True})
+    _call("dvc", "--wait-for-lock", "commit", "--force")  # that of a run killed just now may be about to end
     _stamp()
     sys.stderr.write(f"audiopg: {len(plan)} results recorded in dvc.lock\n")
 
@@ -125,13 +162,28 @@ def _managed() -> bool:
     return "DVC_STAGE" in os.environ or os.environ.get(SWITCH) == "inside"
 
 
+def _watch(above: list[psutil.Process]) -> None:
+    while above and all(_alive(process) for process in above):
+        time.sleep(LOOK_S)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_S)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:  # gone meanwhile
+        return False
+
+
 def _recorded() -> dict[str, str]:
     """Return the digest of every file or folder that dvc.lock describes."""
     stages = params.read_yaml(LOCK).get("stages", {})
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
 
 
-def _cached(recorded: dict[str, str]) -> list[str]:
+def _cached(recorded: Iterable[str]) -> list[str]:
     """List the results that are here although git does not carry them."""
     there = "\n".join(path for path in recorded if Path(path).exists())
     try:
