@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-from audiopg import ledger, params, tasks
+from audiopg import ledger, lifeline, params, tasks
 from audiopg.errors import AudiopgError
 
 min_version("9.0")
@@ -29,9 +29,10 @@ try:
         for name, section in CONFIG.tasks.items()
     }
     CODE = ledger.watched(CONFIG)
-    # jobs on a cluster read this file in the middle of a run
-    if workflow.is_main_process:
+    if workflow.is_main_process:  # on a cluster, jobs read this file in the middle of a run
+        lifeline.follow()
         ledger.guard()
+    lifeline.lead()
 except AudiopgError as error:
     sys.exit(f"audiopg: {error}")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from audiopg import lifeline
 from audiopg.errors import AudiopgError
 
 if TYPE_CHECKING:
@@ -324,6 +325,7 @@ def bench_synth(
 def main() -> None:
     """Run the command line; an expected failure is one line and exit code 2, Ctrl-C or SIGTERM one line and 130."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's way to stop a job leaves no half files
+    lifeline.follow()
     try:
         app()
     except AudiopgError as error:

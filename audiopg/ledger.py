@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,19 @@ def guard() -> None:
     Raises:
         AudiopgError: the files came from DVC (checkout, pull, repro), and Snakemake does not know them.
     """
-    if _managed() or os.environ.get(SWITCH) == "off" or not LOCK.exists():
+    # a lock that a killed run left behind has to go before anything else, and no result depends on it
+    if _managed() or os.environ.get(SWITCH) == "off" or not LOCK.exists() or "--unlock" in sys.argv:
         return
     recorded = _recorded()
     if STAMP.exists():
         seen = storage.read_json(STAMP)
-        unknown = [path for path in recorded if seen["digests"].get(path) != recorded[path]]
-        unknown = unknown or [path for path, state in seen["states"].items() if _state(Path(path)) != state]
+        # a run that was killed while it recorded has left dvc.lock as it was or as it should be, for these very files
+        known = recorded if seen.get("recording") else seen["digests"]
+        unknown = [path for path in recorded if known.get(path) != recorded[path]]
+        changed = [path for path, state in seen["states"].items() if _state(Path(path)) != state]
+        if seen.get("recording"):  # DVC writes the files in its cache anew; another version has other numbers in git
+            changed = sorted({*changed} - {*_cached(changed)})
+        unknown = unknown or changed
     else:
         unknown = _cached(recorded)
     if unknown:
@@ -90,7 +97,8 @@ def track() -> None:
             f"  rm -r {' '.join(orphans)} && audiopg track"
         )
         raise AudiopgError(msg)
-    call("dvc", "commit", "--force")
+    storage.write_json(STAMP, {"digests": {}, "states": {path: _state(Path(path)) for path in plan}, "recording": True})
+    call("dvc", "--wait-for-lock", "commit", "--force")  # that of a run killed just now may be about to end
     _stamp()
     sys.stderr.write(f"audiopg: {len(plan)} results recorded in dvc.lock\n")
 
@@ -132,7 +140,7 @@ def _recorded() -> dict[str, str]:
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
 
 
-def _cached(recorded: dict[str, str]) -> list[str]:
+def _cached(recorded: Iterable[str]) -> list[str]:
     """List the results that are here although git does not carry them."""
     there = "\n".join(path for path in recorded if Path(path).exists())
     try:

@@ -47,12 +47,10 @@ class Project:
 
     def run(self, *command: str, code: int = 0, **env: str) -> str:
         """Run a program of the environment and return what it writes; its exit code must be ``code``."""
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        identity = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         done = subprocess.run(
             command,
             cwd=self.root,
-            env={**os.environ, **identity, "PATH": path, "PYTHONPATH": str(self.root), **env},
+            env={**self.environment(), **env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -61,6 +59,18 @@ class Project:
         )
         assert done.returncode == code, done.stdout
         return done.stdout
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables with which programs of the environment work on this checkout."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        identity = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        return {**os.environ, **identity, "PATH": path, "PYTHONPATH": str(self.root)}
+
+    def copy(self, folder: Path) -> "Project":
+        target = Project(folder / "project")
+        shutil.copytree(self.root, target.root)
+        target.calls()
+        return target
 
     def commit(self) -> None:
         self.run("git", "add", "--all")
@@ -99,10 +109,17 @@ class Project:
 
     def records(self) -> dict[str, Any]:
         """Return what Snakemake recorded of the making of each output."""
-        files = [path for path in (self.root / ".snakemake/metadata").rglob("*") if path.is_file()]
-        names = [path.relative_to(self.root / ".snakemake/metadata").parts for path in files]
-        outputs = [base64.urlsafe_b64decode("".join(part.lstrip("@") for part in name)).decode() for name in names]
-        return {output: json.loads(path.read_text()) for output, path in zip(outputs, files, strict=True)}
+        return {output: json.loads(path.read_text()) for output, path in self._notes("metadata").items()}
+
+    def incomplete(self) -> set[str]:
+        """Return the outputs of jobs that began and did not end."""
+        return set(self._notes("incomplete"))
+
+    def _notes(self, kind: str) -> dict[str, Path]:
+        folder = self.root / ".snakemake" / kind
+        files = [path for path in folder.rglob("*") if path.is_file() and path.name != "migration_underway"]
+        names = ["".join(part.lstrip("@") for part in path.relative_to(folder).parts) for path in files]
+        return {base64.urlsafe_b64decode(name).decode(): path for name, path in zip(names, files, strict=True)}
 
 
 @pytest.fixture(scope="session")
@@ -125,7 +142,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="session")
 def fresh(checkout: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The same with the stand-in command line and two folds."""
-    project = copy(checkout, tmp_path_factory.mktemp("fresh"))
+    project = checkout.copy(tmp_path_factory.mktemp("fresh"))
     shutil.copy(Path(__file__).parent / "stub_cli.py", project.root / "audiopg" / "cli.py")
     project.append("audiopg/tasks/__init__.py", TWO_FOLDS)
     project.append(".gitignore", "calls.log")
@@ -136,7 +153,7 @@ def fresh(checkout: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
 @pytest.fixture(scope="session")
 def finished(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Everything made by one `snakemake`, committed; not to be changed."""
-    project = copy(fresh, tmp_path_factory.mktemp("finished"))
+    project = fresh.copy(tmp_path_factory.mktemp("finished"))
     assert "results recorded in dvc.lock" in project.run("snakemake")
     project.commit()
     return project
@@ -145,11 +162,4 @@ def finished(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
 @pytest.fixture
 def project(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished project to play with."""
-    return copy(finished, tmp_path)
-
-
-def copy(project: Project, folder: Path) -> Project:
-    target = Project(folder / "project")
-    shutil.copytree(project.root, target.root)
-    target.calls()
-    return target
+    return finished.copy(tmp_path)

@@ -1,14 +1,18 @@
-"""Stand-in for ``audiopg/cli.py``: writes what each command must write, from nothing but what the stage may read."""
+"""Stand-in for ``audiopg/cli.py``: writes what each command must write, from nothing but what the stage may read.
+
+``STUB_PAUSE`` is how many seconds pass before each file, ``STUB_LOG`` where calls are listed instead of ``calls.log``.
+"""
 
 import argparse
 import hashlib
 import os
 import struct
 import sys
+import time
 import zlib
 from pathlib import Path
 
-from audiopg import ledger, params, storage
+from audiopg import ledger, lifeline, params, storage
 from audiopg.errors import AudiopgError
 
 FOLD = ("metrics.json", "predictions.csv", "classes.csv", "loss.csv", "classifier.safetensors", "run.json")
@@ -27,6 +31,7 @@ FOLDERS = {"finetune": FOLD, "probe": PROBE, "aggregate": AGGREGATE, "latent": L
 
 def main() -> None:
     """Run one command; the log of all calls is in ``calls.log``."""
+    lifeline.follow()
     try:
         command(sys.argv[1], sys.argv[2:])
     except AudiopgError as error:
@@ -51,10 +56,11 @@ def command(stage: str, arguments: list[str]) -> None:
     made, read = files(stage, given)
     parts = [stage, given.task, given.fold, given.init, params.canonical(params.reads(config, stage, given.task))]
     content = hashlib.sha256("\n".join(parts + [path.read_text() for path in read]).encode()).hexdigest()
-    with Path("calls.log").open("a") as log:
+    with Path(os.environ.get("STUB_LOG", "calls.log")).open("a") as log:
         log.write(f"{stage} {given.task} {given.init}{given.fold}".strip() + "\n")
     sys.stderr.write(f"{stage}: working\n")
     for path in made:
+        time.sleep(float(os.environ.get("STUB_PAUSE", "0")))
         with storage.replacing(path) as temporary:
             temporary.write_bytes(png(content) if path.suffix == ".png" else text(path, content).encode())
 
