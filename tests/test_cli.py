@@ -51,6 +51,8 @@ def test_help_lists_every_stage() -> None:
         "aggregate",
         "latent",
         "table",
+        "render",
+        "graph",
         "track",
         "sync",
     ):
