@@ -52,6 +52,8 @@ def test_help_lists_every_stage() -> None:
         "latent",
         "table",
         "verify",
+        "render",
+        "graph",
         "track",
         "sync",
     ):
