@@ -29,7 +29,9 @@ try:
         for name, section in CONFIG.tasks.items()
     }
     CODE = ledger.watched(CONFIG)
-    if workflow.is_main_process:  # on a cluster, jobs read this file in the middle of a run
+    if (
+        workflow.is_main_process
+    ):  # on a cluster, jobs read this file in the middle of a run
         lifeline.follow()
         ledger.guard()
     lifeline.lead()

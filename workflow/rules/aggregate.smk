@@ -23,10 +23,20 @@ rule aggregate:
             allow_missing=True,
         ),
         confusion=report(
-            f"{SUMMARY}/confusion.png", category="Tasks", subcategory="{task}"
+            f"{SUMMARY}/confusion.png",
+            category="Task {task}",
+            caption="../report/confusion.rst",
         ),
-        classes=report(f"{SUMMARY}/classes.png", category="Tasks", subcategory="{task}"),
-        loss=report(f"{SUMMARY}/loss.png", category="Tasks", subcategory="{task}"),
+        classes=report(
+            f"{SUMMARY}/classes.png",
+            category="Task {task}",
+            caption="../report/classes.rst",
+        ),
+        loss=report(
+            f"{SUMMARY}/loss.png",
+            category="Task {task}",
+            caption="../report/loss.rst",
+        ),
     log:
         "logs/aggregate/{task}.log",
     resources:

@@ -4,8 +4,16 @@ rule latent:
     output:
         metrics="results/latent/metrics.json",
         r2="results/latent/r2_per_layer.csv",
-        r2_figure=report("results/latent/r2_per_layer.png", category="Latent space"),
-        embedding=report("results/latent/embedding.png", category="Latent space"),
+        r2_figure=report(
+            "results/latent/r2_per_layer.png",
+            category="Latent space",
+            caption="../report/r2.rst",
+        ),
+        embedding=report(
+            "results/latent/embedding.png",
+            category="Latent space",
+            caption="../report/embedding.rst",
+        ),
         run="results/latent/run.json",
     log:
         "logs/latent.log",

@@ -3,7 +3,11 @@ rule pretrain:
         encoder=ENCODER,
         state="results/pretrain/state.safetensors",
         loss="results/pretrain/loss.csv",
-        figure=report("results/pretrain/loss.png", category="Pre-training"),
+        figure=report(
+            "results/pretrain/loss.png",
+            category="Pre-training",
+            caption="../report/pretraining.rst",
+        ),
         run="results/pretrain/run.json",
     log:
         "logs/pretrain.log",

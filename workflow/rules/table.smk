@@ -7,7 +7,7 @@ rule table:
     output:
         csv=report("results/table.csv", category="Results"),
         md=report("results/table.md", category="Results", caption="../report/table.rst"),
-        run=report("results/run.json", category="Results"),
+        run=report("results/run.json", category="Results", caption="../report/run.rst"),
     log:
         "logs/table.log",
     resources:
