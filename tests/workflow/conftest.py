@@ -140,6 +140,25 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture(scope="session")
+def plain(checkout: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same for the CPU and with one task, which is enough for the real stages; not to be changed."""
+    project = checkout.copy(tmp_path_factory.mktemp("plain"))
+    project.edit("params.yaml", "  instruments: {clip_s: 0.32}", "  ")
+    project.edit("params.yaml", "device: auto", "device: cpu")
+    project.commit()
+    return project
+
+
+@pytest.fixture(scope="session")
+def real(plain: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Everything made by the real stages, committed; not to be changed."""
+    project = plain.copy(tmp_path_factory.mktemp("real"))
+    assert "results recorded in dvc.lock" in project.run("snakemake")
+    project.commit()
+    return project
+
+
+@pytest.fixture(scope="session")
 def fresh(checkout: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The same with the stand-in command line and two folds."""
     project = checkout.copy(tmp_path_factory.mktemp("fresh"))
