@@ -1,4 +1,4 @@
-"""The graph with its real stages, by the `test` profile and one task: figures, run cards, and a second run elsewhere."""
+"""The graph with its real stages, on one task and by profile `test`: figures, run cards, a second run elsewhere."""
 
 import json
 from typing import Any
