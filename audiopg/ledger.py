@@ -24,7 +24,8 @@ from audiopg.tasks import own
 LOCK = Path("dvc.lock")
 STAMP = Path(".snakemake/ledger.json")  # the results that both knew when they last agreed
 CODE = Path("results/code.json")
-FOLDERS = (Path("results/tasks"), Path("results/finetune"), Path("results/metrics"))  # DVC takes whole folders in here
+# where the results of each task lie: DVC takes some as whole folders, git whatever is there
+FOLDERS = tuple(Path("results", name) for name in ("tasks", "finetune", "probe", "metrics"))
 SWITCH = "AUDIOPG_LEDGER"  # "off": no guard; "inside": a call by this module, nothing at all
 RUN = "AUDIOPG_RUN"  # for whom a process works: number of a job's Snakemake, or of Snakemake's `dvc repro`
 LOOK_S = 0.1  # how often a process looks whether those that started it are there
@@ -126,7 +127,7 @@ def track() -> None:
         )
         raise AudiopgError(msg)
     storage.write_json(STAMP, {"digests": {}, "states": {path: _state(Path(path)) for path in plan}, "recording": True})
-    _call("dvc", "--wait-for-lock", "commit", "--force")  # that of a run killed just now may be about to end
+    _commit(plan)
     _stamp()
     sys.stderr.write(f"audiopg: {len(plan)} results recorded in dvc.lock\n")
 
@@ -177,6 +178,25 @@ def _alive(process: psutil.Process) -> bool:
         return False
 
 
+def _commit(plan: dict[str, str]) -> None:
+    """Let DVC record the results, and forget those of tasks that there are no more, which by itself it keeps."""
+    made = _made(plan)
+    before = LOCK.read_text(encoding="utf-8") if LOCK.exists() else ""
+    if before and any(Path(path) not in made for path in _recorded()):
+        LOCK.unlink()  # what is there is then recorded anew
+    try:
+        _call("dvc", "--wait-for-lock", "commit", "--force")  # that of a run killed just now may be about to end
+    except AudiopgError:
+        if before and not LOCK.exists():
+            storage.write_text(LOCK, before)
+        raise
+
+
+def _made(plan: dict[str, str]) -> set[Path]:
+    """Return all outputs, and the folders that hold them."""
+    return {path for output in plan for path in [Path(output), *Path(output).parents]}
+
+
 def _recorded() -> dict[str, str]:
     """Return the digest of every file or folder that dvc.lock describes."""
     stages = params.read_yaml(LOCK).get("stages", {})
@@ -216,8 +236,8 @@ def _plan() -> dict[str, str]:
 
 
 def _orphans(plan: dict[str, str]) -> list[str]:
-    """List the files and whole folders that DVC would take although no rule makes anything in them."""
-    made = {path for output in plan for path in [Path(output), *Path(output).parents]}
+    """List the files and whole folders that DVC or git would take although no rule makes anything in them."""
+    made = _made(plan)
     found = [path for folder in FOLDERS for path in folder.rglob("[!.]*") if path not in made and path.parent in made]
     full = [path for path in found if any(file.is_file() for file in [path, *path.rglob("[!.]*")])]
     return sorted(path.as_posix() for path in full)
