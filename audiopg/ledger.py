@@ -20,7 +20,7 @@ from audiopg.tools import SWITCH, call
 LOCK = Path("dvc.lock")
 STAMP = Path(".snakemake/ledger.json")  # the results that both knew when they last agreed
 CODE = Path("results/code.json")
-# DVC takes whole folders in here
+# where results lie: DVC takes some as whole folders, git whatever is there
 FOLDERS = tuple(Path("results", name) for name in ("tasks", "finetune", "probe", "summary", "metrics", "sound/clips"))
 SHOWN = 5
 
@@ -98,7 +98,7 @@ def track() -> None:
         )
         raise AudiopgError(msg)
     storage.write_json(STAMP, {"digests": {}, "states": {path: _state(Path(path)) for path in plan}, "recording": True})
-    call("dvc", "--wait-for-lock", "commit", "--force")  # that of a run killed just now may be about to end
+    _commit(plan)
     _stamp()
     sys.stderr.write(f"audiopg: {len(plan)} results recorded in dvc.lock\n")
 
@@ -132,6 +132,25 @@ def sync() -> None:
 def _managed() -> bool:
     """Tell whether somebody else keeps the memories in step: `dvc repro`, which sets DVC_STAGE, or this module."""
     return "DVC_STAGE" in os.environ or os.environ.get(SWITCH) == "inside"
+
+
+def _commit(plan: dict[str, str]) -> None:
+    """Let DVC record the results, and forget those of tasks that there are no more, which by itself it keeps."""
+    made = _made(plan)
+    before = LOCK.read_text(encoding="utf-8") if LOCK.exists() else ""
+    if before and any(Path(path) not in made for path in _recorded()):
+        LOCK.unlink()  # what is there is then recorded anew
+    try:
+        call("dvc", "--wait-for-lock", "commit", "--force")  # that of a run killed just now may be about to end
+    except AudiopgError:
+        if before and not LOCK.exists():
+            storage.write_text(LOCK, before)
+        raise
+
+
+def _made(plan: dict[str, str]) -> set[Path]:
+    """Return all outputs, and the folders that hold them."""
+    return {path for output in plan for path in [Path(output), *Path(output).parents]}
 
 
 def _recorded() -> dict[str, str]:
@@ -173,8 +192,8 @@ def _plan() -> dict[str, str]:
 
 
 def _orphans(plan: dict[str, str]) -> list[str]:
-    """List the files and whole folders that DVC would take although no rule makes anything in them."""
-    made = {path for output in plan for path in [Path(output), *Path(output).parents]}
+    """List the files and whole folders that DVC or git would take although no rule makes anything in them."""
+    made = _made(plan)
     found = [path for folder in FOLDERS for path in folder.rglob("[!.]*") if path not in made and path.parent in made]
     full = [path for path in found if any(file.is_file() for file in [path, *path.rglob("[!.]*")])]
     return sorted(path.as_posix() for path in full)

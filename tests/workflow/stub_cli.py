@@ -98,7 +98,7 @@ def files(stage: str, given: argparse.Namespace) -> tuple[list[Path], list[Path]
     made += [Path(given.out_dir) / name for name in FOLDERS[stage]]
     read = [given.manifest, given.card, given.probe, given.latent, given.encoder, *given.run, *given.files]
     if stage == "table":
-        read += sorted(given.metrics.glob("*.json"))
+        read += [given.metrics / f"{card.parent.name}.json" for card in given.files]
     return made, [path for path in read if path]
 
 

@@ -44,9 +44,9 @@ def test_an_experiment_in_the_workspace_repeats_what_it_asks_for(project: Any) -
     project.run("dvc", "exp", "run", "--name", "half", "-S", MASK)
     assert set(project.calls()) == CONCERNED
     after = json.loads((project.root / "results/metrics/drums.json").read_text())
-    moved = json.loads(project.run("dvc", "metrics", "diff", "--json"))["diff"]["results/metrics/drums.json"]["value"]
+    moved = json.loads(project.run("dvc", "metrics", "diff", "--json"))["results/metrics/drums.json"]["value"]
     assert (moved["old"], moved["new"]) == (before["value"], after["value"])
-    changed = json.loads(project.run("dvc", "params", "diff", "--json"))["diff"]["params.yaml"]
+    changed = json.loads(project.run("dvc", "params", "diff", "--json"))["params.yaml"]
     assert {key: (change["old"], change["new"]) for key, change in changed.items()} == {
         "pretrain.mask_ratio": (0.75, 0.5)
     }

@@ -45,6 +45,70 @@ def test_a_parameter_of_one_task_concerns_its_stages_and_the_table(project: Any)
     assert not any("instruments" in output for output in pending)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "scratch"),
+    [("seed: 42", "seed: 43", True), ("max: 2000, scale: linear", "max: 1900, scale: linear", False)],
+)
+def test_a_seed_concerns_all_that_is_random_a_sound_what_hears_it_and_neither_the_recordings(
+    project: Any, old: str, new: str, scratch: bool
+) -> None:
+    project.edit("params.yaml", old, new)
+    pending = project.pending()
+    assert rules(project, pending) == {"pretrain", "finetune", "probe", "aggregate", "latent", "table"}
+    assert any("scratch" in output for output in pending) == scratch
+    stages = [f"{stage}@{task}" for stage in ("finetune", "scratch", "probe") for task in (TASK, "instruments")]
+    # DVC sees what follows from a new encoder once it is there
+    assert project.stale() == {"pretrain", "latent", *(stages if scratch else [])}
+
+
+@pytest.mark.slow
+def test_a_dropped_task_leaves_nothing_that_is_tracked_or_shown(project: Any) -> None:
+    lock = (project.root / "dvc.lock").read_text()
+    project.edit("params.yaml", "  instruments: {clip_s: 0.32}     # s\n", "")
+    message = project.run("snakemake")
+    assert "dvc.lock is as it was: no rule makes" in message
+    assert (project.root / "dvc.lock").read_text() == lock
+    assert project.calls() == ["table"]
+    remedy = next(line.strip() for line in message.splitlines() if line.strip().startswith("rm -r "))
+    assert remedy.endswith(" && audiopg track")
+    project.run("sh", "-c", remedy)
+    project.commit()
+    assert "instruments" not in (project.root / "dvc.lock").read_text()
+    assert "instruments" not in project.run("git", "ls-files", "results")
+    assert set(json.loads(project.run("dvc", "metrics", "show", "--json"))[""]["data"]) == {
+        "results/metrics/drums.json",
+        "results/latent/metrics.json",
+    }
+    assert (project.pending(), project.stale()) == (set(), set())
+    # the table is that of somebody who never had the task
+    shown = (project.root / "results/table.csv").read_text()
+    project.run("snakemake", "--forcerun", "table")
+    assert (project.root / "results/table.csv").read_text() == shown
+
+
+@pytest.mark.slow
+def test_dropped_folds_are_neither_tracked_nor_averaged(project: Any) -> None:
+    own = "  mine: {manifest: workflow/recordings/mine.csv, audio_root: sounds, protocol: 4-fold}"
+    rows = [f"{number}.wav,{'ab'[number % 2]}" for number in range(8)]
+    (project.root / "workflow/recordings").mkdir()
+    (project.root / "workflow/recordings/mine.csv").write_text("\n".join(["path,labels", *rows]) + "\n")
+    project.edit("params.yaml", f"  {TASK_LINE}", f"  {TASK_LINE}\n{own}")
+    project.run("snakemake")
+    project.calls()
+    project.edit("params.yaml", "protocol: 4-fold", "protocol: 3-fold")
+    message = project.run("snakemake")
+    assert not any("4" in call for call in project.calls())
+    assert "no rule makes" in message
+    remedy = next(line.strip() for line in message.splitlines() if line.strip().startswith("rm -r "))
+    dropped = [f"results/finetune/mine/{init}/fold4" for init in ("pretrained", "scratch")]
+    assert remedy == f"rm -r {' '.join(dropped)} && audiopg track"
+    project.run("sh", "-c", remedy)
+    assert (project.pending(), project.stale()) == (set(), set())
+    averaged = project.records()["results/metrics/mine.json"]["input"]
+    assert [path for path in averaged if "fold" in path]
+    assert not any("fold4" in path for path in averaged)
+
+
 @pytest.mark.slow
 def test_the_list_of_own_recordings_is_an_input_for_both_tools(project: Any) -> None:
     own = "  mine: {manifest: workflow/recordings/mine.csv, audio_root: sounds, protocol: 3-fold}"
