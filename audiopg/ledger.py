@@ -40,7 +40,9 @@ def guard() -> None:
         # a run that was killed while it recorded has left dvc.lock as it was or as it should be, for these very files
         known = recorded if seen.get("recording") else seen["digests"]
         unknown = [path for path in recorded if known.get(path) != recorded[path]]
-        changed = [path for path, state in seen["states"].items() if _state(Path(path)) != state]
+        # what was deleted is simply made again
+        there = {path: state for path, state in seen["states"].items() if Path(path).exists()}
+        changed = [path for path, state in there.items() if _state(Path(path)) != state]
         if seen.get("recording"):  # DVC writes the files in its cache anew; another version has other numbers in git
             changed = sorted({*changed} - {*_cached(changed)})
         unknown = unknown or changed

@@ -264,6 +264,13 @@ def test_a_run_without_git_succeeds_and_says_why_nothing_is_tracked(fresh: Any, 
 
 
 @pytest.mark.slow
+def test_what_was_deleted_is_made_again(project: Any) -> None:
+    project.run("rm", "-r", f"results/finetune/{TASK}/scratch", "results/latent/run.json")
+    assert "results recorded in dvc.lock" in project.run("snakemake")
+    assert project.calls() == [f"finetune {TASK} scratch1", f"finetune {TASK} scratch2", "latent"]
+
+
+@pytest.mark.slow
 def test_a_failing_stage_is_shown_logged_and_fails_the_run(project: Any) -> None:
     out = project.run("snakemake", "--forcerun", "table", code=1, STUB_FAILS="table")
     assert "audiopg: table fails on demand" in out
