@@ -43,7 +43,6 @@ JOBS = {
     for init, stage in (("pretrained", "finetune"), ("scratch", "scratch"))
     for fold in (1, 2)
 } | {
-    f"probe {TASK}": (f"probe@{TASK}", f"results/probe/{TASK}/scores.json"),
     f"aggregate {TASK}": (f"aggregate@{TASK}", f"results/metrics/{TASK}.json"),
     "table": ("table", "results/table.md"),
 }
