@@ -221,6 +221,19 @@ def probe(
 
 
 @app.command()
+def embed(
+    files: Annotated[list[Path], typer.Argument(help="Recordings, and folders of them.")],
+    checkpoint: Annotated[Path, typer.Option(help="Weights of the pre-trained encoder, run.json beside them.")],
+    out: Annotated[Path, typer.Option(help="Table to write (.parquet or .csv).")],
+    timestamps: Annotated[bool, typer.Option("--timestamps", help="A row every 40 ms or so, not one a file.")] = False,
+) -> None:
+    """Embed recordings of any length with the pre-trained encoder."""
+    from audiopg import embed as stage
+
+    stage.run(files, checkpoint, out, timestamps=timestamps)
+
+
+@app.command()
 def aggregate(
     folds: Annotated[list[Path], typer.Argument(help="metrics.json of each fine-tuned fold, beside its other files.")],
     card: Card,
