@@ -23,6 +23,7 @@ RANKS = {
     "pictures": 1.1,
     "tensors": 1.1,
     "params": 1.1,
+    "flops": 1.1,
     "provenance": 1.1,
     "verification": 1.2,
     "profiles": 1.2,
@@ -39,11 +40,13 @@ RANKS = {
     "ledger": 6,
     "graph": 6,
     "bench": 6,
+    "cost": 6,
     "cli": 7,
 }
 TORCH_FREE = (
     "config",
     "params",
+    "flops",
     "profiles",
     "storage",
     "tasks",

@@ -54,6 +54,7 @@ def test_help_lists_every_stage() -> None:
         "verify",
         "render",
         "graph",
+        "cost",
         "track",
         "sync",
     ):
