@@ -312,6 +312,18 @@ def cost(
 
 
 @app.command()
+def export(
+    encoder: Encoder,
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    results: Annotated[Path, typer.Option(help="Folder with the results table and its run card.")] = Path("results"),
+) -> None:
+    """Write the encoder as a folder for a model hub: weights, configuration, model card."""
+    from audiopg import export as stage
+
+    stage.run(encoder, results, out)
+
+
+@app.command()
 def track() -> None:
     """Record what Snakemake made in dvc.lock."""
     from audiopg import ledger

@@ -32,6 +32,7 @@ RANKS = {
     "synth": 2,
     "models": 2,
     "tasks": 2,
+    "pretrained": 2.1,
     "data": 3,
     "evaluate": 4,
     "train": 4.1,
@@ -41,6 +42,7 @@ RANKS = {
     "graph": 6,
     "bench": 6,
     "cost": 6,
+    "export": 6.1,
     "cli": 7,
 }
 TORCH_FREE = (

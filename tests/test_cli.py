@@ -55,6 +55,7 @@ def test_help_lists_every_stage() -> None:
         "render",
         "graph",
         "cost",
+        "export",
         "track",
         "sync",
     ):
