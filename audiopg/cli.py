@@ -123,7 +123,7 @@ def fetch(
     """Bring the recordings of tasks to this machine."""
     from audiopg.data import fetch as stage
     from audiopg.data.plan import plan
-    from audiopg.tasks import TASKS, find
+    from audiopg.tasks import TASKS, find, own
 
     config = _config(params)
     found = [TASKS[name] if name in TASKS else find(name, config.task(name)) for name in tasks or config.tasks]
@@ -136,7 +136,7 @@ def fetch(
     for task in found:
         (stage.check if check else stage.fetch)(task)
         if out is not None:
-            stage.record(task, out)
+            stage.record(task, own.digest(config.task(task.card.name)), out)
 
 
 @app.command("list")
@@ -171,7 +171,7 @@ def pretrain(
     resume: Annotated[Path, typer.Option(help="File that keeps the state while the run lasts.")],
     encoder: Annotated[Path, typer.Option(help="Weights to write (safetensors).")],
     state: Annotated[Path, typer.Option(help="Full final state to write (safetensors).")],
-    loss: Annotated[Path, typer.Option(help="Loss per step to write (CSV); its picture goes beside it.")],
+    loss: Annotated[Path, typer.Option(help="Loss per step to write (CSV).")],
     card: Annotated[Path, typer.Option(help="Run card to write (JSON).")],
     params: Params = PARAMS,
 ) -> None:
@@ -221,6 +221,19 @@ def probe(
 
 
 @app.command()
+def embed(
+    files: Annotated[list[Path], typer.Argument(help="Recordings, and folders of them.")],
+    checkpoint: Annotated[Path, typer.Option(help="Weights of the pre-trained encoder, run.json beside them.")],
+    out: Annotated[Path, typer.Option(help="Table to write (.parquet or .csv).")],
+    timestamps: Annotated[bool, typer.Option("--timestamps", help="A row every 40 ms or so, not one a file.")] = False,
+) -> None:
+    """Embed recordings of any length with the pre-trained encoder."""
+    from audiopg import embed as stage
+
+    stage.run(files, checkpoint, out, timestamps=timestamps)
+
+
+@app.command()
 def aggregate(
     folds: Annotated[list[Path], typer.Argument(help="metrics.json of each fine-tuned fold, beside its other files.")],
     card: Card,
@@ -254,15 +267,16 @@ def table(
     cards: Annotated[list[Path], typer.Argument(help="Card of each task (JSON).")],
     metrics: Annotated[Path, typer.Option(help="Folder with the averages, <task>.json.")],
     latent: Annotated[Path, typer.Option(help="Metrics of the latent analysis (JSON).")],
+    loss: Annotated[Path, typer.Option(help="Loss per step of pre-training (CSV).")],
     run: Annotated[list[Path], typer.Option(help="Run card of a result that the table rests on; any number.")],
-    out_dir: Annotated[Path, typer.Option(help="Folder for table.csv, table.md and the run card.")],
+    out_dir: Annotated[Path, typer.Option(help="Folder for the table, the picture of the loss and the run card.")],
     params: Params = PARAMS,
 ) -> None:
     """Write the results table, if what it rests on was made by the present parameters and code."""
     config = _config(params)
     from audiopg import report as stage
 
-    stage.run(config, cards, metrics, latent, run, out_dir)
+    stage.run(config, cards, metrics, latent, loss, run, out_dir)
 
 
 @app.command()

@@ -36,7 +36,12 @@ def stage_digests(rules: Path = RULES) -> dict[str, str]:
     texts = {path.stem: without_comments(path.read_text(encoding="utf-8")) for path in sorted(rules.glob("*.smk"))}
     snakefile = (rules.parents[1] / "Snakefile").read_text(encoding="utf-8")
     texts["graph"] = without_comments(snakefile) + "".join(texts.values())  # a picture of them all
-    return {stage: _sha256(digest(entry) + command(stage) + texts[stage]) for stage, entry in ENTRIES.items()}
+    return {stage: _sha256(stage_digest(stage) + texts[stage]) for stage in ENTRIES}
+
+
+def stage_digest(stage: str) -> str:
+    """Return a digest of a stage's modules and of its subcommand, as run cards hold it."""
+    return _sha256(digest(ENTRIES[stage]) + command(stage))
 
 
 def command(stage: str, source: Path = SOURCE) -> str:

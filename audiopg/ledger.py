@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from audiopg import closure, config, params, storage
+from audiopg import closure, config, params, storage, verification
 from audiopg.errors import AudiopgError
 from audiopg.tasks import own
 from audiopg.tools import SWITCH, call
@@ -40,7 +40,9 @@ def guard() -> None:
         # a run that was killed while it recorded has left dvc.lock as it was or as it should be, for these very files
         known = recorded if seen.get("recording") else seen["digests"]
         unknown = [path for path in recorded if known.get(path) != recorded[path]]
-        changed = [path for path, state in seen["states"].items() if _state(Path(path)) != state]
+        # what was deleted is simply made again
+        there = {path: state for path, state in seen["states"].items() if Path(path).exists()}
+        changed = [path for path, state in there.items() if _state(Path(path)) != state]
         if seen.get("recording"):  # DVC writes the files in its cache anew; another version has other numbers in git
             changed = sorted({*changed} - {*_cached(changed)})
         unknown = unknown or changed
@@ -87,7 +89,8 @@ def track() -> None:
     if stale:
         msg = f"{len(stale)} of {len(plan)} results are still to be made ({_some(stale)}); run `snakemake`"
         raise AudiopgError(msg)
-    if storage.read_json(CODE) != watched(params.load(Path("params.yaml"))):
+    cfg = params.load(Path("params.yaml"))
+    if storage.read_json(CODE) != watched(cfg):
         msg = f"{CODE} is not about the present code; run `snakemake --forcerun code`"
         raise AudiopgError(msg)
     orphans = _orphans(plan)
@@ -97,6 +100,11 @@ def track() -> None:
             f"  rm -r {' '.join(orphans)} && audiopg track"
         )
         raise AudiopgError(msg)
+    cards = verification.results_cards()
+    wrong = [*verification.disagreements(cards, cfg), *verification.damaged(cards)]
+    if wrong:
+        msg = f"{_some(wrong, '; ')}; `snakemake --forcerun STAGE` makes results again"
+        raise AudiopgError(msg)
     storage.write_json(STAMP, {"digests": {}, "states": {path: _state(Path(path)) for path in plan}, "recording": True})
     _commit(plan)
     _stamp()
@@ -104,9 +112,13 @@ def track() -> None:
 
 
 def watched(cfg: config.Config) -> dict[str, Any]:
-    """Return what results depend on besides parameters and results: digests of code, and of lists of own recordings."""
+    """Return what DVC cannot see in parameters and results.
+
+    That are digests of code and of lists of own recordings, and the length of clips, which may be left to its default.
+    """
     recordings = {task: own.digest(section) for task, section in cfg.tasks.items()}
-    return {**closure.stage_digests(), "recordings": recordings}
+    clip_s = {task: section.clip_s for task, section in cfg.tasks.items()}
+    return {**closure.stage_digests(), "recordings": recordings, "clip_s": clip_s}
 
 
 def sync() -> None:
@@ -118,7 +130,12 @@ def sync() -> None:
     try:
         call("dvc", "checkout")
     except AudiopgError as error:
-        msg = f"{error}; `dvc pull` fetches results that are not on this machine"
+        remedy = (
+            "results that were changed here are not recorded; `audiopg track` does, `dvc checkout --force` drops them"
+            if "--force" in str(error)
+            else "`dvc pull` fetches results that are not on this machine"
+        )
+        msg = f"dvc checkout: {remedy}"
         raise AudiopgError(msg) from error
     changed = json.loads(call("dvc", "status", "--json"))
     if changed:
@@ -199,6 +216,6 @@ def _orphans(plan: dict[str, str]) -> list[str]:
     return sorted(path.as_posix() for path in full)
 
 
-def _some(paths: list[str]) -> str:
-    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
-    return ", ".join(paths[:SHOWN]) + more
+def _some(things: list[str], between: str = ", ") -> str:
+    more = f" and {len(things) - SHOWN} more" if len(things) > SHOWN else ""
+    return between.join(things[:SHOWN]) + more

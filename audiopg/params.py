@@ -13,14 +13,14 @@ from audiopg.errors import AudiopgError
 from audiopg.registry import suggestion
 
 # What each stage reads. Snakemake compares these values, dvc.yaml lists the same names (a test holds them together),
-# and each run card records them. Probes need the clip_s of a task only, but DVC cannot follow a key that may be absent.
+# and each run card records them. DVC has a task's clip_s from results/code.json, since it may be absent.
 # Averages and the table are refused where the run cards below them tell of other parameters, so both read all of those.
 READS: dict[str, tuple[str, ...]] = {
     "fetch": (),
     "prepare": (),
     "pretrain": ("seed", "compute", "synth", "features", "encoder", "pretrain"),
     "finetune": ("seed", "compute", "features", "encoder", "finetune", "tasks.{task}"),
-    "probe": ("seed", "compute", "features", "encoder", "probe", "tasks.{task}"),
+    "probe": ("seed", "compute", "features", "encoder", "probe", "tasks.{task}.clip_s"),
     "aggregate": ("seed", "compute", "features", "encoder", "finetune", "probe", "tasks.{task}"),
     "latent": ("seed", "compute", "synth", "features", "encoder", "latent"),
     "table": ("seed", "compute", "synth", "features", "encoder", "pretrain", "finetune", "tasks", "probe", "latent"),

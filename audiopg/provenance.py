@@ -8,7 +8,8 @@ from typing import Any
 
 from audiopg import __version__, closure, storage
 
-PACKAGES = ("torch", "torchaudio", "numpy", "scipy", "numba", "scikit-learn", "soxr", "soundfile", "matplotlib")
+# what numbers can depend on
+PACKAGES = ("torch", "torchaudio", "numpy", "scipy", "numba", "scikit-learn", "soxr", "soundfile")
 
 
 def write_card(
@@ -42,7 +43,7 @@ def write_card(
         "params": dict(reads),
         "inputs": {file.as_posix(): storage.file_digest(file) for file in inputs},
         "outputs": {file.as_posix(): storage.file_digest(file) for file in outputs},
-        "code": closure.digest(closure.ENTRIES[stage]),
+        "code": closure.stage_digest(stage),
         "device": device,
         "machine": f"{platform.system()} {platform.machine()}",
         "versions": {

@@ -7,8 +7,10 @@ import pandas as pd
 from tabulate import tabulate
 
 from audiopg import config, params, provenance, storage, verification
+from audiopg.evaluate import figures
 from audiopg.tasks.card import Card
 
+OUTPUTS = ("table.csv", "table.md", "pretraining.png")
 COLUMNS = ["task", "row", "metric", "mean", "std", "n", "selection", "paper"]
 TITLES = {
     "pretrained": "pre-trained",
@@ -93,15 +95,22 @@ def _table(rows: list[list[str]], headers: list[str]) -> str:
 
 
 def run(
-    cfg: config.Config, cards: Sequence[Path], metrics: Path, latent: Path, runs: Sequence[Path], out: Path
+    cfg: config.Config,
+    cards: Sequence[Path],
+    metrics: Path,
+    latent: Path,
+    losses: Path,
+    runs: Sequence[Path],
+    out: Path,
 ) -> None:
-    """Write ``table.csv``, ``table.md`` and the run card into the folder ``out``.
+    """Write ``table.csv``, ``table.md``, ``pretraining.png`` and the run card into the folder ``out``.
 
     Args:
         cfg: all parameters.
         cards: ``card.json`` of each task, in the order of the table.
         metrics: folder with the averages, ``<task>.json``.
         latent: what the latent analysis found.
+        losses: the loss of each step of pre-training.
         runs: run cards of all results that the table rests on.
         out: folder for the table.
 
@@ -109,14 +118,16 @@ def run(
         AudiopgError: a run card tells of other parameters or other code than these, or of another result.
     """
     averages = [metrics / f"{path.parent.name}.json" for path in cards]
-    verification.check(runs, cfg, [*averages, latent])
+    read = [*cards, *averages, latent, losses]
+    verification.check(runs, cfg, read)
     frame = table([Card.read(path) for path in cards], metrics)
     storage.write_text(out / "table.csv", frame.to_csv(index=False))
     storage.write_text(out / "table.md", markdown(frame, latent))
+    figures.pretraining(pd.read_csv(losses), out / "pretraining.png")
     provenance.write_card(
         out / "run.json",
         "table",
         params.reads(cfg, "table"),
-        [*cards, *averages, latent, *runs],
-        [out / "table.csv", out / "table.md"],
+        [*read, *runs],
+        [out / name for name in OUTPUTS],
     )

@@ -1,17 +1,22 @@
 """Whether results, run cards, parameters and code tell one story, and what each number was made from."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from audiopg import closure, config, params, storage
+from audiopg import closure, config, params, provenance, storage
 from audiopg.errors import AudiopgError
+from audiopg.tasks import own
 
 RESULTS = Path("results")
 UNTRACED = {".gitignore", "code.json", "graph.svg", "graph.dot"}  # they are about the code, not made from results
-PLACE = ("device", "machine", "versions")  # what all runs of one stage on one task must share
+# what all runs of one stage on one task must share
+PLACE = ("device", "machine", *(f"versions.{name}" for name in provenance.PACKAGES))
+NAMES = {"run.json", "fetch-run.json", "prepare-run.json"}
+KEYS = {"stage", "task", "params", "inputs", "outputs", "code", "device", "machine", "versions"}
 SHORT = 12  # characters of a digest that are shown
 
 Cards = Mapping[str, dict[str, Any]]
@@ -23,7 +28,25 @@ def read(paths: Sequence[Path]) -> Cards:
     Raises:
         AudiopgError: one is missing or damaged.
     """
-    return {path.as_posix(): storage.read_json(path) for path in paths}
+    cards = {path.as_posix(): storage.read_json(path) for path in paths}
+    for path, card in cards.items():
+        if not card.keys() >= KEYS or card["stage"] not in closure.ENTRIES:
+            msg = f"{path}: not a run card of this version; delete it and run `snakemake`"
+            raise AudiopgError(msg)
+    return cards
+
+
+def results_cards(folder: Path = RESULTS) -> Cards:
+    """Read all run cards of the results.
+
+    Raises:
+        AudiopgError: there are none, or one is damaged.
+    """
+    paths = sorted(path for path in folder.rglob("*.json") if path.name in NAMES)
+    if not paths:
+        msg = f"{folder}: no run cards; `snakemake` makes results, `dvc pull && audiopg sync` brings them"
+        raise AudiopgError(msg)
+    return read(paths)
 
 
 def verify(cfg: config.Config, files: Sequence[Path], folder: Path = RESULTS) -> Iterator[str]:
@@ -40,7 +63,7 @@ def verify(cfg: config.Config, files: Sequence[Path], folder: Path = RESULTS) ->
     Raises:
         AudiopgError: something disagrees; it is printed before, a line each.
     """
-    cards = read(sorted(folder.rglob("*run.json")))
+    cards = results_cards(folder)
     wrong = [*disagreements(cards, cfg), *damaged(cards, folder)]
     yield from wrong
     if wrong:
@@ -55,7 +78,7 @@ def verify(cfg: config.Config, files: Sequence[Path], folder: Path = RESULTS) ->
     yield f"{n_files} files agree with their {len(cards)} run cards, with params.yaml and with the code"
 
 
-def check(paths: Sequence[Path], cfg: config.Config, files: Sequence[Path] = ()) -> None:
+def check(paths: Sequence[Path], cfg: config.Config, files: Sequence[Path]) -> None:
     """Refuse to go on from results that were not made by the present parameters and code, or not in one way.
 
     Args:
@@ -72,7 +95,7 @@ def check(paths: Sequence[Path], cfg: config.Config, files: Sequence[Path] = ())
     wrong = [*disagreements(cards, cfg), *(f"{file}: is not what a run card describes" for file in foreign)]
     if wrong:
         more = f" (and {len(wrong) - 1} more; `audiopg verify` lists them)" if len(wrong) > 1 else ""
-        msg = f"{wrong[0]}{more}; `snakemake --forceall` makes all of it again"
+        msg = f"{wrong[0]}{more}; `snakemake --forcerun STAGE` makes results again, `snakemake --forceall` all of them"
         raise AudiopgError(msg)
 
 
@@ -85,32 +108,42 @@ def disagreements(cards: Cards, cfg: config.Config) -> Iterator[str]:
         if task is not None and task not in cfg.tasks:
             yield f"{path}: is about '{task}', which is none of the tasks in params.yaml"
             continue
-        now = dict(_leaves(params.reads(cfg, stage, task or "")))
-        then = dict(_leaves(card["params"]))
-        for name in sorted(now.keys() | then.keys()):
-            if now.get(name) != then.get(name):
-                yield f"{path}: made with {name} = {then.get(name)}, params.yaml has {now.get(name)}"
-        if card["code"] != closure.digest(closure.ENTRIES[stage]):
-            yield f"{path}: made by other code of the stage {stage}"
+        yield from (f"{path}: made {difference}" for difference in _differences(card, cfg))
         for file, digest in card["inputs"].items():
-            if written.get(file, digest) != digest:
-                yield f"{path}: made from another {file} than its run card describes"
+            if written.setdefault(file, digest) != digest:
+                yield f"{path}: made from another {file} than other results, or than its run card describes"
         other = first.setdefault((stage, task or ""), path)
+        here, there = dict(_leaves(card)), dict(_leaves(cards[other]))
         for key in PLACE:
-            if card[key] != cards[other][key]:
-                yield f"{path}: made with {_difference(key, card[key], cards[other][key])} in {other}"
+            if here.get(key) != there.get(key):
+                yield f"{path}: made with {key} = {here.get(key)}, but {other} with {there.get(key)}"
+
+
+def _differences(card: Mapping[str, Any], cfg: config.Config) -> Iterator[str]:
+    """Say in what parameters, code and recordings a card differs from what there is now."""
+    stage, task = card["stage"], card["task"]
+    now = dict(_leaves(params.reads(cfg, stage, task or "")))
+    then = dict(_leaves(card["params"]))
+    for name in sorted(now.keys() | then.keys()):
+        if now.get(name) != then.get(name):
+            yield f"with {name} = {then.get(name)}, params.yaml has {now.get(name)}"
+    if card["code"] != closure.stage_digest(stage):
+        yield f"by other code of the stage {stage}"
+    if "recordings" in card and card["recordings"] != own.digest(cfg.task(task)):
+        yield "from another list of own recordings than there is now"
 
 
 def damaged(cards: Cards, folder: Path = RESULTS) -> Iterator[str]:
     """Say which files are not those that the cards describe, and which no card describes, a line each."""
+    digest_of = cache(storage.file_digest)  # an encoder is read by many
     described = set(cards)
     for path, card in cards.items():
+        described |= card["outputs"].keys()
         for kind, files in (("wrote", card["outputs"]), ("read", card["inputs"])):
-            described |= files.keys()
             for file, digest in files.items():
                 if not Path(file).is_file():
                     yield f"{file}: missing (named in {path}); `dvc pull` or `snakemake` brings it"
-                elif storage.file_digest(Path(file)) != digest:
+                elif digest_of(Path(file)) != digest:
                     yield f"{file}: is not the file that {card['stage']} {kind} ({path})"
     for found in sorted(folder.rglob("*")):
         if found.is_file() and found.name not in UNTRACED and found.as_posix() not in described:
@@ -175,10 +208,3 @@ def _leaves(value: object, name: str = "") -> Iterator[tuple[str, object]]:
             yield from _leaves(item, f"{name}.{key}" if name else str(key))
     else:
         yield name, value
-
-
-def _difference(key: str, here: object, there: object) -> str:
-    """Name the first value that differs."""
-    then, now = dict(_leaves(there, key)), dict(_leaves(here, key))
-    name = next(name for name in sorted(now.keys() | then.keys()) if now.get(name) != then.get(name))
-    return f"{name} = {now.get(name)}, {then.get(name)}"

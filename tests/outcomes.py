@@ -11,6 +11,7 @@ from audiopg.tasks.card import Card
 
 DRUMS = TASKS["drums"].card
 SOURCE = Path("results/tasks")
+LOSS = Path("results/pretrain/loss.csv")
 ENCODER = Path("results/pretrain/encoder.safetensors")
 
 
@@ -29,10 +30,11 @@ def source_files(card: Card, cfg: Config) -> list[Path]:
     storage.write_text(manifest, "path\na.wav\n")
     card.write(described)
     storage.write_text(ENCODER, "weights")
+    storage.write_text(LOSS, "step,loss\n0,1.0\n1,0.5\n")
     return [
         run_card(folder / "fetch-run.json", "fetch", cfg, [], [source], task=card.name),
         run_card(folder / "prepare-run.json", "prepare", cfg, [source], [manifest, described], task=card.name),
-        run_card(ENCODER.with_name("run.json"), "pretrain", cfg, [], [ENCODER]),
+        run_card(ENCODER.with_name("run.json"), "pretrain", cfg, [], [ENCODER, LOSS]),
     ]
 
 

@@ -48,6 +48,7 @@ def test_help_lists_every_stage() -> None:
         "pretrain",
         "finetune",
         "probe",
+        "embed",
         "aggregate",
         "latent",
         "table",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from outcomes import DRUMS, fold_files, latent_file, probe_file, source_files
+from outcomes import DRUMS, ENCODER, LOSS, fold_files, latent_file, probe_file, source_files
 
 from audiopg import params, report, storage
 from audiopg.config import Config
@@ -42,7 +42,7 @@ def tabulate(cfg: Config, runs: list[Path], card: Card = DRUMS) -> list[dict[str
     """Write the table and return its rows."""
     latent = latent_file(cfg)
     cards = [Path("results/tasks") / card.name / "card.json"]
-    report.run(cfg, cards, METRICS, latent, [*runs, latent.with_name("run.json")], OUT)
+    report.run(cfg, cards, METRICS, latent, LOSS, [*runs, latent.with_name("run.json")], OUT)
     return list(csv.DictReader((OUT / "table.csv").read_text().splitlines()))
 
 
@@ -109,6 +109,39 @@ def test_a_fold_of_other_parameters_makes_no_average(cfg: Config) -> None:
     assert not METRICS.exists()
 
 
+def test_an_edited_fold_makes_no_average(cfg: Config) -> None:
+    source_files(DRUMS, cfg)
+    folds = fold_files(cfg)
+    folds[0].write_text(folds[0].read_text().replace("0.51", "0.99"))
+    with pytest.raises(AudiopgError, match=r"fold1/metrics\.json: is not what a run card describes"):
+        average(cfg, folds)
+    assert not METRICS.exists()
+
+
+def test_folds_from_two_encoders_make_no_average(cfg: Config) -> None:
+    source_files(DRUMS, cfg)
+    folds = fold_files(cfg)
+    kept = {path: path.read_bytes() for path in folds[0].parent.iterdir()}
+    storage.write_text(ENCODER, "other weights")
+    folds = fold_files(cfg)
+    for path, content in kept.items():
+        path.write_bytes(content)
+    with pytest.raises(
+        AudiopgError, match=r"made from another results/pretrain/encoder\.safetensors than other results"
+    ):
+        average(cfg, folds)
+
+
+def test_classes_may_be_called_by_numbers(tmp_path: Path) -> None:
+    for init in summary.INITS:
+        storage.write_text(tmp_path / init / "fold1/predictions.csv", "path,actual,predicted\n1,007,7\n2,7,null\n")
+        storage.write_text(tmp_path / init / "fold1/classes.csv", "class,n_clips,score\n007,1,0\n7,1,0\n")
+        storage.write_text(tmp_path / init / "fold1/loss.csv", "epoch,step,loss\n1,0,1\n")
+    summary.write([tmp_path / init / "fold1" for init in summary.INITS], "recall", tmp_path / "out")
+    text = (tmp_path / "out/scratch_confusion.csv").read_text()
+    assert text == "actual,predicted\n007,7\n7,null\n"
+
+
 def test_averages_do_not_depend_on_the_order_of_files(cfg: Config) -> None:
     source_files(DRUMS, cfg)
     paths, found = fold_files(cfg), []
@@ -129,6 +162,12 @@ def test_the_table_is_refused_when_an_average_or_a_card_is_not_of_this_run(cfg: 
     with pytest.raises(AudiopgError, match=r"results/metrics/drums\.json: is not what a run card describes; "):
         tabulate(cfg, runs)
     file.write_text(right)
+    described = Path("results/tasks/drums/card.json")
+    known = described.read_text()
+    described.write_text(known.replace('"paper": null', '"paper": 0.123'))
+    with pytest.raises(AudiopgError, match=r"tasks/drums/card\.json: is not what a run card describes; "):
+        tabulate(cfg, runs)
+    described.write_text(known)
     with pytest.raises(AudiopgError, match=r"run\.json: made with probe\.knn_k = "):
         tabulate(cfg.model_copy(update={"probe": cfg.probe.model_copy(update={"knn_k": 3})}), runs)
     assert not (OUT / "table.csv").exists()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from outcomes import DRUMS, ENCODER, fold_files, latent_file, probe_file, source_files
+from outcomes import DRUMS, ENCODER, LOSS, fold_files, latent_file, probe_file, source_files
 
 from audiopg import closure, params, report, storage, verification
 from audiopg.config import Config
@@ -29,7 +29,7 @@ def cfg(profiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Conf
     )
     aggregate.run(cfg, card, folds, probe, metrics / "drums.json", summary)
     runs += [path.with_name("run.json") for path in [*folds, probe, latent, summary / "run.json"]]
-    report.run(cfg, [card], metrics, latent, runs, Path("results"))
+    report.run(cfg, [card], metrics, latent, LOSS, runs, Path("results"))
     return cfg
 
 
@@ -89,7 +89,8 @@ def recard(**changes: object) -> Callable[[Config], None]:
         (recard(code="0" * 64), f"{FOLD}/run.json: made by other code of the stage finetune"),
         (recard(device="cuda bfloat16"), f"{FOLD}/run.json: made with device = cuda bfloat16, "),
         (recard(task="gone"), f"{FOLD}/run.json: is about 'gone', which is none of the tasks in params.yaml"),
-        (recard(inputs={ENCODER.as_posix(): "0"}), f"{FOLD}/run.json: made from another {ENCODER} than its run card"),
+        (recard(inputs={ENCODER.as_posix(): "0"}), f"{FOLD}/run.json: made from another {ENCODER} than other results"),
+        (recard(recordings="0"), f"{FOLD}/run.json: made from another list of own recordings than there is now"),
     ],
 )
 def test_what_was_changed_is_named(cfg: Config, change: Callable[[Config], None], message: str) -> None:
@@ -104,10 +105,20 @@ def test_a_version_that_differs_between_two_folds_is_named(cfg: Config) -> None:
 
 
 def test_other_code_of_a_stage_is_named(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    digest = closure.digest
-    changed = closure.ENTRIES["latent"]
-    monkeypatch.setattr(closure, "digest", lambda entry: "0" if entry == changed else digest(entry))
+    digest = closure.stage_digest
+    monkeypatch.setattr(closure, "stage_digest", lambda stage: "0" if stage == "latent" else digest(stage))
     assert verify(cfg) == ["results/latent/run.json: made by other code of the stage latent"]
+
+
+def test_a_file_that_is_no_run_card_is_named(cfg: Config) -> None:
+    storage.write_json(FOLD / "run.json", {"stage": "finetune"})
+    with pytest.raises(AudiopgError, match=r"fold2/run\.json: not a run card of this version; delete it and run"):
+        list(verification.verify(cfg, []))
+
+
+def test_no_results_are_named(cfg: Config, tmp_path: Path) -> None:
+    with pytest.raises(AudiopgError, match="no run cards; `snakemake` makes results"):
+        list(verification.verify(cfg, [], tmp_path / "empty"))
 
 
 def test_a_run_card_depends_on_nothing_but_the_run(cfg: Config) -> None:

@@ -54,10 +54,15 @@ def fetch(task: Task) -> Path:
     return root
 
 
-def record(task: Task, out: Path) -> None:
+def record(task: Task, recordings: str, out: Path) -> None:
     """Write what a task's recordings are: licence, citation, sources and a digest of the audio, as JSON.
 
     The run card, ``fetch-run.json``, goes beside it.
+
+    Args:
+        task: the task.
+        recordings: digest of the list of own recordings, or ``""``.
+        out: file to write.
 
     Raises:
         AudiopgError: as `fetch`.
@@ -75,7 +80,8 @@ def record(task: Task, out: Path) -> None:
         "audio_digest": listing_digest((file.path, file.sha256) for file in files) if files else "",
     }
     storage.write_json(out, record)
-    provenance.write_card(out.with_name("fetch-run.json"), "fetch", {}, [], [out], task=card.name)
+    run = out.with_name("fetch-run.json")
+    provenance.write_card(run, "fetch", {}, [], [out], task=card.name, recordings=recordings)
 
 
 def check(task: Task) -> None:

@@ -6,6 +6,7 @@ from audiopg import config, params, provenance, tasks
 from audiopg.data import receipt
 from audiopg.data.fetch import fetch
 from audiopg.errors import AudiopgError
+from audiopg.tasks import own
 from audiopg.tasks.card import Download
 from audiopg.tasks.manifest import Manifest
 
@@ -38,6 +39,7 @@ def run(cfg: config.Config, task: str, source: Path, manifest_path: Path, card_p
         [source],
         [manifest_path, card_path],
         task=task,
+        recordings=own.digest(cfg.task(task)),
     )
 
 

@@ -28,19 +28,20 @@ def run(
         AudiopgError: a fold is missing, counted twice, of another task, or not of the present parameters and code.
     """
     card = Card.read(card_path)
+    folds = sorted(path.parent for path in fold_metrics)
+    read = [probe, *(fold / name for fold in folds for name in ("metrics.json", *summary.READS))]
     rows = _figures(card, fold_metrics) | storage.read_json(probe)
-    verification.check([path.with_name("run.json") for path in [*fold_metrics, probe]], cfg)
+    verification.check([path.with_name("run.json") for path in [*fold_metrics, probe]], cfg, read)
     averages = {
         row: {metric: mean_and_std(values) for metric, values in figures.items()} for row, figures in rows.items()
     }
     storage.write_json(out, averages)
-    folds = sorted(path.parent for path in fold_metrics)
     made = summary.write(folds, "average precision" if card.multi_label else "recall", folder)
     provenance.write_card(
         folder / "run.json",
         "aggregate",
         params.reads(cfg, "aggregate", card.name),
-        [card_path, probe, *(fold / name for fold in folds for name in ("metrics.json", *summary.READS))],
+        [card_path, *read],
         [out, *made],
         task=card.name,
     )

@@ -1,4 +1,4 @@
-"""Figures of what a task gave: losses, classes, confusions."""
+"""Figures of training and of what a task gave: losses, classes, confusions."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from audiopg.pictures import BLUE, VERMILION, save
+from audiopg.pictures import BLUE, GREY, VERMILION, save
 
 STYLES = {"pretrained": ("pre-trained", BLUE, "o"), "scratch": ("scratch", VERMILION, "s")}
 NAMED = 60  # classes at most that are named along an axis
@@ -76,4 +76,23 @@ def confusion(pairs: pd.DataFrame, path: Path) -> None:
         panel.set_yticks(ticks, [names[tick] for tick in ticks], fontsize=8)
     panels[0].set_ylabel("actual class")
     figure.colorbar(image, ax=panels, label="share of the actual class")
+    save(figure, path)
+
+
+def pretraining(losses: pd.DataFrame, path: Path) -> None:
+    """Draw the loss of each step, and its mean over a hundredth of the run.
+
+    Args:
+        losses: columns ``step, loss``.
+        path: PNG file.
+    """
+    figure = Figure(figsize=(5.2, 3.4))
+    panel = figure.subplots()
+    panel.plot(losses["step"], losses["loss"], color=GREY, alpha=0.4, linewidth=0.7, label="each step")
+    window = max(len(losses) // 100, 1)
+    mean = losses["loss"].rolling(window, min_periods=1).mean()
+    panel.plot(losses["step"], mean, color=BLUE, label=f"mean of {window} steps")
+    panel.set(xlabel="step", ylabel="reconstruction loss of masked patches")
+    panel.grid(alpha=0.3)
+    panel.legend(frameon=False)
     save(figure, path)

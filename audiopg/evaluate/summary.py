@@ -54,8 +54,10 @@ def loss(losses: pd.DataFrame) -> pd.DataFrame:
 
 def _gather(folds: Sequence[Path], name: str) -> pd.DataFrame:
     """Read one table of all folds, with ``init`` and ``fold`` as columns."""
-    # a class may be called "null" or "nan"
+    # a class may be called "null" or "007"
+    texts = dict.fromkeys(("path", "actual", "predicted", "class"), str)
     tables = [
-        pd.read_csv(fold / name, keep_default_na=False).assign(init=fold.parent.name, fold=fold.name) for fold in folds
+        pd.read_csv(fold / name, keep_default_na=False, dtype=texts).assign(init=fold.parent.name, fold=fold.name)
+        for fold in folds
     ]
     return pd.concat(tables, ignore_index=True)

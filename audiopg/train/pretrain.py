@@ -4,9 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from audiopg import closure, compute, config, params, provenance, storage
@@ -15,7 +13,6 @@ from audiopg.models.checkpoint import save_encoder
 from audiopg.models.mae import MaskedAutoencoder
 from audiopg.models.vit import initialise
 from audiopg.philox import uniforms
-from audiopg.pictures import BLUE, GREY, save
 from audiopg.synth.score import clip_name
 from audiopg.train.loop import Resume, Training
 
@@ -29,7 +26,7 @@ class Outputs:
     state: Path
     """Weights of encoder and decoder, optimiser, losses."""
     loss: Path
-    """Loss of each step, CSV; its picture goes beside it."""
+    """Loss of each step, CSV."""
     card: Path
     """Run card, JSON."""
 
@@ -72,7 +69,6 @@ def run(cfg: config.Config, resume: Path, outputs: Outputs) -> None:
     training.save(outputs.state, {"run": run_digest})
     losses = training.loss_table()
     storage.write_table(outputs.loss, losses)
-    figure(losses, outputs.loss.with_suffix(".png"))
     save_encoder(outputs.encoder, model.encoder, cfg.features)
     n_clips = cfg.pretrain.n_steps * batch_size
     provenance.write_card(
@@ -80,7 +76,7 @@ def run(cfg: config.Config, resume: Path, outputs: Outputs) -> None:
         "pretrain",
         reads,
         [],
-        [outputs.encoder, outputs.state, outputs.loss, outputs.loss.with_suffix(".png")],
+        [outputs.encoder, outputs.state, outputs.loss],
         device=backend.name,
         first_clip=clip_name(cfg.seed, 0),
         last_clip=clip_name(cfg.seed, n_clips - 1),
@@ -88,22 +84,3 @@ def run(cfg: config.Config, resume: Path, outputs: Outputs) -> None:
         final_loss=round(losses["loss"].tail(50).mean(), 6),
     )
     resume.unlink(missing_ok=True)
-
-
-def figure(losses: pd.DataFrame, path: Path) -> None:
-    """Draw the loss of each step, and its mean over a hundredth of the run.
-
-    Args:
-        losses: columns ``step, loss``.
-        path: PNG file.
-    """
-    drawing = Figure(figsize=(5.2, 3.4))
-    panel = drawing.subplots()
-    panel.plot(losses["step"], losses["loss"], color=GREY, alpha=0.4, linewidth=0.7, label="each step")
-    window = max(len(losses) // 100, 1)
-    mean = losses["loss"].rolling(window, min_periods=1).mean()
-    panel.plot(losses["step"], mean, color=BLUE, label=f"mean of {window} steps")
-    panel.set(xlabel="step", ylabel="reconstruction loss of masked patches")
-    panel.grid(alpha=0.3)
-    panel.legend(frameon=False)
-    save(drawing, path)

@@ -261,7 +261,7 @@ def test_a_manifest_is_made_of_nothing_but_what_was_fetched(
     config, name = params.load(profiles / "paper.yaml"), published.task.card.name
     monkeypatch.setattr(tasks, "find", lambda *_: published.task)
     root, source = fetch(published.task), tmp_path / "source.json"
-    record(published.task, source)
+    record(published.task, "", source)
     prepare.run(config, name, source, tmp_path / "before.csv", tmp_path / "card.json")
     for path in [path for path in sorted(root.rglob("*")) if path.is_file() and path.name != "contents.csv"]:
         data = path.read_bytes()
@@ -302,7 +302,7 @@ def test_a_folder_of_somebody_else_is_left_alone(published: Published, data_fold
 
 def test_the_record_is_the_same_wherever_the_archives_came_from(published: Published, tmp_path: Path) -> None:
     fetch(published.task)
-    record(published.task, tmp_path / "a.json")
+    record(published.task, "", tmp_path / "a.json")
     found = storage.read_json(tmp_path / "a.json")
     card = published.task.card
     assert (found["licence"], found["citation"], found["url"]) == (card.licence, card.citation, card.url)

@@ -12,7 +12,7 @@ import time
 import zlib
 from pathlib import Path
 
-from audiopg import ledger, lifeline, params, storage
+from audiopg import ledger, lifeline, params, provenance, storage
 from audiopg.errors import AudiopgError
 
 FOLD = ("metrics.json", "predictions.csv", "classes.csv", "loss.csv", "classifier.safetensors", "run.json")
@@ -24,7 +24,7 @@ AGGREGATE = (
     *(f"{init}_{name}.csv" for init in ("pretrained", "scratch") for name in SUMMARY),
     *(f"{name}.png" for name in SUMMARY),
 )
-TABLE = ("table.csv", "table.md", "run.json")
+TABLE = ("table.csv", "table.md", "pretraining.png", "run.json")
 SOUND = ("clips.csv", "voices.csv", "events.csv", "run.json")
 FOLDERS = {"finetune": FOLD, "probe": PROBE, "aggregate": AGGREGATE, "latent": LATENT, "table": TABLE}
 
@@ -59,10 +59,15 @@ def command(stage: str, arguments: list[str]) -> None:
     with Path(os.environ.get("STUB_LOG", "calls.log")).open("a") as log:
         log.write(f"{stage} {given.task} {given.init}{given.fold}".strip() + "\n")
     sys.stderr.write(f"{stage}: working\n")
+    cards = [path for path in made if path.name.endswith("run.json")]
+    made = [path for path in made if path not in cards]
     for path in made:
         time.sleep(float(os.environ.get("STUB_PAUSE", "0")))
         with storage.replacing(path) as temporary:
             temporary.write_bytes(png(content) if path.suffix == ".png" else text(path, content).encode())
+    for path in cards:
+        reads = params.reads(config, stage, given.task)
+        provenance.write_card(path, stage, reads, read, made, task=given.task or None, init=given.init)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -92,13 +97,12 @@ def files(stage: str, given: argparse.Namespace) -> tuple[list[Path], list[Path]
     if stage == "aggregate":
         given.task = given.card.parent.name
     if stage == "pretrain":
-        loss = Path(given.loss)
-        return [*map(Path, (given.encoder, given.state, given.card)), loss, loss.with_suffix(".png")], []
+        return [*map(Path, (given.encoder, given.state, given.card, given.loss))], []
     made = [Path(given.out)] if given.out else []
     made += [Path(given.out_dir) / name for name in FOLDERS[stage]]
     read = [given.manifest, given.card, given.probe, given.latent, given.encoder, *given.run, *given.files]
     if stage == "table":
-        read += [given.metrics / f"{card.parent.name}.json" for card in given.files]
+        read += [Path(given.loss), *(given.metrics / f"{card.parent.name}.json" for card in given.files)]
     return made, [path for path in read if path]
 
 

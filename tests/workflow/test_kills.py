@@ -1,7 +1,9 @@
 """After `kill -9` one documented command line brings everything: no wrong number, no whole fold done again."""
 
+import os
 import random
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +43,6 @@ JOBS = {
     for init, stage in (("pretrained", "finetune"), ("scratch", "scratch"))
     for fold in (1, 2)
 } | {
-    f"probe {TASK}": (f"probe@{TASK}", f"results/probe/{TASK}/scores.json"),
     f"aggregate {TASK}": (f"aggregate@{TASK}", f"results/metrics/{TASK}.json"),
     "table": ("table", "results/table.md"),
 }
@@ -75,7 +76,7 @@ def works(process: psutil.Process) -> bool:
 class Run:
     """A command line at work in a project."""
 
-    def __init__(self, project: Any, command: str) -> None:
+    def __init__(self, project: Any, command: str, pause_s: str = PAUSE_S) -> None:
         """Start it."""
         self.project = project
         self.log = project.root / "calls.log"
@@ -85,7 +86,7 @@ class Run:
             self.process = subprocess.Popen(
                 ["bash", "-c", command],
                 cwd=project.root,
-                env={**project.environment(), "STUB_PAUSE": PAUSE_S},
+                env={**project.environment(), "STUB_PAUSE": pause_s},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -191,6 +192,23 @@ def test_one_command_line_repairs_what_kills_broke_off(
         project.run("audiopg", "sync")
     assert project.pending() == set()
     assert ".part" not in project.run("git", "status", "--short")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["snakemake", "bash"])
+def test_a_job_ends_with_its_snakemake_and_with_its_shell(project: Any, victim: str) -> None:
+    project.edit("params.yaml", LINE, CHANGED)
+    Run(project, "snakemake --cores 1", pause_s=str(PATIENCE_S)).kill(victim, 1, 0)
+
+
+def test_the_command_line_ends_when_its_snakemake_is_gone() -> None:
+    sleeps = f"import time; from audiopg import cli; cli.app = lambda: time.sleep({PATIENCE_S}); cli.main()"
+    environment = {**os.environ, "AUDIOPG_RUN": str(2**30)}
+    done = subprocess.run(
+        [sys.executable, "-c", sleeps], env=environment, stderr=subprocess.PIPE, timeout=60, check=False
+    )
+    assert done.returncode != 0
+    assert b"KeyboardInterrupt" in done.stderr  # the way that removes temporary files
 
 
 def test_twenty_processes_are_killed() -> None:

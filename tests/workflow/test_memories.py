@@ -9,7 +9,8 @@ TASK = "drums"
 TASK_LINE = "drums: {clip_s: 0.32}"
 TASK_CHANGED = "drums: {clip_s: 0.32, finetune: {drop_path: 0.2}}"
 FOLDS = {f"finetune {TASK} {init}{fold}" for init in ("pretrained", "scratch") for fold in (1, 2)}
-CONCERNED = sorted([*FOLDS, f"probe {TASK}", f"aggregate {TASK}", "table"])
+TABLE = {f"results/{name}" for name in ("table.csv", "table.md", "pretraining.png", "run.json")}
+CONCERNED = sorted([*FOLDS, f"aggregate {TASK}", "table"])
 
 
 def rules(project: Any, outputs: set[str]) -> set[str]:
@@ -38,11 +39,18 @@ def test_a_mirror_concerns_nothing(project: Any) -> None:
 def test_a_parameter_of_one_task_concerns_its_stages_and_the_table(project: Any) -> None:
     project.edit("params.yaml", TASK_LINE, TASK_CHANGED)
     # `code`, a second's work, tells DVC of lists of own recordings and so has to look at all tasks
-    concerned = {f"{stage}@{TASK}" for stage in ("finetune", "scratch", "probe", "aggregate")}
+    concerned = {f"{stage}@{TASK}" for stage in ("finetune", "scratch", "aggregate")}
     assert project.stale() == {"code", "table"} | concerned
     pending = project.pending()
-    assert rules(project, pending) == {"finetune", "probe", "aggregate", "table"}
+    assert rules(project, pending) == {"finetune", "aggregate", "table"}
     assert not any("instruments" in output for output in pending)
+
+
+def test_the_length_of_a_tasks_clips_concerns_its_probe_too(project: Any) -> None:
+    project.edit("params.yaml", TASK_LINE, "drums: {clip_s: 0.64}")
+    assert rules(project, project.pending()) == {"code", "finetune", "probe", "aggregate", "table"}
+    project.run("dvc", "repro")
+    assert project.calls() == sorted([*CONCERNED, f"probe {TASK}"])
 
 
 @pytest.mark.parametrize(
@@ -54,11 +62,12 @@ def test_a_seed_concerns_all_that_is_random_a_sound_what_hears_it_and_neither_th
 ) -> None:
     project.edit("params.yaml", old, new)
     pending = project.pending()
-    assert rules(project, pending) == {"pretrain", "finetune", "probe", "aggregate", "latent", "table"}
-    assert any("scratch" in output for output in pending) == scratch
+    assert rules(project, pending) == {"pretrain", "finetune", "probe", "aggregate", "latent", "table", "render"}
+    assert any("/scratch/" in output for output in pending) == scratch
     stages = [f"{stage}@{task}" for stage in ("finetune", "scratch", "probe") for task in (TASK, "instruments")]
     # DVC sees what follows from a new encoder once it is there
-    assert project.stale() == {"pretrain", "latent", *(stages if scratch else [])}
+    later = [*stages, f"aggregate@{TASK}", "aggregate@instruments"] if scratch else []
+    assert project.stale() == {"pretrain", "latent", "render", "table", *later}
 
 
 @pytest.mark.slow
@@ -123,7 +132,7 @@ def test_the_list_of_own_recordings_is_an_input_for_both_tools(project: Any) -> 
     assert project.stale() == {"code"}  # from which DVC learns of the list, as it does of the code
     pending = project.pending()
     made = {output for output in project.records() if "/mine/" in output or output.endswith("mine.json")}
-    assert pending == made | {"results/code.json", "results/table.csv", "results/table.md"}
+    assert pending == made | {"results/code.json", *TABLE}
     project.run("dvc", "repro")
     assert "fetch mine" in project.calls()
     project.run("audiopg", "sync")
@@ -178,7 +187,7 @@ def test_a_statement_concerns_its_stage_and_what_follows(project: Any) -> None:
     project.append("audiopg/train/pretrain.py", "CHANGED = True")
     pending = project.pending()
     assert rules(project, pending) == {"code", "pretrain", "finetune", "probe", "aggregate", "latent", "table"}
-    assert not any("scratch" in output for output in pending)
+    assert not any("/scratch/" in output for output in pending)
     project.run("dvc", "repro")
     assert project.calls() == ["pretrain"]  # the encoder comes out the same, so DVC stops there
     assert project.stale() == set()
@@ -254,13 +263,43 @@ def test_track_refuses_what_it_cannot_vouch_for(project: Any) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_without_git_succeeds_and_says_why_nothing_is_tracked(fresh: Any, tmp_path: Any, project: Any) -> None:
+def test_a_result_edited_by_hand_is_not_recorded(project: Any) -> None:
+    lock = (project.root / "dvc.lock").read_text()
+    project.append("results/table.md", "an extra line")
+    assert "results/table.md: is not the file that table wrote" in project.run("audiopg", "track", code=1)
+    assert (project.root / "dvc.lock").read_text() == lock
+
+
+@pytest.mark.slow
+def test_dvc_makes_everything_and_snakemake_takes_it_over(fresh: Any, tmp_path: Any) -> None:
+    project = fresh.copy(tmp_path)
+    project.run("dvc", "repro")
+    assert len(project.calls()) > len(CONCERNED)
+    assert "has not seen" in project.run("snakemake", code=1)
+    project.run("audiopg", "sync")
+    assert "Nothing to be done" in project.run("snakemake", "--cores", "8")
+    assert "Data and pipelines are up to date" in project.run("dvc", "repro")
+    assert (project.calls(), project.stale()) == ([], set())
+
+
+@pytest.mark.slow
+def test_a_run_without_git_succeeds_and_says_why_nothing_is_tracked(tmp_path: Any, project: Any) -> None:
     bare = type(project)(tmp_path / "bare")
-    project.run("cp", "-r", str(fresh.root), str(bare.root))
-    bare.run("rm", "-r", ".git")
-    out = bare.run("snakemake")
-    assert "here is no .git" in out
-    assert not (bare.root / "dvc.lock").exists()
+    bare.root.mkdir()
+    # as somebody downloads it, with numbers and dvc.lock
+    project.run("sh", "-c", f"git archive HEAD | tar --extract --directory {bare.root}")
+    lock = (bare.root / "dvc.lock").read_text()
+    assert "here is no .git" in bare.run("snakemake")
+    assert f"finetune {TASK} scratch2" in bare.calls()
+    assert "Nothing to be done" in bare.run("snakemake")
+    assert (bare.root / "dvc.lock").read_text() == lock
+
+
+@pytest.mark.slow
+def test_what_was_deleted_is_made_again(project: Any) -> None:
+    project.run("rm", "-r", f"results/finetune/{TASK}/scratch", "results/latent/run.json")
+    assert "results recorded in dvc.lock" in project.run("snakemake")
+    assert project.calls() == [f"finetune {TASK} scratch1", f"finetune {TASK} scratch2", "latent"]
 
 
 @pytest.mark.slow

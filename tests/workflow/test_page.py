@@ -22,7 +22,7 @@ GENERAL = {"Workflow", "Statistics", "About"}
 # what the page must hold, whatever else is marked for it
 PICTURES = {
     "Latent space": ["results/latent/embedding.png", "results/latent/r2_per_layer.png"],
-    "Pre-training": ["results/pretrain/loss.png"],
+    "Pre-training": ["results/pretraining.png"],
     "Rules": ["results/graph.svg"],
     "Sound": ["results/sound/sheet.png"],
     "Task drums": [f"results/summary/drums/{name}.png" for name in ("classes", "confusion", "loss")],

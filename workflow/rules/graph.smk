@@ -8,6 +8,9 @@ rule graph:
         dot="results/graph.dot",
     log:
         "logs/graph.log",
+    resources:
+        mem_mb=2000,
+        runtime="30m",
     params:
         code=CODE["graph"],
     shell:

@@ -3,11 +3,6 @@ rule pretrain:
         encoder=ENCODER,
         state="results/pretrain/state.safetensors",
         loss="results/pretrain/loss.csv",
-        figure=report(
-            "results/pretrain/loss.png",
-            category="Pre-training",
-            caption="../report/pretraining.rst",
-        ),
         run="results/pretrain/run.json",
     log:
         "logs/pretrain.log",

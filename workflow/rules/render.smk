@@ -16,6 +16,7 @@ rule render:
         "logs/render.log",
     resources:
         mem_mb=2000,
+        runtime="30m",
     params:
         *reads("render"),
         code=CODE["render"],

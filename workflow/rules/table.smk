@@ -3,10 +3,16 @@ rule table:
         cards=expand(CARD, task=CONFIG.tasks),
         metrics=expand("results/metrics/{task}.json", task=CONFIG.tasks),
         latent="results/latent/metrics.json",
+        loss="results/pretrain/loss.csv",
         runs=RUNS,
     output:
         csv=report("results/table.csv", category="Results"),
         md=report("results/table.md", category="Results", caption="../report/table.rst"),
+        loss=report(
+            "results/pretraining.png",
+            category="Pre-training",
+            caption="../report/pretraining.rst",
+        ),
         run=report("results/run.json", category="Results", caption="../report/run.rst"),
     log:
         "logs/table.log",
@@ -18,6 +24,6 @@ rule table:
         code=CODE["table"],
         runs=lambda wc, input: [f"--run {path}" for path in input.runs],
     shell:
-        "audiopg table --latent {input.latent} --metrics $(dirname {input.metrics[0]})"
+        "audiopg table --latent {input.latent} --loss {input.loss} --metrics $(dirname {input.metrics[0]})"
         " --out-dir $(dirname {output.md}) {params.runs} {input.cards}"
         " 2>&1 | tee -i {log} >&2"
