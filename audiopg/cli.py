@@ -304,6 +304,40 @@ def graph(
 
 
 @app.command()
+def cost(
+    profile: Annotated[str | None, typer.Option(help="quick, small, paper or test; else params.yaml.")] = None,
+    flops: Annotated[float, typer.Option(help="Peak FLOP/s in training; an A100's in bfloat16.")] = 312e12,
+    utilisation: Annotated[float, typer.Option(help="Share of the peak that is sustained.")] = 0.3,
+    float32_flops: Annotated[
+        float | None, typer.Option(help="Peak FLOP/s in float32, in which evaluation runs; else --flops / 8.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    params: Params = PARAMS,
+) -> None:
+    """Tell what each stage will take, before it runs: parameters, FLOPs, memory, data rate, time."""
+    import json
+
+    from audiopg import cost as stage
+
+    config = _config(params) if profile is None else stage.of_profile(profile, PROFILES)
+    name, speed = profile or params.as_posix(), stage.Speed(flops, utilisation, float32_flops)
+    result = stage.estimate(config, name, speed)
+    typer.echo(json.dumps(result, indent=2) if as_json else stage.table(config, name, speed))
+
+
+@app.command()
+def export(
+    encoder: Encoder,
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    results: Annotated[Path, typer.Option(help="Folder with the results table and its run card.")] = Path("results"),
+) -> None:
+    """Write the encoder as a folder for a model hub: weights, configuration, model card."""
+    from audiopg import export as stage
+
+    stage.run(encoder, results, out)
+
+
+@app.command()
 def track() -> None:
     """Record what Snakemake made in dvc.lock."""
     from audiopg import ledger

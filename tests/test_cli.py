@@ -55,6 +55,8 @@ def test_help_lists_every_stage() -> None:
         "verify",
         "render",
         "graph",
+        "cost",
+        "export",
         "track",
         "sync",
     ):

@@ -299,7 +299,8 @@ def test_a_run_without_git_succeeds_and_says_why_nothing_is_tracked(tmp_path: An
 def test_what_was_deleted_is_made_again(project: Any) -> None:
     project.run("rm", "-r", f"results/finetune/{TASK}/scratch", "results/latent/run.json")
     assert "results recorded in dvc.lock" in project.run("snakemake")
-    assert project.calls() == [f"finetune {TASK} scratch1", f"finetune {TASK} scratch2", "latent"]
+    folds = [f"finetune {TASK} scratch1", f"finetune {TASK} scratch2"]
+    assert project.calls() == [f"aggregate {TASK}", *folds, "latent", "table"]
 
 
 @pytest.mark.slow

@@ -1,0 +1,240 @@
+"""Predicted cost against what the models are: their weights, a FLOP counter, and the bytes kept for gradients."""
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from audiopg import cost, flops
+from audiopg.config import Config
+from audiopg.errors import AudiopgError
+from audiopg.models.classifier import Classifier
+from audiopg.models.mae import MaskedAutoencoder
+from audiopg.tasks import TASKS
+
+AUDIOPG = Path(sys.executable).with_name("audiopg")
+ROOT = Path(__file__).parents[1]
+N_CLASSES = 10
+A100 = cost.Speed(312e12, 0.3)
+# clips per batch; `paper` is ViT-B, of which a core does a clip in seconds
+BATCHES = {"test": 3, "small": 2, "paper": 1}
+
+
+@pytest.fixture(scope="module", params=["test", "small", pytest.param("paper", marks=pytest.mark.slow)])
+def case(request: pytest.FixtureRequest, profiles: Path) -> tuple[Config, int]:
+    """Parameters of a profile, and clips per batch."""
+    return cost.of_profile(request.param, profiles), BATCHES[request.param]
+
+
+def autoencoder(cfg: Config, n_clips: int) -> tuple[nn.Module, Callable[[], Tensor]]:
+    """A masked autoencoder, and a forward pass of it."""
+    n_patches, spectrogram = batch(cfg, n_clips)
+    model = MaskedAutoencoder(cfg.encoder, cfg.pretrain.decoder, cfg.pretrain.mask_ratio)
+    return model, lambda: model(spectrogram, torch.rand(n_clips, n_patches)).loss
+
+
+def classifier(cfg: Config, n_clips: int) -> tuple[nn.Module, Callable[[], Tensor]]:
+    """A classifier, and a forward pass of it."""
+    model, (_, spectrogram) = Classifier(cfg.encoder, N_CLASSES), batch(cfg, n_clips)
+    return model, lambda: model(spectrogram).sum()
+
+
+def batch(cfg: Config, n_clips: int) -> tuple[int, Tensor]:
+    n_frames = cfg.features.n_frames(cfg.synth.clip_s)
+    return math.prod(cfg.grid(cfg.synth.clip_s)), torch.zeros(n_clips, n_frames, cfg.features.n_mels)
+
+
+def counted(work: Callable[[], object]) -> int:
+    """FLOPs of some work; attention in its plain form, since the counter does not see the CPU's fused kernel."""
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        work()
+    return int(counter.get_total_flops())
+
+
+def kept(model: nn.Module, forward: Callable[[], Tensor], *, reduced: bool) -> int:
+    """Bytes that a forward pass keeps for the gradient, each storage once, without the weights themselves."""
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    seen: dict[int, Tensor] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        if tensor.untyped_storage().data_ptr() not in weights:
+            seen[tensor.untyped_storage().data_ptr()] = tensor  # held, so that no address comes twice
+        return tensor
+
+    with (
+        torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
+        torch.autocast("cpu", torch.bfloat16, enabled=reduced),
+    ):
+        forward()
+    return sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
+
+
+def n_weights(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_weights_are_those_of_the_models(case: tuple[Config, int]) -> None:
+    cfg, _ = case
+    model, found = MaskedAutoencoder(cfg.encoder, cfg.pretrain.decoder, cfg.pretrain.mask_ratio), flops.parameters(cfg)
+    assert found.encoder == n_weights(model.encoder)
+    assert found.pretrain == n_weights(model)
+    assert flops.classifier_parameters(cfg.encoder, N_CLASSES) == n_weights(Classifier(cfg.encoder, N_CLASSES))
+
+
+def test_flops_are_those_that_a_counter_counts(case: tuple[Config, int]) -> None:
+    cfg, n_clips = case
+    n_patches = math.prod(cfg.grid(cfg.synth.clip_s))
+    for build, expected in (
+        (autoencoder, flops.autoencoder_flops(cfg)),
+        (classifier, flops.classifier_flops(cfg.encoder, n_patches, N_CLASSES)),
+    ):
+        _, forward = build(cfg, n_clips)
+        assert counted(forward) == n_clips * expected.forward
+        assert counted(lambda forward=forward: forward().backward()) == n_clips * expected.training  # type: ignore[misc]
+
+
+def test_visible_patches_are_counted_as_the_model_does(tiny: Config) -> None:
+    for mask_ratio in (0.01, 0.5, 0.75, 0.8, 0.99):
+        model = MaskedAutoencoder(tiny.encoder, tiny.pretrain.decoder, mask_ratio)
+        for n_patches in (1, 7, 10, 64, 512):
+            assert flops.n_visible(n_patches, mask_ratio) == model.n_visible(n_patches)
+
+
+def test_activations_in_float32_are_those_kept_within_two_thousandths(case: tuple[Config, int]) -> None:
+    cfg, n_clips = case
+    n_patches = math.prod(cfg.grid(cfg.synth.clip_s))
+    expected = n_clips * flops.autoencoder_activations(cfg, reduced=False)
+    assert kept(*autoencoder(cfg, n_clips), reduced=False) == pytest.approx(expected, rel=2e-3)
+    expected = n_clips * flops.encoder_activations(cfg.encoder, n_patches, reduced=False)
+    assert kept(*classifier(cfg, n_clips), reduced=False) == pytest.approx(expected, rel=2e-3)
+
+
+def test_activations_in_bfloat16_are_those_kept_with_the_copies_of_weights(case: tuple[Config, int]) -> None:
+    cfg, n_clips = case
+    n_patches = math.prod(cfg.grid(cfg.synth.clip_s))
+    model, forward = classifier(cfg, n_clips)
+    # the patches need no gradient, so the copy of their matrix is not kept
+    copies = 2 * sum(
+        p.numel() for name, p in model.named_parameters() if p.ndim == 2 and name != "encoder.embed.weight"
+    )
+    expected = n_clips * flops.encoder_activations(cfg.encoder, n_patches, reduced=True)
+    assert kept(model, forward, reduced=True) - copies == pytest.approx(expected, rel=2e-3)
+    model, forward = autoencoder(cfg, n_clips)
+    copies = 2 * sum(
+        p.numel() for name, p in model.named_parameters() if p.ndim == 2 and name != "encoder.embed.weight"
+    )
+    expected = n_clips * flops.autoencoder_activations(cfg, reduced=True)
+    # on a CPU the decoder's norms take bfloat16 in; CUDA's autocast gives them float32, which the formula counts
+    assert 0.88 * expected < kept(model, forward, reduced=True) - copies < expected
+
+
+def test_training_memory_by_hand() -> None:
+    for reduced, selects, per_weight in ((False, False, 16), (True, False, 18), (False, True, 20), (True, True, 22)):
+        assert flops.training_memory(1000, 7, 3, reduced=reduced, selects=selects) == 1000 * per_weight + 21
+
+
+def test_a_step_of_adamw_leaves_sixteen_bytes_per_weight(tiny: Config) -> None:
+    model, forward = classifier(tiny, 1)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    forward().backward()
+    optimizer.step()
+    moments = [value for state in optimizer.state.values() for key, value in state.items() if key != "step"]
+    tensors = [*model.parameters(), *(p.grad for p in model.parameters() if p.grad is not None), *moments]
+    assert sum(tensor.nbytes for tensor in tensors) == flops.training_memory(
+        n_weights(model), 0, 1, reduced=False, selects=False
+    )
+
+
+def test_a_ridge_probe_by_hand() -> None:
+    card = TASKS["esc50"].card  # five folds of 400, 50 classes
+    gram, factor = 2 * 10 * 10 + 2 * 10 * 50, 10**3 // 3
+    fits = 4 * 3 * 2 * (1200 * gram + factor) + 1600 * gram + factor  # turns, layers, penalties; then the chosen one
+    assert cost.probe_flops(card, 10, 3, 2, neighbours=False) == 5 * fits
+    near = 4 * 3 * 2 * 1200 * 400 * 10 + 2 * 1600 * 400 * 10
+    assert cost.probe_flops(card, 10, 3, 2, neighbours=True) == 5 * (fits + near)
+    split = TASKS["speech_commands"].card
+    train, val, test = split.sizes
+    gram = 2 * 10 * 10 + 2 * 10 * 35
+    fits = 6 * (train * gram + factor) + (train + val) * gram + factor
+    assert cost.probe_flops(split, 10, 3, 2, neighbours=False) == fits
+    near = 3 * 2 * train * val * 10 + 2 * (train + val) * test * 10
+    assert cost.probe_flops(split, 10, 3, 2, neighbours=True) == fits + near
+
+
+def test_stages_and_clips_of_the_paper(profiles: Path) -> None:
+    cfg = cost.of_profile("paper", profiles)
+    rows = {(row.stage, row.task): row for row in cost.rows(cfg, A100)}
+    assert len(rows) == 2 + 3 * len(cfg.tasks)
+    assert rows["pretrain", ""].clips_trained == 500 * 5000
+    assert (rows["finetune", "esc50"].n_runs, rows["finetune", "esc50"].clips_trained) == (5, 5 * 100 * 1600)
+    assert rows["finetune", "esc50"].clips_evaluated == 2000
+    words = rows["finetune", "speech_commands"]
+    assert (words.n_runs, words.clips_trained, words.clips_evaluated) == (1, 50 * 84_843, 50 * 9_981 + 11_005)
+    assert rows["probe", "esc50"].clips_evaluated == 2 * 2000
+    assert rows["latent", ""].clips_evaluated == 2 * 4000
+    for task in cfg.tasks:
+        assert rows["scratch", task].time_s == rows["finetune", task].time_s
+    assert max(row.memory_bytes for row in rows.values()) < 80e9
+
+
+def test_longer_recordings_have_more_windows(profiles: Path) -> None:
+    cfg = cost.of_profile("paper", profiles)
+    halved = {**cfg.tasks, "fsd50k": cfg.tasks["fsd50k"].model_copy(update={"clip_s": 2.56})}
+    rows = {row.task: row for row in cost.rows(cfg.model_copy(update={"tasks": halved}), A100) if row.stage == "probe"}
+    assert rows["fsd50k"].clips_evaluated == pytest.approx(2 * 108.3 * 3600 / 2.56, abs=1)
+
+
+def test_time_and_data_rate_follow_from_the_speed(profiles: Path) -> None:
+    cfg = cost.of_profile("paper", profiles)
+    first = cost.rows(cfg, cost.Speed(100e12, 0.5, 10e12))[0]
+    assert first.time_s == pytest.approx(first.flops.training * 2.5e6 / 50e12)
+    assert first.clips_per_s == pytest.approx(2.5e6 / first.time_s)
+    last = cost.rows(cfg, cost.Speed(100e12, 0.5, 10e12))[-1]
+    assert last.time_s == pytest.approx(last.flops.forward * 8000 / 5e12)
+    assert last.clips_per_s == pytest.approx(8000 / last.time_s)
+    float32 = cfg.model_copy(update={"compute": cfg.compute.model_copy(update={"precision": "float32"})})
+    slower = cost.rows(float32, cost.Speed(100e12, 0.5, 10e12))[0]
+    assert slower.time_s == pytest.approx(10 * first.time_s)
+    assert cost.Speed(100e12, 0.5).sustained(reduced=False) == pytest.approx(0.5 * 100e12 / 8)
+
+
+@pytest.mark.parametrize(
+    ("speed", "message"),
+    [
+        ((0.0, 0.3), "--flops: a number above 0 is needed, found 0"),
+        ((math.inf, 0.3), "--flops: a number above 0 is needed, found inf"),
+        ((1e12, 1.5), "--utilisation: a number above 0 and up to 1 is needed, found 1.5"),
+        ((1e12, math.nan), "--utilisation: a number above 0 and up to 1 is needed, found nan"),
+        ((1e12, 0.3, -1.0), "--float32-flops: a number above 0 is needed, found -1"),
+    ],
+)
+def test_speeds_that_give_no_time_are_refused(speed: tuple[float, ...], message: str) -> None:
+    with pytest.raises(AudiopgError, match=message):
+        cost.Speed(*speed)
+
+
+def test_the_table_on_the_page_is_the_printed_one(profiles: Path) -> None:
+    page = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
+    assert cost.table(cost.of_profile("paper", profiles), "paper", A100) in page
+
+
+def test_the_command_prints_a_table_and_the_same_as_data(profiles: Path) -> None:
+    command = [AUDIOPG, "cost", "--profile=paper"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == cost.table(cost.of_profile("paper", profiles), "paper", A100)
+    own = subprocess.run([AUDIOPG, "cost", "--json"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    data = json.loads(own)
+    assert data["profile"] == "params.yaml"
+    assert data["time_s"] == pytest.approx(sum(row["time_s"] for row in data["rows"]))
+    assert data["assumptions"]
+    wrong = subprocess.run([*command, "--flops=0"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert wrong.stderr == "audiopg: --flops: a number above 0 is needed, found 0\n"
