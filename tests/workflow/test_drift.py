@@ -7,6 +7,7 @@ import pytest
 
 from audiopg import closure, ledger, params
 from audiopg.config import Config
+from audiopg.tasks import TASKS
 
 CODE = "results/code.json"
 CARRIED = {".json", ".csv", ".md", ".png", ".svg"}  # what git shows; run cards and manifests are DVC's
@@ -92,6 +93,20 @@ def test_both_compare_the_code_of_the_stage(stages: dict[str, Any], records: dic
 
 def test_every_stage_has_a_rule_an_entry_module_and_a_slice_of_the_parameters(stages: dict[str, Any]) -> None:
     assert {rule(name) for name in stages} - {"code"} == set(closure.ENTRIES) == set(params.READS)
+
+
+def test_every_registered_task_has_its_stages_in_both(fresh: Any, tmp_path: Path) -> None:
+    project = fresh.copy(tmp_path)
+    others = [name for name in TASKS if name not in {"drums", "instruments"}]
+    drums = "  drums: {clip_s: 0.32}"
+    project.edit("params.yaml", drums, "\n".join([*(f"  {name}: {{clip_s: 0.32}}" for name in others), drums]))
+    stages, outputs = project.stages(), project.pending()
+    assert {name.partition("@")[2] for name in stages if "@" in name} == set(TASKS)
+    for output in outputs:
+        assert len(owners(stages, output)) == 1, output
+    for name, stage in stages.items():
+        for out in stage["outs"]:
+            assert any(Path(output).is_relative_to(out) for output in outputs), f"{name}: {out}"
 
 
 def test_every_parameter_is_read_by_a_stage(config: Config) -> None:
