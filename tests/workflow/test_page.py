@@ -147,7 +147,9 @@ def test_a_picture_is_shown_whole(category: str, path: str, page: Any) -> None:
     assert box["x"] + box["width"] <= WINDOW["width"]
     assert box["y"] + box["height"] <= WINDOW["height"]
     assert min(box["width"], box["height"]) > 100
-    assert ink(look(page, Path(path).stem)) > 0.02
+    look(page, Path(path).stem)
+    # of the picture alone: lines on a large white window are little
+    assert ink(matplotlib.image.imread(BytesIO(image.screenshot()))[:, :, :3]) > 0.02
 
 
 def test_parameters_can_be_read_and_kept(page: Any, finished: Any) -> None:
