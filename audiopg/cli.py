@@ -321,8 +321,10 @@ def cost(
 
     config = _config(params) if profile is None else stage.of_profile(profile, PROFILES)
     name, speed = profile or params.as_posix(), stage.Speed(flops, utilisation, float32_flops)
-    result = stage.estimate(config, name, speed)
-    typer.echo(json.dumps(result, indent=2) if as_json else stage.table(config, name, speed))
+    if as_json:
+        typer.echo(json.dumps(stage.estimate(config, name, speed), indent=2))
+    else:
+        typer.echo(stage.table(config, name, speed))
 
 
 @app.command()

@@ -122,6 +122,14 @@ class Project:
         return {base64.urlsafe_b64decode(name).decode(): path for name, path in zip(names, files, strict=True)}
 
 
+def made(project: Project, folder: Path) -> Project:
+    """Make everything in a copy by one `snakemake`, and commit it."""
+    copy = project.copy(folder)
+    assert "results recorded in dvc.lock" in copy.run("snakemake")
+    copy.commit()
+    return copy
+
+
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The project itself with profile `test` and nothing made yet, committed; not to be changed."""
@@ -152,10 +160,7 @@ def plain(checkout: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
 @pytest.fixture(scope="session")
 def real(plain: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Everything made by the real stages, committed; not to be changed."""
-    project = plain.copy(tmp_path_factory.mktemp("real"))
-    assert "results recorded in dvc.lock" in project.run("snakemake")
-    project.commit()
-    return project
+    return made(plain, tmp_path_factory.mktemp("real"))
 
 
 @pytest.fixture(scope="session")
@@ -172,10 +177,7 @@ def fresh(checkout: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
 @pytest.fixture(scope="session")
 def finished(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Everything made by one `snakemake`, committed; not to be changed."""
-    project = fresh.copy(tmp_path_factory.mktemp("finished"))
-    assert "results recorded in dvc.lock" in project.run("snakemake")
-    project.commit()
-    return project
+    return made(fresh, tmp_path_factory.mktemp("finished"))
 
 
 @pytest.fixture

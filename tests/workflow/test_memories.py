@@ -17,6 +17,15 @@ def rules(project: Any, outputs: set[str]) -> set[str]:
     return {record["rule"] for output, record in project.records().items() if output in outputs}
 
 
+def add_own_recordings(project: Any, n_folds: int) -> None:
+    """Add a task `mine` of eight recordings before the others."""
+    own = f"  mine: {{manifest: workflow/recordings/mine.csv, audio_root: sounds, protocol: {n_folds}-fold}}"
+    rows = [f"{number}.wav,{'ab'[number % 2]}" for number in range(8)]
+    (project.root / "workflow/recordings").mkdir()
+    (project.root / "workflow/recordings/mine.csv").write_text("\n".join(["path,labels", *rows]) + "\n")
+    project.edit("params.yaml", f"  {TASK_LINE}", f"  {TASK_LINE}\n{own}")
+
+
 def test_neither_tool_has_anything_to_do_after_a_run(project: Any) -> None:
     assert "Nothing to be done" in project.run("snakemake")
     assert "Data and pipelines are up to date" in project.run("dvc", "repro")
@@ -97,11 +106,7 @@ def test_a_dropped_task_leaves_nothing_that_is_tracked_or_shown(project: Any) ->
 
 @pytest.mark.slow
 def test_dropped_folds_are_neither_tracked_nor_averaged(project: Any) -> None:
-    own = "  mine: {manifest: workflow/recordings/mine.csv, audio_root: sounds, protocol: 4-fold}"
-    rows = [f"{number}.wav,{'ab'[number % 2]}" for number in range(8)]
-    (project.root / "workflow/recordings").mkdir()
-    (project.root / "workflow/recordings/mine.csv").write_text("\n".join(["path,labels", *rows]) + "\n")
-    project.edit("params.yaml", f"  {TASK_LINE}", f"  {TASK_LINE}\n{own}")
+    add_own_recordings(project, n_folds=4)
     project.run("snakemake")
     project.calls()
     project.edit("params.yaml", "protocol: 4-fold", "protocol: 3-fold")
@@ -120,11 +125,7 @@ def test_dropped_folds_are_neither_tracked_nor_averaged(project: Any) -> None:
 
 @pytest.mark.slow
 def test_the_list_of_own_recordings_is_an_input_for_both_tools(project: Any) -> None:
-    own = "  mine: {manifest: workflow/recordings/mine.csv, audio_root: sounds, protocol: 3-fold}"
-    rows = [f"{number}.wav,{'ab'[number % 2]}" for number in range(8)]
-    (project.root / "workflow/recordings").mkdir()
-    (project.root / "workflow/recordings/mine.csv").write_text("\n".join(["path,labels", *rows]) + "\n")
-    project.edit("params.yaml", f"  {TASK_LINE}", f"  {TASK_LINE}\n{own}")
+    add_own_recordings(project, n_folds=3)
     assert "results recorded in dvc.lock" in project.run("snakemake")
     assert not any("instruments" in call or "drums" in call for call in project.calls())
     assert (project.pending(), project.stale()) == (set(), set())
