@@ -6,12 +6,10 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from pydantic import ValidationError
 
-from audiopg import __version__, config, storage, tensors
+from audiopg import __version__, storage
 from audiopg.errors import AudiopgError
-from audiopg.models.checkpoint import load_encoder
-from audiopg.pretrained import CONFIG, MODEL_TYPE, WEIGHTS
+from audiopg.pretrained import CONFIG, MODEL_TYPE, WEIGHTS, load_checkpoint
 from audiopg.report import TITLES
 
 CARD = "README.md"
@@ -43,17 +41,8 @@ def run(encoder_path: Path, results: Path, out: Path) -> None:
             another encoder.
     """
     card_path, table_card_path = encoder_path.with_name("run.json"), results / "run.json"
-    weights, header = tensors.read(encoder_path)
-    if not {"encoder", "features"} <= header.keys():
-        msg = f"{encoder_path}: not the weights of an encoder; `audiopg pretrain` writes them as encoder.safetensors"
-        raise AudiopgError(msg)
-    try:
-        encoder = config.Encoder.model_validate_json(header["encoder"])
-        features = config.Features.model_validate_json(header["features"])
-    except ValidationError as error:
-        msg = f"{encoder_path}: written by another version ({error.errors()[0]['msg']}); pre-train again"
-        raise AudiopgError(msg) from None
-    load_encoder(encoder_path, encoder, features)
+    model, features = load_checkpoint(encoder_path)
+    encoder = model.config
     card, table_card = storage.read_json(card_path), storage.read_json(table_card_path)
     _made("pretrain", card_path, card, encoder_path)
     for name in ("table.csv", "table.md"):
@@ -68,7 +57,7 @@ def run(encoder_path: Path, results: Path, out: Path) -> None:
         "hidden_size": encoder.shape.width,
         "num_hidden_layers": encoder.shape.depth,
         "num_attention_heads": encoder.shape.n_heads,
-        "n_parameters": sum(tensor.numel() for tensor in weights.values()),
+        "n_parameters": sum(tensor.numel() for tensor in model.state_dict().values()),
         "features": features.model_dump(mode="json"),
         "corpus": card["first_clip"].partition("/")[0],
         "audiopg_version": __version__,

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiopg import config, storage, tensors
+from audiopg import config, storage
 from audiopg.data.clips import Clips
 from audiopg.errors import AudiopgError
 from audiopg.features import LogMel
-from audiopg.models.checkpoint import load_encoder
 from audiopg.models.vit import Encoder
+from audiopg.pretrained import load_checkpoint
 
 CHECKPOINT = "results/pretrain/encoder.safetensors"  # where the workflow leaves it
 LONGEST_HOP_MS = 50.0  # between timestamps; HEAR scores onsets with a tolerance of that much
@@ -122,16 +122,9 @@ def load_model(model_file_path: str = "") -> Model:
         AudiopgError: the weights or their card are missing, damaged, or not of one run.
     """
     path = Path(model_file_path or CHECKPOINT)
-    header = tensors.read(path)[1]
-    try:
-        encoder = config.Encoder.model_validate_json(header["encoder"])
-        features = config.Features.model_validate_json(header["features"])
-    except (KeyError, ValueError):
-        msg = f"{path}: not the weights of an encoder; `audiopg pretrain --encoder` writes them"
-        raise AudiopgError(msg) from None
-    clip_s = _clip_s(path, encoder, features)
     with torch.random.fork_rng(devices=[]):  # torch draws weights before these replace them
-        return Model(load_encoder(path, encoder, features).eval(), features, clip_s)
+        encoder, features = load_checkpoint(path)
+    return Model(encoder, features, _clip_s(path, encoder.config, features))
 
 
 def get_scene_embeddings(audio: Tensor, model: Model) -> Tensor:

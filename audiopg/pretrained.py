@@ -1,4 +1,4 @@
-"""An exported encoder, from a folder: waveforms in, tokens out."""
+"""A pre-trained encoder without params.yaml: its checkpoint, and an exported folder, which takes waveforms."""
 
 import math
 from pathlib import Path
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiopg import config, storage
+from audiopg import config, storage, tensors
 from audiopg.errors import AudiopgError
 from audiopg.features import LogMel
 from audiopg.models.checkpoint import load_encoder
@@ -19,6 +19,29 @@ WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 MODEL_TYPE = "audiopg"
 REMEDY = "`audiopg export` writes such a folder"
+
+
+def load_checkpoint(path: Path) -> tuple[Encoder, config.Features]:
+    """Read the weights that pre-training wrote, by what their header says of them.
+
+    Returns:
+        The encoder, in evaluation mode on the CPU, and what it listens to.
+
+    Raises:
+        AudiopgError: no such file, damaged, not an encoder's, or of another version.
+    """
+    header = tensors.read(path)[1]
+    if not {"encoder", "features"} <= header.keys():
+        msg = f"{path}: not the weights of an encoder; `audiopg pretrain` writes them as encoder.safetensors"
+        raise AudiopgError(msg)
+    try:
+        encoder = config.Encoder.model_validate_json(header["encoder"])
+        features = config.Features.model_validate_json(header["features"])
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        msg = f"{path}: written by another version, or not the weights of an encoder ({reason}); pre-train again"
+        raise AudiopgError(msg) from None
+    return load_encoder(path, encoder, features).eval(), features
 
 
 class AudioEncoder(nn.Module):
