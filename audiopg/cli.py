@@ -252,14 +252,15 @@ def aggregate(
 @app.command()
 def latent(
     encoder: Encoder,
-    out_dir: Annotated[Path, typer.Option(help="Folder for metrics, figures and card.")],
+    state: Annotated[Path, typer.Option(help="State of the pre-training: its decoder reconstructs (safetensors).")],
+    out_dir: Annotated[Path, typer.Option(help="Folder for claims, metrics, tables, figures and card.")],
     params: Params = PARAMS,
 ) -> None:
     """Ask the encoder's latent space about the physics of sound."""
     config = _config(params)
     from audiopg.analysis import latent as stage
 
-    stage.run(config, encoder, out_dir)
+    stage.run(config, encoder, state, out_dir)
 
 
 @app.command()

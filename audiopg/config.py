@@ -12,6 +12,7 @@ from audiopg.registry import suggestion
 
 PROTOCOL = re.compile(r"split|([3-9]|[1-9]\d+)-fold")  # probes take turns among the folds that are not held out
 SHORTEST_RT60_S = 0.05  # below, the largest rooms' walls would take in all that reaches them
+LONGEST_ATTACK = 0.4  # of a clip: a probe's event lasts 0.8 of it, and falls again
 SMALLEST_ROOM_M = 2.0  # below, its echoes are closer than the renderers' steps
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
@@ -416,22 +417,56 @@ class Probe(Section):
     n_threads: Count
 
 
-class Latent(Section):
-    """Latent analysis on a probe corpus of its own."""
+class Factors(Section):
+    """Distributions of the physical factors of the probe corpora, each drawn independently of all others."""
 
+    f0_hz: Range
+    event_level_db: Range
+    snr_db: Range
+    decay_exponent: Range
+    modulation_index: Range
+    attack_s: Range
+    cutoff_hz: Range
+    n_events: Range
+    onset_density_hz: Range
+
+    @property
+    def series_event_s(self) -> float:
+        """Length of each event of a series: half the shortest distance of two onsets."""
+        return 0.5 / self.onset_density_hz.max
+
+    @model_validator(mode="after")
+    def _playable(self) -> "Factors":
+        if self.event_level_db.scale != "linear" or self.event_level_db.max > 0:
+            msg = "event_level_db must be a linear range below the loudest event, max <= 0"
+            raise ValueError(msg)
+        if self.n_events.scale != "integer" or self.n_events.min < 2:  # noqa: PLR2004  (one event has no density)
+            msg = "n_events must be a range of whole numbers from 2 (scale: integer)"
+            raise ValueError(msg)
+        for name in ("f0_hz", "attack_s", "cutoff_hz", "onset_density_hz"):
+            if getattr(self, name).min <= 0:
+                msg = f"{name} must lie above 0"
+                raise ValueError(msg)
+        return self
+
+
+class Latent(Section):
+    """Latent analysis on probe corpora of its own."""
+
+    corpora: list[str]
     n_clips: Annotated[int, Field(ge=50)]
-    second_event_level_db: Range
+    factors: Factors
     ridge_alphas: Annotated[list[Positive], Field(min_length=1)]
     n_null: Count
     n_threads: Count
 
-    @model_validator(mode="after")
-    def _quieter(self) -> "Latent":
-        level_db = self.second_event_level_db
-        if level_db.scale != "linear" or not level_db.min < level_db.max <= 0:
-            msg = "second_event_level_db must be a linear range below the loudest event, min < max <= 0"
+    @field_validator("corpora")
+    @classmethod
+    def _needed(cls, corpora: list[str]) -> list[str]:
+        if not {"events", "natural"} <= set(corpora) or len(set(corpora)) < len(corpora):
+            msg = "each corpus once, events (the paper's claims) and natural (the pictures) among them"
             raise ValueError(msg)
-        return self
+        return corpora
 
 
 class Compute(Section):
@@ -504,7 +539,26 @@ class Config(Section):
                     f" a multiple of encoder.patch_frames = {self.encoder.patch_frames} is needed"
                 )
                 raise ValueError(msg)
+        self._check_factors()
         return self
+
+    def _check_factors(self) -> None:
+        """Check that the probe corpora fit into the clip and the band."""
+        factors, clip_s = self.latent.factors, self.synth.clip_s
+        nyquist_hz = self.synth.sample_rate_hz / 2
+        for name in ("f0_hz", "cutoff_hz"):
+            if getattr(factors, name).max >= nyquist_hz:
+                msg = f"latent.factors.{name} must lie below the Nyquist frequency {nyquist_hz:g} Hz"
+                raise ValueError(msg)
+        if factors.attack_s.max > LONGEST_ATTACK * clip_s:
+            msg = f"latent.factors.attack_s must be at most {LONGEST_ATTACK:g} of synth.clip_s = {clip_s:g}"
+            raise ValueError(msg)
+        if (factors.n_events.max - 1) / factors.onset_density_hz.min + factors.series_event_s > clip_s:
+            msg = (
+                f"latent.factors: {factors.n_events.max:g} events at {factors.onset_density_hz.min:g} per second"
+                f" do not fit into synth.clip_s = {clip_s:g}"
+            )
+            raise ValueError(msg)
 
     def grid(self, clip_s: float) -> tuple[int, int]:
         """Patches of a clip along time and along frequency."""

@@ -206,14 +206,14 @@ def _probe(cfg: config.Config, task: str, speed: Speed) -> Row:
 
 
 def _latent(cfg: config.Config, speed: Speed) -> Row:
-    """Embedding of the probe corpus by the pre-trained and an untrained encoder."""
+    """Embedding of the probe corpora by the pre-trained and an untrained encoder."""
     return Row(
         stage="latent",
         task="",
         n_runs=1,
         **_embedding(cfg, cfg.synth.clip_s, activations.BATCH_SIZE, n_encoders=2),
         rates=_rates(cfg, speed),
-        clips_evaluated=2 * cfg.latent.n_clips,
+        clips_evaluated=2 * len(cfg.latent.corpora) * cfg.latent.n_clips,
     )
 
 

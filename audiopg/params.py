@@ -22,7 +22,10 @@ READS: dict[str, tuple[str, ...]] = {
     "finetune": ("seed", "compute", "features", "encoder", "finetune", "tasks.{task}"),
     "probe": ("seed", "compute", "features", "encoder", "probe", "tasks.{task}.clip_s"),
     "aggregate": ("seed", "compute", "features", "encoder", "finetune", "probe", "tasks.{task}"),
-    "latent": ("seed", "compute", "synth", "features", "encoder", "latent"),
+    "latent": (
+        *("seed", "compute", "synth", "features", "encoder", "latent"),
+        *("pretrain.decoder", "pretrain.mask_ratio"),
+    ),
     "table": ("seed", "compute", "synth", "features", "encoder", "pretrain", "finetune", "tasks", "probe", "latent"),
     "render": ("seed", "synth", "features"),
     "graph": (),

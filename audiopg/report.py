@@ -33,10 +33,14 @@ LEGEND = """\
 Mean ± standard deviation over folds. *pre-trained* and *scratch* are fine-tuned with one recipe, budget and order of
 batches; *linear probe* and *k-NN probe* read the frozen pre-trained encoder; *random weights* is a linear probe of the
 encoder before pre-training, *log-mel statistics* one of the mean and deviation of each mel bin."""
+# The factors of the paper's claims about the latent space.
+PAPER_FACTORS = ("f0_octaves", "event_level_db")
 LATENT_LEGEND = """\
-Physics on a synthetic probe corpus that no training saw: held-out R² of a linear read-out from the last layer, and the
-angle between the directions of fundamental and event level, beside the median of random directions with the
-embedding's own covariance (p: share of random pairs at least as orthogonal)."""
+Physics on probe corpora that no training saw (*notes* are recorded, and scored on instruments that were held out):
+held-out R² of a linear read-out, its layer and pooling chosen in the training half, with 95 % intervals; and the mean
+angle between the subspaces of both factors in the last layer, beside the median of random subspaces with the
+embedding's own covariance (p: share of random pairs at least as orthogonal, after Holm's correction).
+`results/latent/claims.md` judges each factor and pair."""
 
 
 def table(cards: Sequence[Card], metrics: Path) -> pd.DataFrame:
@@ -71,11 +75,16 @@ def markdown(frame: pd.DataFrame, latent: Path) -> str:
         for name, row in figures.items():
             selections.append(f"{TITLES[name]}: {row['selection']}")
     found = storage.read_json(latent)
-    encoders = ["pretrained", "random", "logmel_stats"]
-    factors = [[name, *(f"{r2[key]:.3f}" for key in encoders)] for name, r2 in found["r2"].items()]
+    factors = [
+        [factor, corpus, *(f"{r['score']:.3f} [{r['low']:.3f}, {r['high']:.3f}]" for r in read[factor].values())]
+        for factor in PAPER_FACTORS
+        for corpus, read in found["decodability"].items()
+        if factor in read
+    ]
     angles = [
-        [name, f"{o['angles_deg'][0]:.1f}", f"{o['null_median_deg']:.1f}", f"{o['p_value']:.3f}"]
-        for name, o in found["orthogonality"].items()
+        [encoder, corpus, f"{o['mean_deg']:.1f}", f"{o['null_median_deg']:.1f}", f"{o['p_holm']:.3f}"]
+        for corpus, pairs in found["orthogonality"].items()
+        for encoder, o in pairs.get(" ".join(PAPER_FACTORS), {}).items()
     ]
     parts = [
         "# Results",
@@ -83,8 +92,8 @@ def markdown(frame: pd.DataFrame, latent: Path) -> str:
         LEGEND,
         "Selection: " + "; ".join(dict.fromkeys(selections)) + ".",
         LATENT_LEGEND,
-        _table(factors, ["R² of", "pre-trained", "random weights", "log-mel statistics"]),
-        _table(angles, ["encoder", "angle (°)", "random (°)", "p"]),
+        _table(factors, ["R² of", "corpus", "pre-trained", "random weights", "log-mel statistics"]),
+        _table(angles, ["encoder", "corpus", "angle (°)", "random (°)", "p"]),
     ]
     return "\n\n".join(parts) + "\n"
 

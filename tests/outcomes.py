@@ -64,12 +64,16 @@ def probe_file(cfg: Config, card: Card = DRUMS, metrics: Sequence[str] = ("accur
     return path
 
 
+ROWS = ("pretrained", "random", "logmel_stats")
+
+
 def latent_file(cfg: Config) -> Path:
     path = Path("results/latent/metrics.json")
-    angles = {"angles_deg": [80.0], "null_median_deg": 45.5, "p_value": 0.01}
+    angles = {"mean_deg": 80.0, "null_median_deg": 45.5, "p_holm": 0.01}
+    read = {name: {"score": score, "low": 0.1, "high": 0.95} for name, score in zip(ROWS, (0.9, 0.5, 0.7), strict=True)}
     found = {
-        "r2": {"f0_octaves": {"pretrained": 0.9, "random": 0.5, "logmel_stats": 0.7}},
-        "orthogonality": {"pretrained": angles, "random": angles},
+        "decodability": {"events": {"f0_octaves": read, "event_level_db": read, "snr_db": read}},
+        "orthogonality": {"events": {"f0_octaves event_level_db": {"pretrained": angles, "random": angles}}},
     }
     storage.write_json(path, found)
     run_card(path.with_name("run.json"), "latent", cfg, [ENCODER], [path])

@@ -71,7 +71,10 @@ def test_help_lists_every_stage() -> None:
             "params.yaml: tasks has no 'drumz'; did you mean 'drums'?",
         ),
         (["profile", "quik"], "workflow/params: no profiles here"),
-        (["latent", "--encoder=no.safetensors", "--out-dir=x"], "no.safetensors: no such checkpoint"),
+        (
+            ["latent", "--encoder=no.safetensors", "--state=no.safetensors", "--out-dir=x"],
+            "no.safetensors: no such checkpoint",
+        ),
         (
             [
                 "finetune",

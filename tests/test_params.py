@@ -90,8 +90,19 @@ def rename(path: str, name: str) -> Callable[[dict[str, Any]], None]:
         (put("encoder/size", "bas"), "encoder.size: unknown size 'bas'; did you mean 'base'?"),
         (put("synth/clip_s", 1.283), "synth.clip_s = 1.283 must be a multiple of features.hop_ms = 10"),
         (put("features/hop_ms", 10.01), "features: hop_ms = 10.01 must be a whole number of samples at 16000 Hz"),
-        (put("latent/second_event_level_db", {"min": -6, "max": 3}), "latent: second_event_level_db must be a linear"),
-        (put("latent/second_event_level_db", {"min": 0, "max": 0}), "latent: second_event_level_db must be a linear"),
+        (
+            put("latent/factors/event_level_db", {"min": -6, "max": 3}),
+            "latent.factors: event_level_db must be a linear range below the loudest event",
+        ),
+        (put("latent/factors/n_events", {"min": 1, "max": 6}), "latent.factors: n_events must be a range of whole"),
+        (put("latent/factors/attack_s/min", 0.0), "latent.factors.attack_s: a log range starts above 0"),
+        (put("latent/factors/f0_hz", {"min": 50, "max": 8000}), "latent.factors.f0_hz must lie below the Nyquist"),
+        (put("latent/factors/attack_s/max", 5), "latent.factors.attack_s must be at most 0.4 of synth.clip_s = 1.28"),
+        (put("latent/factors/onset_density_hz/min", 0.1), "latent.factors: 6 events at 0.1 per second do not fit into"),
+        (
+            put("latent/corpora", ["events"]),
+            "latent.corpora: each corpus once, events (the paper's claims) and natural",
+        ),
         (put("pretrain/optimizer", {}), "pretrain.optimizer.lr: missing"),
         (
             rename("finetune/drop_path", "droppath"),

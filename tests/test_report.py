@@ -64,7 +64,10 @@ def test_from_folds_to_table(cfg: Config) -> None:
     assert {row["paper"] for row in rows} == {""}
     text = (OUT / "table.md").read_text()
     assert "0.200 ± 0.141" in text
-    assert "| pretrained | 80.0" in text
+    assert text.count("| 0.900 [0.100, 0.950] | 0.500 [0.100, 0.950] | 0.700 [0.100, 0.950] |") == len(
+        report.PAPER_FACTORS
+    )
+    assert "| pretrained | events   | 80.0" in text
 
 
 def test_a_task_with_a_split_and_several_metrics(cfg: Config) -> None:

@@ -1,115 +1,255 @@
 """The stage that asks the latent space about the physics: what can be read, where, and in which directions."""
 
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from audiopg import compute, config, params, provenance, rng, storage
-from audiopg.analysis import figures
-from audiopg.analysis.activations import ProbeCorpus, activations
-from audiopg.analysis.decodability import ridge_probe
-from audiopg.analysis.subspaces import angles_between, patterns
-from audiopg.errors import AudiopgError
+from audiopg.analysis import (
+    attention,
+    claims,
+    corpora,
+    decodability,
+    figures,
+    filters,
+    information,
+    orthogonality,
+    projections,
+    reconstructions,
+)
+from audiopg.analysis.activations import activations
+from audiopg.analysis.corpora import Corpus
+from audiopg.features import LogMel
 from audiopg.models.checkpoint import load_encoder
-from audiopg.models.vit import untrained
+from audiopg.models.vit import Encoder, untrained
+from audiopg.progress import progress
 
-OUTPUTS = ("metrics.json", "r2_per_layer.csv", "r2_per_layer.png", "embedding.png")
+TABLES = (
+    "decodability",
+    "readings",
+    "angles",
+    "interventions",
+    "units",
+    "embedding",
+    "filters",
+    "filter_spectrum",
+    "attention",
+    "reconstructions",
+)
+PICTURES = ("decodability", "angles", "interventions", "embedding", "filters", "attention", "reconstructions")
+OUTPUTS = (
+    "metrics.json",
+    "claims.md",
+    *(f"{name}.csv" for name in TABLES),
+    *(f"{name}{theme}.png" for name in PICTURES for theme in ("", "-dark")),
+)
+# The corpus that is shown: what pre-training hears.
+SHOWN = "natural"
+N_ATTENDED, N_RECONSTRUCTED = 64, 2
+DIGITS = 6
 
 
-def decodability(
-    features: dict[str, NDArray[np.float64]], factors: dict[str, NDArray[np.float64]], alphas: list[float]
-) -> pd.DataFrame:
-    """Held-out R² of each factor from each layer of each encoder, columns ``factor, encoder, layer, r2``.
+class Findings(NamedTuple):
+    """What the analyses find in one corpus, or in all of them."""
 
-    Raises:
-        AudiopgError: a factor does not vary, so that there is nothing to read.
+    tables: dict[str, pd.DataFrame]
+    """``decodability, readings, angles, interventions, units``, and ``embedding`` of the corpus that is shown; the
+    first column is the corpus."""
+    disentanglement: dict[str, Any]
+    """Scores by corpus and encoder."""
+
+
+def analyse(
+    name: str, corpus: Corpus, embeddings: Mapping[str, NDArray[np.float32]], latent: config.Latent, seed: int
+) -> Findings:
+    """Run all analyses on what encoders make of a corpus.
+
+    Args:
+        name: of the corpus.
+        corpus: N clips.
+        embeddings: by encoder, as `activations` makes them.
+        latent: the ``latent`` section.
+        seed: names all draws.
     """
-    for factor, values in factors.items():
-        if np.ptp(values) == 0:
-            msg = f"latent: {factor} is the same in all clips; widen its range in params.yaml"
-            raise AudiopgError(msg)
-    return pd.DataFrame(
-        [
-            (factor, encoder, layer, round(ridge_probe(layers[:, layer], values[:, None], alphas).r2, 6))
-            for factor, values in factors.items()
-            for encoder, layers in features.items()
-            for layer in range(layers.shape[1])
-        ],
-        columns=["factor", "encoder", "layer", "r2"],
+
+    def draw(what: str) -> np.random.Generator:
+        return rng.generator(seed, f"latent/{name}/{what}", 0)
+
+    known = (corpus.factors, corpus.classes, corpus.held_out, corpus.groups, latent.ridge_alphas)
+    cells = decodability.table(dict(embeddings), *known, draw("decodability"))
+    readings = decodability.rbf(decodability.chosen(cells), dict(embeddings), *known, draw("rbf"))
+    # the embedding itself: the mean over the tokens of the last layer
+    last = {encoder: layers[:, -1, 0] for encoder, layers in embeddings.items() if layers.shape[1] > 1}
+    angles, interventions = orthogonality.orthogonality(
+        {encoder: np.asarray(units, np.float64) for encoder, units in last.items()},
+        corpus.factors,
+        corpus.held_out,
+        corpus.groups,
+        latent.ridge_alphas,
+        latent.n_null,
+        draw("subspaces"),
+    )
+    defined = {factor: values for factor, values in corpus.factors.items() if np.isfinite(values).all()}
+    scores, units = {}, []
+    for encoder, embedding in last.items():
+        scores[encoder], table = information.disentanglement(embedding, defined, draw("information"))
+        table.insert(0, "encoder", encoder)
+        units.append(table)
+    tables = {
+        "decodability": cells,
+        "readings": readings,
+        "angles": angles,
+        "interventions": interventions,
+        "units": pd.concat(units),
+    }
+    for found in tables.values():
+        found.insert(0, "corpus", name)
+    return Findings({kind: found.round(DIGITS) for kind, found in tables.items()}, {name: scores})
+
+
+def in_corpus(
+    name: str, cfg: config.Config, encoders: Mapping[str, Encoder], log_mel: LogMel, device: torch.device
+) -> Findings:
+    """Embed a corpus once, and run all analyses on it.
+
+    Args:
+        name: of the corpus.
+        cfg: all parameters.
+        encoders: by name, in evaluation, on the device.
+        log_mel: the features, on the device.
+        device: where clips are made and embedded.
+    """
+    corpus = corpora.build(name, cfg, device)
+    with tempfile.TemporaryDirectory() as folder:
+        embeddings = activations(corpus, encoders, log_mel, Path(folder))
+        found = analyse(name, corpus, embeddings, cfg.latent, cfg.seed)
+        if name == SHOWN:
+            sources = np.array(list(cfg.synth.sources))
+            classes = {factor: sources[labels] for factor, labels in corpus.classes.items()}
+            units = np.asarray(embeddings["pretrained"][:, -1, 0], np.float64)
+            found.tables["embedding"] = projections.project(name, units, corpus.factors | classes)
+    return found
+
+
+def together(findings: list[Findings]) -> Findings:
+    """Put the findings of several corpora one below the other."""
+    kinds = dict.fromkeys(kind for found in findings for kind in found.tables)
+    return Findings(
+        {
+            kind: pd.concat([found.tables[kind] for found in findings if kind in found.tables], ignore_index=True)
+            for kind in kinds
+        },
+        {name: scores for found in findings for name, scores in found.disentanglement.items()},
     )
 
 
-def summary(table: pd.DataFrame) -> dict[str, Any]:
-    """R² of the last layer, per factor and encoder."""
-    last = table.groupby(["factor", "encoder"], sort=False)["r2"].last()
+def metrics(found: Findings, judged: Mapping[str, list[claims.Finding]]) -> dict[str, Any]:
+    """Return the numbers that ``dvc metrics`` compares, nested by corpus."""
+    read: dict[str, Any] = {}
+    keys: tuple[str, ...]
+    for row in found.tables["readings"].to_dict("records"):
+        keys = ("score", "low", "high", "shuffled", "rbf_score")
+        place = read.setdefault(row["corpus"], {}).setdefault(row["factor"], {})
+        place[row["encoder"]] = {key: row[key] for key in keys}
+    apart: dict[str, Any] = {}
+    for row in found.tables["angles"].to_dict("records"):
+        keys = ("mean_deg", "cosine", "null_median_deg", "null_cosine", "effect_deg", "p_value", "p_holm")
+        place = apart.setdefault(row["corpus"], {}).setdefault(f"{row['first']} {row['second']}", {})
+        place[row["encoder"]] = {key: row[key] for key in keys}
+    scores = ("mig", "sap", "dci_disentanglement", "dci_completeness", "dci_informativeness")
     return {
-        factor: {encoder: float(last[factor, encoder]) for encoder in dict.fromkeys(table["encoder"])}
-        for factor in dict.fromkeys(table["factor"])
+        "decodability": read,
+        "orthogonality": apart,
+        "disentanglement": {
+            corpus: {encoder: {key: of[key] for key in scores} for encoder, of in encoders.items()}
+            for corpus, encoders in found.disentanglement.items()
+        },
+        "claims": {name: claims.counted(findings) for name, findings in judged.items()},
     }
 
 
-def orthogonality(
-    features: NDArray[np.float64], factors: dict[str, NDArray[np.float64]], latent: config.Latent, seed: int
-) -> dict[str, Any]:
-    """Principal angles between the subspaces of two factors in one layer, and the chance of such an angle.
-
-    Each factor is one number, so its subspace is a line: the direction in which the embedding moves with the factor.
-    The null are random lines drawn with the embedding's own covariance; in a long cloud they are far from orthogonal.
+def draw_pictures(cfg: config.Config, encoders: Mapping[str, Encoder], state: Path, log_mel: LogMel, out: Path) -> None:
+    """Draw what the encoders do with a few clips, and write the data behind the pictures.
 
     Args:
-        features: shape (N, D).
-        factors: two factors by name, shape (N,) each.
-        latent: the ``latent`` section.
-        seed: names the random lines.
+        cfg: all parameters.
+        encoders: ``pretrained`` and ``random``, on the device.
+        state: the masked autoencoder's weights.
+        log_mel: the features.
+        out: folder.
+
+    Raises:
+        AudiopgError: the weights are missing, damaged or of another size.
     """
-    probes = [ridge_probe(features, values[:, None], latent.ridge_alphas) for values in factors.values()]
-    first, second = (patterns(features, probe.weights) for probe in probes)
-    angles = angles_between(first, second, features, latent.n_null, rng.generator(seed, "latent/null", 0))
-    return {
-        "angles_deg": [round(float(angle), 3) for angle in angles.degrees],
-        "null_median_deg": round(float(np.median(angles.null_degrees)), 3),
-        "p_value": round(angles.p_value, 6),
-    }
+    hop_ms = cfg.features.hop_ms
+    shown, spectrum = filters.filters(encoders["pretrained"], hop_ms), filters.spectrum(encoders)
+    device = next(encoders["pretrained"].parameters()).device
+    corpus = corpora.build(SHOWN, cfg, device)
+    spectrogram = log_mel(corpus.waveforms(0, min(N_ATTENDED, len(corpus))))
+    attended = attention.distances(encoders, spectrogram, hop_ms)
+    model = reconstructions.load(state, cfg.encoder, cfg.pretrain).to(device)
+    numbers = range(N_RECONSTRUCTED)
+    with torch.no_grad():
+        hidden = reconstructions.reconstruct(model, spectrogram[:N_RECONSTRUCTED], numbers, cfg.seed)
+    reconstructed = reconstructions.table(hidden, numbers, cfg.features)
+    tables = {"filters": shown, "filter_spectrum": spectrum, "attention": attended, "reconstructions": reconstructed}
+    for name, table in tables.items():
+        storage.write_table(out / f"{name}.csv", table)
+    filters.picture(shown, spectrum, out / "filters.png")
+    attention.picture(attended, out / "attention.png")
+    reconstructions.picture(reconstructed, cfg.features, out / "reconstructions.png")
 
 
-def run(cfg: config.Config, encoder_path: Path, out: Path) -> None:
-    """Analyse an encoder on the probe corpus against the same encoder with random weights.
+def run(cfg: config.Config, encoder_path: Path, state_path: Path, out: Path) -> None:
+    """Analyse an encoder on all probe corpora against the same encoder with random weights.
 
     Args:
         cfg: all parameters.
         encoder_path: the pre-trained encoder.
-        out: folder for ``metrics.json``, ``r2_per_layer.csv``, two figures and the run card.
+        state_path: the masked autoencoder that it comes from, for the reconstructions.
+        out: folder for `OUTPUTS` and the run card.
 
     Raises:
-        AudiopgError: the checkpoint is missing, damaged or of another size.
+        AudiopgError: a checkpoint is missing, damaged or of another size, a corpus cannot be made, or a factor does
+            not vary.
     """
-    backend = compute.backend(cfg.compute, cfg.latent.n_threads)
+    # each corpus has one thread, which is faster than all on one batch, and no number depends on how many there are
+    backend = compute.backend(cfg.compute, 1)
     encoders = {
-        "pretrained": load_encoder(encoder_path, cfg.encoder, cfg.features),
-        "random": untrained(cfg.encoder, cfg.seed),
+        "pretrained": load_encoder(encoder_path, cfg.encoder, cfg.features).eval().to(backend.device),
+        "random": untrained(cfg.encoder, cfg.seed).eval().to(backend.device),
     }
-    corpus = ProbeCorpus(cfg, backend.device)
-    factors = corpus.factors()
-    features = activations(corpus, encoders, backend)
-    table = decodability(features, factors, cfg.latent.ridge_alphas)
-    metrics = {
-        "r2": summary(table),
-        "orthogonality": {
-            name: orthogonality(features[name][:, -1], factors, cfg.latent, cfg.seed) for name in encoders
-        },
+    log_mel = LogMel(cfg.features).to(backend.device)
+    draw_pictures(cfg, encoders, state_path, log_mel, out)
+    names = cfg.latent.corpora
+    with ThreadPoolExecutor(cfg.latent.n_threads) as pool:
+        each = pool.map(lambda name: in_corpus(name, cfg, encoders, log_mel, backend.device), names)
+        found = together(list(progress(each, "latent", total=len(names), per_item=cfg.latent.n_clips)))
+    for name, table in found.tables.items():
+        storage.write_table(out / f"{name}.csv", table)
+    figures.score_per_layer(found.tables["decodability"], out / "decodability.png")
+    figures.angle_matrix(found.tables["angles"], out / "angles.png")
+    removed = found.tables["interventions"]
+    figures.interventions(removed[removed["by"] == "projection"], out / "interventions.png")
+    figures.embedding(found.tables["embedding"], out / "embedding.png")
+    judged = {
+        "decodable": claims.decodable(found.tables["readings"]),
+        "orthogonal": claims.orthogonal(found.tables["angles"], found.tables["interventions"]),
     }
-    storage.write_text(out / "r2_per_layer.csv", table.to_csv(index=False))
-    figures.r2_per_layer(table, out / "r2_per_layer.png")
-    figures.embedding(features["pretrained"][:, -1], factors, out / "embedding.png")
-    storage.write_json(out / "metrics.json", metrics)
+    storage.write_text(out / "claims.md", claims.markdown(*judged.values()))
+    storage.write_json(out / "metrics.json", metrics(found, judged))
     provenance.write_card(
         out / "run.json",
         "latent",
         params.reads(cfg, "latent"),
-        [encoder_path],
+        [encoder_path, state_path],
         [out / name for name in OUTPUTS],
         device=backend.name,
     )

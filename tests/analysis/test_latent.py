@@ -1,6 +1,5 @@
-"""The probe corpus and the stage on a random encoder."""
+"""What encoders make of a corpus, and the stage on a random encoder."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,68 +7,65 @@ import pandas as pd
 import pytest
 import torch
 
-from audiopg import storage
-from audiopg.analysis import latent
-from audiopg.analysis.activations import ProbeCorpus, two_event_score
-from audiopg.config import Colour, Config, NoiseFloor, Range
-from audiopg.data.synthetic import PROBE_START
-from audiopg.errors import AudiopgError
+from audiopg import storage, tensors
+from audiopg.analysis import corpora, latent
+from audiopg.analysis.activations import activations, pooled, statistics
+from audiopg.config import Config
+from audiopg.features import LogMel
 from audiopg.models.checkpoint import save_encoder
-from audiopg.models.vit import untrained
-from audiopg.synth.world import World
+from audiopg.models.mae import MaskedAutoencoder
+from audiopg.models.vit import initialise, untrained
 
 CPU = torch.device("cpu")
 
 
-def test_two_events_at_the_drawn_levels(tiny: Config) -> None:
-    """The ratio of the two halves' levels, heard in the waveform, is what the score says."""
-    silence = NoiseFloor(amplitude=Range(min=0, max=0), colour=Colour(choices=[0]))
-    synth = tiny.synth.model_copy(update={"noise_floor": silence})
-    world = World(synth, 3)
-    score = two_event_score(world.score(range(40)), Range(min=-24, max=0), synth.clip_s, 3)
-    silent = np.full(40, np.nan)
-    quiet = replace(
-        score,
-        transient_onset_s=silent,
-        transient_duration_s=silent,
-        transient_gain=silent,
-        cutoff_hz=np.full(40, np.inf),
-    )
-    halves = world.render(quiet).double().view(40, 2, -1).square().mean(dim=2).numpy()
-    loud_is_first = score.voices[0].event_onset_s[:, 0] == 0
-    ratio = np.where(loud_is_first, halves[:, 1] / halves[:, 0], halves[:, 0] / halves[:, 1])
-    # both events play the same stretch of the source, so that only the level differs
-    np.testing.assert_allclose(10 * np.log10(ratio), score.voices[0].event_level_db[:, 1], atol=0.01)
-    assert 8 < loud_is_first.sum() < 32
+@torch.no_grad()
+def test_layers_are_those_of_the_encoder(tiny: Config) -> None:
+    encoder = untrained(tiny.encoder, 1).eval()
+    spectrogram = torch.randn(3, 128, 128, generator=torch.Generator().manual_seed(0))
+    found = pooled(encoder, spectrogram)
+    assert found.shape == (3, encoder.size.depth + 2, 2, encoder.size.width)
+    torch.testing.assert_close(found[:, :, 0], encoder.layers(spectrogram))
+    torch.testing.assert_close(found[:, -1, 1], encoder(spectrogram).std(dim=1, correction=0))
 
 
-def test_the_probe_corpus_is_disjoint_and_repeats(tiny: Config) -> None:
-    corpus = ProbeCorpus(tiny, CPU)
-    assert corpus.score.index.min() >= PROBE_START > tiny.pretrain.n_steps * tiny.pretrain.batch_size
-    first = torch.cat(list(corpus.spectrograms()))
-    assert first.shape == (tiny.latent.n_clips, 128, 128)
-    assert torch.equal(first, torch.cat(list(ProbeCorpus(tiny, CPU).spectrograms())))
-    factors = corpus.factors()
-    assert -24 <= factors["event_level_db"].min() < factors["event_level_db"].max() <= 0
-    assert abs(np.corrcoef(*factors.values())[0, 1]) < 0.3
+def test_statistics_by_hand() -> None:
+    spectrogram = torch.arange(12.0).reshape(1, 4, 3)
+    expected = [[[[4.5, 5.5, 6.5], [np.std([0, 3, 6, 9], ddof=1)] * 3]]]
+    np.testing.assert_allclose(statistics(spectrogram), expected, rtol=1e-6)
 
 
-def test_a_factor_that_does_not_vary_is_an_error(tiny: Config) -> None:
-    features = {"x": np.ones((100, 1, 4))}
-    with pytest.raises(AudiopgError, match="latent: f0_octaves is the same in all clips"):
-        latent.decodability(features, {"f0_octaves": np.ones(100)}, tiny.latent.ridge_alphas)
+def test_activations_are_kept_on_disk_in_order(tiny: Config, tmp_path: Path) -> None:
+    corpus = corpora.build("events", tiny, CPU)
+    encoder, log_mel = untrained(tiny.encoder, 1), LogMel(tiny.features)
+    found = activations(corpus, {"random": encoder}, log_mel, tmp_path)
+    assert isinstance(found["random"], np.memmap)
+    with torch.no_grad():
+        one = pooled(encoder, log_mel(corpus.waveforms(73, 74)))
+    np.testing.assert_allclose(found["random"][73], one[0], atol=1e-5)
+    assert found["logmel_stats"].shape == (len(corpus), 1, 2, tiny.features.n_mels)
 
 
 @pytest.mark.slow
 def test_the_stage_repeats_and_an_untrained_encoder_equals_its_control(tiny: Config, tmp_path: Path) -> None:
-    path = tmp_path / "encoder.safetensors"
-    save_encoder(path, untrained(tiny.encoder, tiny.seed), tiny.features)
+    path, state = tmp_path / "encoder.safetensors", tmp_path / "state.safetensors"
+    model = MaskedAutoencoder(tiny.encoder, tiny.pretrain.decoder, tiny.pretrain.mask_ratio)
+    initialise(model, tiny.seed)
+    save_encoder(path, model.encoder, tiny.features)
+    tensors.write(state, {f"model.{name}": tensor for name, tensor in model.state_dict().items()}, {})
+    few = tiny.latent.model_copy(update={"corpora": ["events", "natural", "notes"]})
+    cfg = tiny.model_copy(update={"latent": few})
     for name in ("a", "b"):
-        latent.run(tiny, path, tmp_path / name)
-    for file in ("metrics.json", "r2_per_layer.csv", "r2_per_layer.png", "embedding.png"):
+        latent.run(cfg, path, state, tmp_path / name)
+    for file in latent.OUTPUTS:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
     metrics = storage.read_json(tmp_path / "a" / "metrics.json")
-    for r2 in metrics["r2"].values():
-        assert r2["pretrained"] == r2["random"]
-    table = pd.read_csv(tmp_path / "a" / "r2_per_layer.csv")
+    assert list(metrics["decodability"]) == ["events", "natural", "notes"]
+    for factors in metrics["decodability"].values():
+        for read in factors.values():
+            assert {k: v for k, v in read["pretrained"].items() if not k.startswith("rbf")} == {
+                k: v for k, v in read["random"].items() if not k.startswith("rbf")
+            }
+    table = pd.read_csv(tmp_path / "a" / "decodability.csv")
     assert table.groupby("encoder")["layer"].nunique().to_dict() == {"pretrained": 8, "random": 8, "logmel_stats": 1}
+    assert "does not hold" in (tmp_path / "a" / "claims.md").read_text()

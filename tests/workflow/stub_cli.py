@@ -16,7 +16,15 @@ from audiopg import ledger, lifeline, params, provenance, storage
 from audiopg.errors import AudiopgError
 
 FOLD = ("metrics.json", "predictions.csv", "classes.csv", "loss.csv", "classifier.safetensors", "run.json")
-LATENT = ("metrics.json", "r2_per_layer.csv", "r2_per_layer.png", "embedding.png", "run.json")
+LATENT_PICTURES = ("decodability", "angles", "interventions", "embedding", "filters", "attention", "reconstructions")
+LATENT_TABLES = (*LATENT_PICTURES, "readings", "units", "filter_spectrum")
+LATENT = (
+    "metrics.json",
+    "claims.md",
+    *(f"{name}.csv" for name in LATENT_TABLES),
+    *(f"{name}{theme}.png" for name in LATENT_PICTURES for theme in ("", "-dark")),
+    "run.json",
+)
 PROBE = ("scores.json", "run.json")
 SUMMARY = ("confusion", "classes", "loss")
 AGGREGATE = (
@@ -101,6 +109,8 @@ def files(stage: str, given: argparse.Namespace) -> tuple[list[Path], list[Path]
     made = [Path(given.out)] if given.out else []
     made += [Path(given.out_dir) / name for name in FOLDERS[stage]]
     read = [given.manifest, given.card, given.probe, given.latent, given.encoder, *given.run, *given.files]
+    if stage == "latent":
+        read.append(Path(given.state))
     if stage == "table":
         read += [Path(given.loss), *(given.metrics / f"{card.parent.name}.json" for card in given.files)]
     return made, [path for path in read if path]
@@ -112,8 +122,13 @@ def text(path: Path, content: str) -> str:
     if path.suffix == ".json":
         return f'{{"value": {number:.4f}, "digest": "{content}"}}\n'
     if path.suffix == ".csv":
-        head = "step,epoch,loss,layer,r2,class,score,actual,predicted,digest"
-        return f"{head}\n0,1,{number:.4f},0,{number:.4f},a,{number:.4f},a,b,{content}\n"
+        words, numbers = (
+            ["class", "actual", "predicted", "factor"],
+            ["step", "epoch", "loss", "layer", "score", "x", "y"],
+        )
+        numbers += ["null_median_deg", "mean_deg", "r2_after", "number", "share", "component", "time_ms"]
+        head = ",".join([*words, *numbers, "digest"])
+        return f"{head}\n{'a,' * len(words)}{f'{number:.4f},' * len(numbers)}{content}\n"
     if path.suffix == ".svg":
         return f'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"><title>{content}</title></svg>\n'
     return content

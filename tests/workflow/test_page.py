@@ -21,7 +21,10 @@ WINDOW = {"width": 1440, "height": 900}
 GENERAL = {"Workflow", "Statistics", "About"}
 # what the page must hold, whatever else is marked for it
 PICTURES = {
-    "Latent space": ["results/latent/embedding.png", "results/latent/r2_per_layer.png"],
+    "Latent space": [
+        f"results/latent/{name}.png"
+        for name in ("angles", "attention", "decodability", "embedding", "filters", "interventions", "reconstructions")
+    ],
     "Pre-training": ["results/pretraining.png"],
     "Rules": ["results/graph.svg"],
     "Sound": ["results/sound/sheet.png"],

@@ -1,19 +1,74 @@
+LATENT_TABLES = [
+    "decodability",
+    "readings",
+    "angles",
+    "interventions",
+    "units",
+    "embedding",
+    "filters",
+    "filter_spectrum",
+    "attention",
+    "reconstructions",
+]
+LATENT_PICTURES = [
+    "decodability",
+    "angles",
+    "interventions",
+    "embedding",
+    "filters",
+    "attention",
+    "reconstructions",
+]
+
+
 rule latent:
     input:
-        ENCODER,
+        encoder=ENCODER,
+        state="results/pretrain/state.safetensors",
     output:
         metrics="results/latent/metrics.json",
-        r2="results/latent/r2_per_layer.csv",
-        r2_figure=report(
-            "results/latent/r2_per_layer.png",
+        claims=report(
+            "results/latent/claims.md",
             category="Latent space",
-            caption="../report/r2.rst",
+            caption="../report/claims.rst",
+        ),
+        tables=expand("results/latent/{table}.csv", table=LATENT_TABLES),
+        decodability=report(
+            "results/latent/decodability.png",
+            category="Latent space",
+            caption="../report/decodability.rst",
+        ),
+        angles=report(
+            "results/latent/angles.png",
+            category="Latent space",
+            caption="../report/angles.rst",
+        ),
+        interventions=report(
+            "results/latent/interventions.png",
+            category="Latent space",
+            caption="../report/interventions.rst",
         ),
         embedding=report(
             "results/latent/embedding.png",
             category="Latent space",
             caption="../report/embedding.rst",
         ),
+        filters=report(
+            "results/latent/filters.png",
+            category="Latent space",
+            caption="../report/filters.rst",
+        ),
+        attention=report(
+            "results/latent/attention.png",
+            category="Latent space",
+            caption="../report/attention.rst",
+        ),
+        reconstructions=report(
+            "results/latent/reconstructions.png",
+            category="Latent space",
+            caption="../report/reconstructions.rst",
+        ),
+        dark=expand("results/latent/{picture}-dark.png", picture=LATENT_PICTURES),
         run="results/latent/run.json",
     log:
         "logs/latent.log",
@@ -26,4 +81,5 @@ rule latent:
         *reads("latent"),
         code=CODE["latent"],
     shell:
-        "audiopg latent --encoder {input} --out-dir $(dirname {output.metrics}) 2>&1 | tee -i {log} >&2"
+        "audiopg latent --encoder {input.encoder} --state {input.state} --out-dir $(dirname {output.metrics})"
+        " 2>&1 | tee -i {log} >&2"

@@ -1,0 +1,117 @@
+"""Recorded notes with known pitch and level: pairs of strokes on the sampled instruments of a soundfont."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from audiopg import config
+from audiopg.philox import uniforms
+from audiopg.synth.distributions import quantile
+from audiopg.tasks import instruments
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+HARDEST = 127  # MIDI velocity of the louder note
+N_PROGRAMS = len(instruments.FAMILIES) * instruments.PROGRAMS_PER_FAMILY
+# The folds hold different instruments, and each has every family.
+HELD_OUT_FOLDS = (2, 3)
+# Where the soundfont has no recording: program 65 at 64 (all other notes sound). The note above is played instead.
+GAP = (65, 64)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Clips of two notes of one program and pitch, one in each half of the clip, one of them struck softer."""
+
+    program: Integers
+    """General MIDI program, shape (N,)."""
+    pitch: Floats
+    """MIDI number, shape (N,)."""
+    velocity: Integers
+    """MIDI velocity of the softer note, shape (N,)."""
+    loud_is_first: NDArray[np.bool_]
+    """Shape (N,)."""
+    clip_s: float
+    sample_rate_hz: int
+    synth: Any = field(default_factory=instruments.open_synth)  # tinysoundfont has no types
+
+    @classmethod
+    def drawn(cls, latent: config.Latent, seed: int, clip_s: float, sample_rate_hz: int) -> "Pairs":
+        """Take the programs in turn, draw pitches from the range that each family is written for, and velocities.
+
+        Raises:
+            AudiopgError: as `instruments.open_synth`.
+        """
+        number = np.arange(latent.n_clips)
+        pitch, level, order = uniforms(seed, "latent/notes", number.tolist(), 3).T
+        program = number % N_PROGRAMS
+        ranges = np.array([(min(pitches), max(pitches)) for pitches in instruments.PITCHES.values()])
+        lowest, highest = ranges[program // instruments.PROGRAMS_PER_FAMILY].T
+        pitch = lowest + np.floor(pitch * (highest - lowest + 1))
+        pitch[(program == GAP[0]) & (pitch == GAP[1])] += 1
+        velocity = HARDEST * 10 ** (quantile(latent.factors.event_level_db, level) / 20)
+        return cls(
+            program,
+            pitch,
+            np.maximum(1, np.rint(velocity)).astype(np.int64),
+            order < 0.5,  # noqa: PLR2004  (even odds)
+            clip_s,
+            sample_rate_hz,
+        )
+
+    @property
+    def level_db(self) -> Floats:
+        """Level of the softer note relative to the louder, shape (N,): the synthesiser's gain is linear in velocity."""
+        return 20 * np.log10(self.velocity / HARDEST)
+
+    @property
+    def family(self) -> Integers:
+        """Number of the family, shape (N,)."""
+        return self.program // instruments.PROGRAMS_PER_FAMILY
+
+    @property
+    def instrument(self) -> Integers:
+        """The first program that plays the same recordings, shape (N,)."""
+        first = np.arange(N_PROGRAMS)
+        for programs in instruments.SHARED_RECORDINGS:
+            first[list(programs)] = programs[0]
+        return first[self.program]
+
+    @property
+    def held_out(self) -> NDArray[np.bool_]:
+        """Whether a clip's instrument is in the folds that are scored, shape (N,)."""
+        scored = [program for fold in HELD_OUT_FOLDS for program in instruments.FOLDS[fold]]
+        return np.isin(self.program, scored)
+
+    def waveforms(self, first: int, last: int) -> NDArray[np.float32]:
+        """Play some of the clips, shape (B, T), float32, peak 1."""
+        clips = np.stack([self._clip(number) for number in range(first, last)])
+        peak: NDArray[np.float32] = np.abs(clips).max(axis=1, keepdims=True)
+        return clips / peak
+
+    def _clip(self, number: int) -> NDArray[np.float32]:
+        velocities = [HARDEST, int(self.velocity[number])]
+        if not self.loud_is_first[number]:
+            velocities.reverse()
+        n_samples = round(self.clip_s * self.sample_rate_hz)
+        clip = np.zeros(n_samples, dtype=np.float32)
+        for place, velocity in enumerate(velocities):
+            note = instruments.Note(int(self.program[number]), int(self.pitch[number]), velocity)
+            begin = place * (n_samples // 2)
+            sound = self._note(note, n_samples // 2)
+            clip[begin : begin + len(sound)] = sound
+        return clip
+
+    def _note(self, note: instruments.Note, longest: int) -> NDArray[np.float32]:
+        """Play one note, at most ``longest`` samples with a fade at the end."""
+        rate_hz = instruments.SAMPLE_RATE_HZ
+        # a little more than is heard, so that the resampler's end lies behind it
+        played = instruments.play(self.synth, note)[: round((longest / self.sample_rate_hz + 0.01) * rate_hz)]
+        sound: NDArray[np.float32] = soxr.resample(played, rate_hz, self.sample_rate_hz)[:longest].copy()
+        n_fade = min(round(instruments.FADE_S * self.sample_rate_hz), len(sound))
+        sound[-n_fade:] *= np.linspace(1, 0, n_fade, dtype=np.float32)
+        return sound
