@@ -47,16 +47,17 @@ def test_activations_are_kept_on_disk_in_order(tiny: Config, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_the_stage_repeats_and_an_untrained_encoder_equals_its_control(tiny: Config, tmp_path: Path) -> None:
+def test_the_stage_repeats_on_any_threads_and_an_untrained_encoder_equals_its_control(
+    tiny: Config, tmp_path: Path
+) -> None:
     path, state = tmp_path / "encoder.safetensors", tmp_path / "state.safetensors"
     model = MaskedAutoencoder(tiny.encoder, tiny.pretrain.decoder, tiny.pretrain.mask_ratio)
     initialise(model, tiny.seed)
     save_encoder(path, model.encoder, tiny.features)
     tensors.write(state, {f"model.{name}": tensor for name, tensor in model.state_dict().items()}, {})
-    few = tiny.latent.model_copy(update={"corpora": ["events", "natural", "notes"]})
-    cfg = tiny.model_copy(update={"latent": few})
-    for name in ("a", "b"):
-        latent.run(cfg, path, state, tmp_path / name)
+    for name, n_threads in (("a", 1), ("b", 2)):
+        few = {"corpora": ["events", "natural", "notes"], "n_threads": n_threads}
+        latent.run(tiny.model_copy(update={"latent": tiny.latent.model_copy(update=few)}), path, state, tmp_path / name)
     for file in latent.OUTPUTS:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
     metrics = storage.read_json(tmp_path / "a" / "metrics.json")
