@@ -101,11 +101,15 @@ def orthogonal(angles: pd.DataFrame, interventions: pd.DataFrame) -> list[Findin
             verdict = Verdict.PARTLY if apart or separate else Verdict.NOT
         numbers = (
             f"angle {pair['mean_deg']:.1f}°, random {pair['null_median_deg']:.1f}°, p {pair['p_holm']:.3f},"
-            f" to itself {pair['self_first_deg']:.1f}° and {pair['self_second_deg']:.1f}°; without {first}"
-            f" {kept[0]:.0%} of {second} stays and {own[0]:.0%} of itself; without {second}"
-            f" {kept[1]:.0%} of {first} stays and {own[1]:.0%} of itself"
-            f"{'' if pair['readable'] else '; not both are readable'}"
+            f" to itself {pair['self_first_deg']:.1f}° and {pair['self_second_deg']:.1f}°; "
         )
+        if pair["readable"]:
+            numbers += (
+                f"without {first} {kept[0]:.0%} of {second} stays and {own[0]:.0%} of itself;"
+                f" without {second} {kept[1]:.0%} of {first} stays and {own[1]:.0%} of itself"
+            )
+        else:
+            numbers += "not both are readable"
         findings.append(Finding(corpus, (first, second), verdict, numbers))
     return findings
 
