@@ -7,6 +7,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from audiopg import config, params, provenance, storage, verification
+from audiopg.analysis.claims import PAPER
 from audiopg.evaluate import figures
 from audiopg.tasks.card import Card
 
@@ -33,8 +34,6 @@ LEGEND = """\
 Mean ± standard deviation over folds. *pre-trained* and *scratch* are fine-tuned with one recipe, budget and order of
 batches; *linear probe* and *k-NN probe* read the frozen pre-trained encoder; *random weights* is a linear probe of the
 encoder before pre-training, *log-mel statistics* one of the mean and deviation of each mel bin."""
-# The factors of the paper's claims about the latent space.
-PAPER_FACTORS = ("f0_octaves", "event_level_db")
 LATENT_LEGEND = """\
 Physics on probe corpora that no training saw (*notes* are recorded, and scored on instruments that were held out):
 held-out R² of a linear read-out, its layer and pooling chosen in the training half, with 95 % intervals; and the mean
@@ -77,14 +76,14 @@ def markdown(frame: pd.DataFrame, latent: Path) -> str:
     found = storage.read_json(latent)
     factors = [
         [factor, corpus, *(f"{r['score']:.3f} [{r['low']:.3f}, {r['high']:.3f}]" for r in read[factor].values())]
-        for factor in PAPER_FACTORS
+        for factor in PAPER
         for corpus, read in found["decodability"].items()
         if factor in read
     ]
     angles = [
         [encoder, corpus, f"{o['mean_deg']:.1f}", f"{o['null_median_deg']:.1f}", f"{o['p_holm']:.3f}"]
         for corpus, pairs in found["orthogonality"].items()
-        for encoder, o in pairs.get(" ".join(PAPER_FACTORS), {}).items()
+        for encoder, o in pairs.get(" ".join(PAPER), {}).items()
     ]
     parts = [
         "# Results",

@@ -9,6 +9,7 @@ import pytest
 from outcomes import DRUMS, ENCODER, LOSS, fold_files, latent_file, probe_file, source_files
 
 from audiopg import params, report, storage
+from audiopg.analysis.claims import PAPER
 from audiopg.config import Config
 from audiopg.errors import AudiopgError
 from audiopg.evaluate import aggregate, summary
@@ -64,9 +65,7 @@ def test_from_folds_to_table(cfg: Config) -> None:
     assert {row["paper"] for row in rows} == {""}
     text = (OUT / "table.md").read_text()
     assert "0.200 ± 0.141" in text
-    assert text.count("| 0.900 [0.100, 0.950] | 0.500 [0.100, 0.950] | 0.700 [0.100, 0.950] |") == len(
-        report.PAPER_FACTORS
-    )
+    assert text.count("| 0.900 [0.100, 0.950] | 0.500 [0.100, 0.950] | 0.700 [0.100, 0.950] |") == len(PAPER)
     assert "| pretrained | events   | 80.0" in text
 
 

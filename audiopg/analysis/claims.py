@@ -6,11 +6,12 @@ from typing import NamedTuple
 import pandas as pd
 from tabulate import tabulate
 
+from audiopg.analysis.significance import SIGNIFICANCE
+
 # Half of what there is to read: below, a factor is there but not represented well.
 READ_WELL = 0.5
 # A factor stays when nine tenths of its R² are left, and is gone when less than half is.
 STAYS, GONE = 0.9, 0.5
-SIGNIFICANCE = 0.05
 
 # What the paper claims: these two factors can be read, from orthogonal subspaces.
 PAPER = ("f0_octaves", "event_level_db")

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from audiopg import config, rng
 from audiopg.analysis import notes
-from audiopg.analysis.edits import EVENT_FRACTION, in_noise, one_event, series, two_events
+from audiopg.analysis.edits import ATTACK_FRACTION, EVENT_FRACTION, in_noise, one_event, series, two_events
+from audiopg.analysis.targets import Known
 from audiopg.data.synthetic import PROBE_START
 from audiopg.errors import AudiopgError
 from audiopg.philox import uniforms
@@ -28,19 +29,11 @@ CORPUS_SIZE = 1 << 32
 
 
 @dataclass(frozen=True)
-class Corpus:
+class Corpus(Known):
     """Clips and what is known of each; N clips, in order."""
 
     waveforms: Callable[[int, int], Tensor]
     """From the first clip and the one behind the last to waveforms, shape (B, T), float32, peak 1."""
-    factors: dict[str, Floats]
-    """Continuous and counted factors by name, shape (N,); NaN where one has no meaning."""
-    classes: dict[str, Integers]
-    """Categorical factors by name, shape (N,)."""
-    held_out: NDArray[np.bool_]
-    """Clips that are scored and that nothing is chosen on, shape (N,)."""
-    groups: Integers
-    """Clips of one group are never on both sides, and are drawn together by a bootstrap, shape (N,)."""
 
     def __len__(self) -> int:
         """Count the clips."""
@@ -146,11 +139,10 @@ def natural(cfg: config.Config, device: torch.device) -> Corpus:
     score = world.score(_indices(cfg, "natural"))
     voice = score.voices[0]
     n_events = voice.n_events.astype(np.float64)
-    several = n_events > 1
     level_db = np.nanmin(voice.event_level_db, axis=1) - np.nanmax(voice.event_level_db, axis=1)
     known = {
         "f0_octaves": np.log2(voice.f0_hz),
-        "event_level_db": np.where(several & (np.ptp(level_db) > 0), level_db, np.nan),
+        "event_level_db": np.where(n_events > 1, level_db, np.nan),
         "n_events": n_events,
         "cutoff_octaves": np.where(np.isfinite(score.cutoff_hz), np.log2(score.cutoff_hz), np.nan),
     }
@@ -168,11 +160,11 @@ def recorded(cfg: config.Config, device: torch.device) -> Corpus:
     """Pairs of recorded notes, one of them softer: pitch, level, family; scored on instruments that were held out."""
     played = notes.Pairs.drawn(cfg.latent, cfg.seed, cfg.synth.clip_s, cfg.synth.sample_rate_hz)
     return Corpus(
-        lambda first, last: torch.from_numpy(played.waveforms(first, last)).to(device),
         {"f0_octaves": played.pitch / 12, "event_level_db": played.level_db},
         {"family": played.family},
         played.held_out,
         played.instrument,
+        lambda first, last: torch.from_numpy(played.waveforms(first, last)).to(device),
     )
 
 
@@ -235,7 +227,7 @@ def _drawn(cfg: config.Config, factor: str, score: Score) -> Floats:
 
 
 def _usual_attack(cfg: config.Config) -> Floats:
-    return np.full(cfg.latent.n_clips, 0.05 * EVENT_FRACTION * cfg.synth.clip_s)
+    return np.full(cfg.latent.n_clips, ATTACK_FRACTION * EVENT_FRACTION * cfg.synth.clip_s)
 
 
 def _attack(score: Score) -> dict[str, Floats]:
@@ -261,4 +253,4 @@ def _halves(
 ) -> Corpus:
     """Hold the second half of the clips out, each clip a group of its own."""
     numbers = np.arange(n_clips)
-    return Corpus(waveforms, factors, classes, numbers >= n_clips // 2, numbers)
+    return Corpus(factors, classes, numbers >= n_clips // 2, numbers, waveforms)

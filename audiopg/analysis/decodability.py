@@ -11,7 +11,7 @@ from sklearn.kernel_approximation import Nystroem
 from sklearn.preprocessing import StandardScaler
 
 from audiopg.analysis.ridge import Matrix, ridge
-from audiopg.analysis.targets import Mask, Resamples, Target, targets_of
+from audiopg.analysis.targets import Known, Mask, Resamples, Target, targets_of
 
 Orders = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
@@ -87,10 +87,7 @@ def cell(embeddings: NDArray[np.float32], layer: int, pooling: str) -> Matrix:
 
 def table(
     embeddings: dict[str, NDArray[np.float32]],
-    factors: dict[str, Matrix],
-    classes: dict[str, NDArray[np.int64]],
-    held_out: Mask,
-    groups: NDArray[np.int64],
+    known: Known,
     alphas: Sequence[float],
     draw: np.random.Generator,
 ) -> pd.DataFrame:
@@ -99,10 +96,7 @@ def table(
     Args:
         embeddings: by encoder, shape (N, layers, 2, D), mean and standard deviation over tokens; one layer is read
             as ``mean_std`` only.
-        factors: numbers by factor, shape (N,), NaN where the factor has no meaning.
-        classes: labels by factor, shape (N,).
-        held_out: clips that are scored, never trained or selected on, shape (N,).
-        groups: clips that the bootstrap keeps together, shape (N,).
+        known: of the clips.
         alphas: penalties to choose from.
         draw: source of the bootstrap and the shuffles.
 
@@ -114,8 +108,9 @@ def table(
     Raises:
         AudiopgError: a factor does not vary.
     """
-    targets = targets_of(factors, classes, held_out)
-    resamples = Resamples(groups, held_out, draw)
+    held_out = known.held_out
+    targets = targets_of(known.factors, known.classes, held_out)
+    resamples = Resamples(known.groups, held_out, draw)
     orders = {
         target.factor: [
             (draw.permutation((defined & ~held_out).sum()), draw.permutation((defined & held_out).sum()))
@@ -165,10 +160,7 @@ def radial(features: Matrix, held_out: Mask, draw: np.random.Generator) -> Itera
 def rbf(
     cells: pd.DataFrame,
     embeddings: dict[str, NDArray[np.float32]],
-    factors: dict[str, Matrix],
-    classes: dict[str, NDArray[np.int64]],
-    held_out: Mask,
-    groups: NDArray[np.int64],
+    known: Known,
     alphas: Sequence[float],
     draw: np.random.Generator,
 ) -> pd.DataFrame:
@@ -176,20 +168,18 @@ def rbf(
 
     Args:
         cells: from `chosen`.
-        embeddings: as for `table`, like all that follows.
-        factors: numbers by factor.
-        classes: labels by factor.
-        held_out: clips that are scored.
-        groups: clips that the bootstrap keeps together.
+        embeddings: as for `table`.
+        known: of the clips.
         alphas: penalties to choose from.
         draw: source of the bootstrap and the components.
 
     Returns:
         The cells with ``rbf_score, rbf_low, rbf_high``, held out; the width is chosen by leave-one-out.
     """
-    targets = targets_of(factors, classes, held_out)
-    resamples = Resamples(groups, held_out, draw)
-    none: dict[str, Orders] = {name: [] for name in [*factors, *classes]}
+    held_out = known.held_out
+    targets = targets_of(known.factors, known.classes, held_out)
+    resamples = Resamples(known.groups, held_out, draw)
+    none: dict[str, Orders] = {name: [] for name in [*known.factors, *known.classes]}
     found: dict[tuple[str, str], dict[str, Any]] = {}
     places = cells[["encoder", "layer", "pooling"]]
     for encoder, layer, pooling in places.drop_duplicates().itertuples(index=False, name=None):

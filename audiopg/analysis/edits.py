@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 # Shapes of the events, as parts of the event.
-DECAY_FRACTION, SUSTAIN_LEVEL = 0.1, 0.6
+ATTACK_FRACTION, DECAY_FRACTION, SUSTAIN_LEVEL = 0.05, 0.1, 0.6
 # A single event fills this part of its clip, so that the longest attack and a fall fit in.
 EVENT_FRACTION = 0.8
 
@@ -33,7 +33,7 @@ def two_events(score: Score, level_db: Floats, order: Floats, clip_s: float) -> 
     onset_s = np.where(np.stack([loud_is_first, ~loud_is_first], axis=1), 0.0, clip_s / 2)
     levels_db = np.stack([np.zeros(n_clips), level_db], axis=1)
     duration_s = np.full((n_clips, 2), 0.45 * clip_s)
-    return _with_events(score, np.full(n_clips, 2), onset_s, duration_s, 0.05 * duration_s, levels_db)
+    return _with_events(score, np.full(n_clips, 2), onset_s, duration_s, ATTACK_FRACTION * duration_s, levels_db)
 
 
 def series(  # noqa: PLR0913
@@ -55,7 +55,8 @@ def series(  # noqa: PLR0913
     exists = number < n_events[:, None]
     onset_s = np.where(exists, first_s[:, None] + number / density_hz[:, None], np.nan)
     duration_s = np.where(exists, event_s, np.nan)
-    return _with_events(score, n_events, onset_s, duration_s, 0.05 * duration_s, np.where(exists, 0.0, np.nan))
+    level_db = np.where(exists, 0.0, np.nan)
+    return _with_events(score, n_events, onset_s, duration_s, ATTACK_FRACTION * duration_s, level_db)
 
 
 def one_event(score: Score, attack_s: Floats, clip_s: float) -> Score:

@@ -14,6 +14,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from audiopg.analysis.significance import SIGNIFICANCE
 from audiopg.pictures import BLUE, CLASSES, GREY, MARKERS, VERMILION, both, ink, write_in_cell
 
 FACTORS = {
@@ -28,13 +29,10 @@ FACTORS = {
     "cutoff_octaves": "cut-off (octaves)",
     "primitive": "primitive",
     "family": "program family",
-    "pitch_semitones": "pitch (semitones)",
-    "velocity_level_db": "velocity level (dB)",
 }
 R2 = "r2"
 ENCODERS = {"pretrained": ("pre-trained", BLUE, "o"), "random": ("random weights", VERMILION, "s")}
 SCORE_COLUMNS, MATRIX_COLUMNS = 5, 4  # panels side by side
-SIGNIFICANT = 0.05
 # the edge keeps points apart, and from a background of nearly their own colour
 POINTS: dict[str, Any] = {"s": 7, "linewidths": 0.25, "edgecolors": GREY}
 LEGEND: dict[str, Any] = {
@@ -150,7 +148,7 @@ def angle_matrix(table: pd.DataFrame, path: Path) -> None:
         bar.set_label("mean principal angle (deg)", fontsize=9)
         lines = (
             "in brackets: median of random subspaces",
-            f"* more orthogonal than those (Holm's p < {SIGNIFICANT})",
+            f"* more orthogonal than those (Holm's p < {SIGNIFICANCE})",
             "diagonal: two estimates of the same subspace",
         )
         figure.supxlabel("\n".join(lines), fontsize=8)
@@ -171,7 +169,7 @@ def _angles(rows: pd.DataFrame) -> tuple[NDArray[np.float64], list[list[str]]]:
     texts = [["" for _ in place] for _ in place]
     for row in rows.to_dict("records"):
         first, second = place[row["first"]], place[row["second"]]
-        star = "*" if row["p_holm"] < SIGNIFICANT else ""
+        star = "*" if row["p_holm"] < SIGNIFICANCE else ""
         for one, other in ((first, second), (second, first)):
             angles[one, other] = row["mean_deg"]
             texts[one][other] = f"{row['mean_deg']:.0f}{star}\n({row['null_median_deg']:.0f})"

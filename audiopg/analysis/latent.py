@@ -19,13 +19,13 @@ from audiopg.analysis import (
     decodability,
     figures,
     filters,
-    information,
-    orthogonality,
     projections,
     reconstructions,
 )
 from audiopg.analysis.activations import activations
 from audiopg.analysis.corpora import Corpus
+from audiopg.analysis.disentanglement import disentanglement
+from audiopg.analysis.orthogonality import orthogonality
 from audiopg.features import LogMel
 from audiopg.models.checkpoint import load_encoder
 from audiopg.models.vit import Encoder, untrained
@@ -67,7 +67,7 @@ class Findings(NamedTuple):
 
 
 def analyse(
-    name: str, corpus: Corpus, embeddings: Mapping[str, NDArray[np.float32]], latent: config.Latent, seed: int
+    name: str, corpus: Corpus, embeddings: dict[str, NDArray[np.float32]], latent: config.Latent, seed: int
 ) -> Findings:
     """Run all analyses on what encoders make of a corpus.
 
@@ -82,16 +82,13 @@ def analyse(
     def draw(what: str) -> np.random.Generator:
         return rng.generator(seed, f"latent/{name}/{what}", 0)
 
-    known = (corpus.factors, corpus.classes, corpus.held_out, corpus.groups, latent.ridge_alphas)
-    cells = decodability.table(dict(embeddings), *known, draw("decodability"))
-    readings = decodability.rbf(decodability.chosen(cells), dict(embeddings), *known, draw("rbf"))
+    cells = decodability.table(embeddings, corpus, latent.ridge_alphas, draw("decodability"))
+    readings = decodability.rbf(decodability.chosen(cells), embeddings, corpus, latent.ridge_alphas, draw("rbf"))
     # the embedding itself: the mean over the tokens of the last layer
     last = {encoder: layers[:, -1, 0] for encoder, layers in embeddings.items() if layers.shape[1] > 1}
-    angles, interventions = orthogonality.orthogonality(
+    angles, interventions = orthogonality(
         {encoder: np.asarray(units, np.float64) for encoder, units in last.items()},
-        corpus.factors,
-        corpus.held_out,
-        corpus.groups,
+        corpus,
         latent.ridge_alphas,
         latent.n_null,
         draw("subspaces"),
@@ -99,7 +96,7 @@ def analyse(
     defined = {factor: values for factor, values in corpus.factors.items() if np.isfinite(values).all()}
     scores, units = {}, []
     for encoder, embedding in last.items():
-        scores[encoder], table = information.disentanglement(embedding, defined, draw("information"))
+        scores[encoder], table = disentanglement(embedding, defined, draw("information"))
         table.insert(0, "encoder", encoder)
         units.append(table)
     tables = {

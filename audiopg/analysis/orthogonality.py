@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from audiopg.analysis.ridge import Matrix, ridge
 from audiopg.analysis.subspaces import Cloud, Removal, Subspace, angles, ranks, subspace
-from audiopg.analysis.targets import Mask, Target, targets_of
+from audiopg.analysis.targets import Known, Mask, Target, targets_of
 
 N_RANDOM = 5
 
@@ -39,8 +38,9 @@ def interventions(
 ) -> pd.DataFrame:
     """Take each factor's subspace out of the features, train probes of all factors anew, and score them held out.
 
-    ``projection`` removes the subspace whose angles are measured, so that what is left of the factor tells how much of
-    it lies elsewhere; ``whitened`` removes the directions of the covariance, so that nothing linear is left of it.
+    ``projection`` removes the subspace whose angles are measured, ``whitened`` the directions of the covariance. With a
+    small penalty the two are nearly the same directions, so that after either nothing linear is left of the factor
+    itself, wherever it lies: only what is left of the others can tell anything.
 
     Args:
         features: shape (N, D).
@@ -83,9 +83,7 @@ def interventions(
 
 def orthogonality(
     features: dict[str, Matrix],
-    factors: dict[str, Matrix],
-    held_out: Mask,
-    groups: NDArray[np.int64],
+    known: Known,
     alphas: Sequence[float],
     n_null: int,
     draw: np.random.Generator,
@@ -96,9 +94,7 @@ def orthogonality(
 
     Args:
         features: one layer and pooling by encoder, shape (N, D).
-        factors: numbers by factor, at least two, shape (N,), NaN where the factor has no meaning.
-        held_out: shape (N,).
-        groups: clips that belong together, shape (N,).
+        known: of the clips; at least two factors, the classes are not looked at.
         alphas: penalties to choose from by leave-one-out.
         n_null: number of random pairs behind each p value.
         draw: source of shuffles, halves and random subspaces.
@@ -112,8 +108,9 @@ def orthogonality(
     Raises:
         AudiopgError: a factor does not vary.
     """
-    targets_of(factors, {}, held_out)
-    ranked = {factor: ranks(values, ~held_out) for factor, values in factors.items()}
+    held_out = known.held_out
+    targets_of(known.factors, {}, held_out)
+    ranked = {factor: ranks(values, ~held_out) for factor, values in known.factors.items()}
     pairs: list[pd.DataFrame] = []
     losses: list[pd.DataFrame] = []
     for encoder, embedding in features.items():
@@ -123,7 +120,7 @@ def orthogonality(
         subspaces = {}
         for factor, rank in ranked.items():
             used = ~held_out & np.isfinite(rank)
-            subspaces[factor] = subspace(x[used], rank[used], groups[used], alphas, draw)
+            subspaces[factor] = subspace(x[used], rank[used], known.groups[used], alphas, draw)
         found = angles(subspaces, Cloud.of(x[~held_out]), n_null, draw)
         lost = interventions(x, ranked, held_out, subspaces, alphas, draw)
         for frames, frame in ((pairs, found), (losses, lost)):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg import subspace_angles
 
 from audiopg.analysis.ridge import Matrix, ridge
+from audiopg.analysis.significance import holm, p_value
 from audiopg.analysis.targets import Mask
 
 DEGREE = 3
@@ -201,7 +202,7 @@ def angles(subspaces: dict[str, Subspace], cloud: Cloud, n_null: int, draw: np.r
                 "null_median_deg": np.median(chance),
                 "null_cosine": np.median(np.cos(np.deg2rad(null(1, 1)))),
                 "effect_deg": degrees.mean() - np.median(chance),
-                "p_value": (1 + (chance >= degrees.mean()).sum()) / (1 + n_null),
+                "p_value": float(p_value(degrees.mean(), chance)),
                 "self_first_deg": a.self_deg,
                 "self_second_deg": b.self_deg,
                 "readable": a.readable and b.readable,
@@ -210,11 +211,3 @@ def angles(subspaces: dict[str, Subspace], cloud: Cloud, n_null: int, draw: np.r
     found = pd.DataFrame(rows)
     found["p_holm"] = holm(found["p_value"].to_numpy())
     return found
-
-
-def holm(p_values: Matrix) -> Matrix:
-    """P values corrected for their number by Holm's step-down procedure, shape (n,)."""
-    order = np.argsort(p_values)
-    corrected = np.empty_like(p_values)
-    corrected[order] = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1)).clip(max=1)
-    return corrected

@@ -15,6 +15,20 @@ N_RESAMPLES = 500
 
 
 @dataclass(frozen=True)
+class Known:
+    """What is known of N clips, and which of them score."""
+
+    factors: dict[str, Matrix]
+    """Continuous and counted factors by name, shape (N,); NaN where one has no meaning."""
+    classes: dict[str, NDArray[np.int64]]
+    """Categorical factors by name, shape (N,)."""
+    held_out: Mask
+    """Clips that are scored and that nothing is trained or chosen on, shape (N,)."""
+    groups: NDArray[np.int64]
+    """Clips of one group are never on both sides, and are drawn together by a bootstrap, shape (N,)."""
+
+
+@dataclass(frozen=True)
 class Target:
     """A factor as columns to regress: one for a number; for classes, one each, 1 / (its share in training) or 0.
 

@@ -11,7 +11,7 @@ from sklearn.metrics import balanced_accuracy_score, r2_score
 
 from audiopg.analysis.decodability import chosen, radial, rbf, table
 from audiopg.analysis.ridge import ridge
-from audiopg.analysis.targets import Resamples, Target
+from audiopg.analysis.targets import Known, Resamples, Target
 from audiopg.errors import AudiopgError
 
 N, D = 1200, 8
@@ -48,7 +48,7 @@ def arguments(
     groups: NDArray[np.int64] | None = None,
 ) -> tuple[Any, ...]:
     groups = np.arange(len(features)) if groups is None else groups
-    return {"e": encoder(features)}, factors or {}, classes or {}, HELD_OUT, groups, ALPHAS
+    return {"e": encoder(features)}, Known(factors or {}, classes or {}, HELD_OUT, groups), ALPHAS
 
 
 @pytest.mark.parametrize(("n", "p"), [(60, 10), (30, 50), (30, 30)])

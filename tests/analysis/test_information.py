@@ -10,13 +10,14 @@ from sklearn.feature_selection import mutual_info_classif, mutual_info_regressio
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 
-from audiopg.analysis import information
-from audiopg.analysis.information import Information, dci, disentanglement, linear, mig, p_value, sap, units_table
+from audiopg.analysis.disentanglement import PENALTIES, dci, disentanglement, linear, mig, sap, units_table
+from audiopg.analysis.information import N_PERMUTATIONS, Information
+from audiopg.analysis.significance import p_value
 from audiopg.errors import AudiopgError
 
 SCORES = ("mig", "sap", "dci_disentanglement", "dci_completeness", "dci_informativeness")
 N, K = 1000, 3
-SMALLEST_P = 1 / (1 + information.N_PERMUTATIONS)
+SMALLEST_P = 1 / (1 + N_PERMUTATIONS)
 
 Factors = dict[str, NDArray[np.float64]]
 Units = NDArray[np.float32]
@@ -160,7 +161,7 @@ def test_linear_is_an_ordinary_ridge() -> None:
     half, inputs = N // 2, (units - units.mean(axis=0)) / units.std(axis=0)
     targets = (values - values.mean(axis=0)) / values.std(axis=0)
     errors, held_out = [], []
-    for penalty in information.PENALTIES:
+    for penalty in PENALTIES:
         ridge = Ridge(alpha=penalty * half).fit(inputs[:half], targets[:half])
         errors.append(np.abs(ridge.coef_.T**2 - read.importance[0]).max(axis=0))
         held_out.append(r2_score(targets[half:], ridge.predict(inputs[half:]), multioutput="raw_values"))
@@ -174,7 +175,7 @@ def test_the_penalty_grows_where_there_is_nothing_to_read() -> None:
     generator = draw(5)
     read = linear(generator.standard_normal((600, 100)).astype(np.float32), generator.random((600, 2)), generator)
     assert read.held_out_r2.mean() > -0.02
-    assert read.held_out_r2.shape == (1 + information.N_PERMUTATIONS, 2)
+    assert read.held_out_r2.shape == (1 + N_PERMUTATIONS, 2)
 
 
 def test_a_planted_space_is_disentangled_and_its_rotation_is_not() -> None:

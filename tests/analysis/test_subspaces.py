@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 
 from audiopg.analysis.orthogonality import interventions, orthogonality
 from audiopg.analysis.ridge import ridge
+from audiopg.analysis.significance import holm
 from audiopg.analysis.subspaces import (
     Cloud,
     Subspace,
     angles,
     curve,
-    holm,
     patterns,
     ranks,
     subspace,
 )
+from audiopg.analysis.targets import Known
 from audiopg.errors import AudiopgError
 
 Array = NDArray[np.float64]
@@ -58,7 +59,7 @@ def long_cloud(angle_deg: float) -> tuple[Array, dict[str, Array]]:
 
 
 def measure(features: Array, factors: dict[str, Array], n_null: int = 200) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return orthogonality({"e": features}, factors, HELD_OUT, ALONE, ALPHAS, n_null, draw(3))
+    return orthogonality({"e": features}, Known(factors, {}, HELD_OUT, ALONE), ALPHAS, n_null, draw(3))
 
 
 def found_in(features: Array, values: Array, groups: NDArray[np.int64] = ALONE) -> Subspace:
@@ -311,7 +312,10 @@ def test_the_tables_cover_encoders_pairs_and_factors_with_a_meaning_in_some_clip
     broken[absent] = 3 * draw(24).standard_normal((absent.sum(), D))
     factors = {"a": np.where(absent, np.nan, factors["a"]), "b": np.where(absent, np.nan, factors["b"])}
     factors["c"] = draw(25).uniform(size=N)
-    pairs, losses = orthogonality({"x": features, "y": broken}, factors, HELD_OUT, ALONE, ALPHAS, 50, draw(26))
+    known = Known(factors, {}, HELD_OUT, ALONE)
+    pairs, losses = orthogonality(
+        {"x": features, "y": broken}, Known(factors, {}, HELD_OUT, ALONE), ALPHAS, 50, draw(26)
+    )
     assert [*zip(pairs["encoder"], pairs["first"], pairs["second"], strict=True)] == [
         (encoder, *pair) for encoder in "xy" for pair in ("ab", "ac", "bc")
     ]
@@ -323,7 +327,7 @@ def test_the_tables_cover_encoders_pairs_and_factors_with_a_meaning_in_some_clip
     before = losses.groupby(["encoder", "factor"])["r2_before"].first()
     assert (before.loc[[("x", "a"), ("x", "b"), ("y", "a"), ("y", "b")]] > 0.9).all()
     assert before["x", "c"] < 0.02
-    again = orthogonality({"x": features, "y": broken}, factors, HELD_OUT, ALONE, ALPHAS, 50, draw(26))
+    again = orthogonality({"x": features, "y": broken}, known, ALPHAS, 50, draw(26))
     pd.testing.assert_frame_equal(losses, again[1])
 
 
