@@ -1,28 +1,45 @@
 """What the numbers say of the paper's claims, by rules that stand before the numbers."""
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 from tabulate import tabulate
 
-from audiopg.analysis.significance import SIGNIFICANCE
+from audiopg.analysis.significance import SIGNIFICANCE, holm
 
 # Half of what there is to read: below, a factor is there but not represented well.
 READ_WELL = 0.5
+# From here on an angle is a right one.
+RIGHT_DEG = 75
 # A factor stays when nine tenths of its R² are left, and is gone when less than half is.
 STAYS, GONE = 0.9, 0.5
 
 # What the paper claims: these two factors can be read, from orthogonal subspaces.
 PAPER = ("f0_octaves", "event_level_db")
 RULES = """\
-A factor is *decodable* if the whole 95 % interval of its held-out score lies above 0.5 (R², or balanced accuracy scaled
-so that chance is 0 and all correct is 1), above the score of the same encoder with random weights, and above the score
-of log-mel statistics; *partly* if the interval lies above shuffled labels; otherwise not. Two factors are *orthogonal*
-if both are readable, their subspaces' angle is larger than chance gives in this embedding (p < 0.05 after Holm's
-correction over the pairs of the corpus) and larger than each factor's angle to itself in other clips, and taking either
-one's subspace out leaves 90 % of the other's R² while less than half of its own stays; *partly* if both are readable
-and one of the two holds, the angles or the interventions; otherwise not.
+Intervals are 95 % intervals of a bootstrap over clips, or instruments, given the encoder. Chance is an R² of 0, or the
+balanced accuracy of probes for shuffled labels.
+
+A factor is *decodable* if the whole interval of its held-out score lies above 0.5 (R², or balanced accuracy scaled so
+that chance is 0 and all correct is 1), and so do the intervals of its lead over the same encoder with random weights
+and over log-mel statistics above 0; *partly* if the interval of the score lies above chance and above the score for
+shuffled labels; otherwise not.
+
+Two factors are *orthogonal* if
+
+1. both are readable in the embedding: a linear probe reads the rank of each better than that of 20 shuffles of it, by
+   left-out clips;
+2. their angle is a right one: its whole interval lies above 75°;
+3. this is more than chance gives: the factors of the corpus together are more orthogonal than random subspaces of the
+   embedding's own covariance (p < 0.05 after Holm's correction over the corpora);
+4. one goes without the other: taking either one's subspace out leaves 90 % of what is read in the other's (the whole
+   interval), and less than half of what is read in its own, as other clips show it.
+
+*Partly* if 1 and 4 hold, and the whole interval of the angle lies above the median of random subspaces; otherwise not.
+One of the paper's claims *holds* if it does in all corpora that have the factors, *partly* if it holds at least partly
+in one of them.
 """
 
 
@@ -40,6 +57,8 @@ class Finding(NamedTuple):
     corpus: str
     factors: tuple[str, ...]
     verdict: Verdict
+    random: Verdict
+    """The verdict on the same encoder with random weights, by the rules that need no control."""
     numbers: str
 
 
@@ -47,86 +66,121 @@ def decodable(readings: pd.DataFrame) -> list[Finding]:
     """Judge each factor of each corpus.
 
     Args:
-        readings: columns ``corpus, factor, measure, encoder, score, low, high, shuffled, rbf_score``, one row per
-            factor and encoder.
+        readings: columns ``corpus, factor, measure, encoder, score, low, high, lead, lead_low, lead_high, shuffled,
+            rbf_score``, one row per factor and encoder.
     """
     findings = []
     for (corpus, factor), rows in readings.groupby(["corpus", "factor"], sort=False):
-        by = rows.set_index("encoder")
-        pretrained = by.loc["pretrained"]
-        others = by.loc[["random", "logmel_stats"], "score"]
+        by = {row["encoder"]: row for row in _records(rows)}
+        pretrained, random, statistics = by["pretrained"], by["random"], by["logmel_stats"]
+        leads = min(control["lead_low"] for control in (random, statistics)) > 0
         accuracy = pretrained["measure"] == "balanced_accuracy"
-        chance = pretrained["shuffled"] if accuracy else 0.0
-        well = (pretrained["low"] - chance) / (1 - chance) > READ_WELL
-        if well and pretrained["low"] > others.max():
+        numbers = (
+            f"{'balanced accuracy' if accuracy else 'R²'} {pretrained['score']:.3f}"
+            f" [{pretrained['low']:.3f}, {pretrained['high']:.3f}]; lead over random weights {_lead(random)},"
+            f" over log-mel statistics {_lead(statistics)}; shuffled {pretrained['shuffled']:.3f},"
+            f" non-linear probe {pretrained['rbf_score']:.3f}"
+        )
+        verdicts = _read(pretrained, leads=leads), _read(random, leads=True)
+        findings.append(Finding(str(corpus), (str(factor),), *verdicts, numbers))
+    return findings
+
+
+def _lead(control: dict[str, Any]) -> str:
+    return f"{control['lead']:+.3f} [{control['lead_low']:+.3f}, {control['lead_high']:+.3f}]"
+
+
+def _read(row: dict[str, Any], *, leads: bool) -> Verdict:
+    chance = row["shuffled"] if row["measure"] == "balanced_accuracy" else 0.0
+    if leads and (row["low"] - chance) / (1 - chance) > READ_WELL:
+        return Verdict.HOLDS
+    return Verdict.PARTLY if row["low"] > max(row["shuffled"], chance) else Verdict.NOT
+
+
+def orthogonal(angles: pd.DataFrame, interventions: pd.DataFrame) -> list[Finding]:
+    """Judge each pair of factors of each corpus.
+
+    Args:
+        angles: columns ``corpus, encoder, first, second, angle_deg, low_deg, high_deg, null_median_deg, p_holm,
+            p_together, readable``.
+        interventions: columns ``corpus, encoder, probe, erased, factor, r2_before, r2_after, kept, kept_low,
+            kept_high``.
+    """
+    together = angles.groupby(["encoder", "corpus"], sort=False)["p_together"].first()
+    corrected = {
+        (encoder, corpus): p
+        for encoder, values in together.groupby(level="encoder")
+        for corpus, p in zip(values[encoder].index, holm(values.to_numpy()), strict=True)
+    }
+    within = interventions[interventions["probe"] == "within"]
+    left = {tuple(row[name] for name in ("encoder", "corpus", "erased", "factor")): row for row in _records(within)}
+    findings: dict[tuple[str, ...], dict[str, tuple[Verdict, str]]] = {}
+    for pair in _records(angles):
+        encoder, corpus, first, second = (str(pair[key]) for key in ("encoder", "corpus", "first", "second"))
+        others = [left[encoder, corpus, a, b] for a, b in ((first, second), (second, first))]
+        own = [left[encoder, corpus, a, a] for a in (first, second)]
+        separate = min(o["kept_low"] for o in others) >= STAYS and max(o["kept_high"] for o in own) < GONE
+        p = corrected[encoder, corpus]
+        if pair["readable"] and separate and pair["low_deg"] > RIGHT_DEG and p < SIGNIFICANCE:
             verdict = Verdict.HOLDS
-        elif pretrained["low"] > max(pretrained["shuffled"], chance):
+        elif pair["readable"] and separate and pair["low_deg"] > pair["null_median_deg"]:
             verdict = Verdict.PARTLY
         else:
             verdict = Verdict.NOT
         numbers = (
-            f"{'balanced accuracy' if accuracy else 'R²'} {pretrained['score']:.3f}"
-            f" [{pretrained['low']:.3f}, {pretrained['high']:.3f}], random weights {others['random']:.3f},"
-            f" log-mel statistics {others['logmel_stats']:.3f}, shuffled {pretrained['shuffled']:.3f},"
-            f" non-linear probe {pretrained['rbf_score']:.3f}"
+            f"angle {pair['angle_deg']:.0f}° [{pair['low_deg']:.0f}, {pair['high_deg']:.0f}], random"
+            f" {pair['null_median_deg']:.0f}° (p {pair['p_holm']:.3f}, all of the corpus {p:.3f});"
+            f" R² without {first}: {second} {_kept(others[0])}, itself {_kept(own[0])};"
+            f" without {second}: {first} {_kept(others[1])}, itself {_kept(own[1])}"
         )
-        findings.append(Finding(str(corpus), (str(factor),), verdict, numbers))
-    return findings
-
-
-def orthogonal(angles: pd.DataFrame, interventions: pd.DataFrame) -> list[Finding]:
-    """Judge each pair of factors of each corpus in the pre-trained encoder.
-
-    Args:
-        angles: columns ``corpus, encoder, first, second, mean_deg, null_median_deg, p_holm, self_first_deg,
-            self_second_deg, readable``.
-        interventions: columns ``corpus, encoder, by, erased, factor, r2_before, r2_after``.
-    """
-    findings = []
-    removed = interventions[(interventions["encoder"] == "pretrained") & (interventions["by"] == "projection")]
-    left = removed.set_index(["corpus", "erased", "factor"])
-    share = left["r2_after"].clip(lower=0) / left["r2_before"].where(left["r2_before"] > 0)
-    for pair in angles[angles["encoder"] == "pretrained"].to_dict("records"):
-        corpus, first, second = pair["corpus"], pair["first"], pair["second"]
-        kept = [share[corpus, a, b] for a, b in ((first, second), (second, first))]
-        own = [share[corpus, a, a] for a in (first, second)]
-        apart = pair["p_holm"] < SIGNIFICANCE and pair["mean_deg"] > max(
-            pair["self_first_deg"], pair["self_second_deg"]
-        )
-        separate = min(kept) >= STAYS and max(own) < GONE
         if not pair["readable"]:
-            verdict = Verdict.NOT
-        elif apart and separate:
-            verdict = Verdict.HOLDS
-        else:
-            verdict = Verdict.PARTLY if apart or separate else Verdict.NOT
-        numbers = (
-            f"angle {pair['mean_deg']:.1f}°, random {pair['null_median_deg']:.1f}°, p {pair['p_holm']:.3f},"
-            f" to itself {pair['self_first_deg']:.1f}° and {pair['self_second_deg']:.1f}°; "
-        )
-        if pair["readable"]:
-            numbers += (
-                f"without {first} {kept[0]:.0%} of {second} stays and {own[0]:.0%} of itself;"
-                f" without {second} {kept[1]:.0%} of {first} stays and {own[1]:.0%} of itself"
-            )
-        else:
-            numbers += "not both are readable"
-        findings.append(Finding(corpus, (first, second), verdict, numbers))
-    return findings
+            numbers += "; not both are readable"
+        findings.setdefault((corpus, first, second), {})[encoder] = verdict, numbers
+    return [
+        Finding(corpus, (first, second), of["pretrained"][0], of["random"][0], of["pretrained"][1])
+        for (corpus, first, second), of in findings.items()
+    ]
 
 
-def counted(findings: list[Finding]) -> dict[str, int]:
-    """How many findings have each verdict."""
-    return {verdict.name.lower(): sum(finding.verdict is verdict for finding in findings) for verdict in Verdict}
+def _kept(row: dict[str, Any]) -> str:
+    share = f"{row['kept']:.2f} [{row['kept_low']:.2f}, {row['kept_high']:.2f}]"
+    return f"{row['r2_before']:.2f} to {row['r2_after']:.2f} (share {share})"
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def counted(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    """How many there are of each verdict."""
+    return {verdict.name.lower(): verdicts.count(verdict) for verdict in Verdict}
+
+
+def overall(findings: Sequence[Finding]) -> Verdict:
+    """Judge a claim of the paper from what is found of it in each corpus."""
+    verdicts = {finding.verdict for finding in findings}
+    if verdicts == {Verdict.HOLDS}:
+        return Verdict.HOLDS
+    return Verdict.NOT if verdicts <= {Verdict.NOT} else Verdict.PARTLY
 
 
 def markdown(read: list[Finding], apart: list[Finding]) -> str:
-    """Return the rules, the paper's two claims, and all findings, from `decodable` and `orthogonal`."""
+    """Return the rules, the paper's claims, and all findings, from `decodable` and `orthogonal`."""
     claimed = [finding for finding in [*read, *apart] if set(finding.factors) <= set(PAPER)]
+    paper = {
+        "the fundamental is linearly decodable": [found for found in claimed if found.factors == PAPER[:1]],
+        "event level is linearly decodable": [found for found in claimed if found.factors == PAPER[1:]],
+        "they lie in orthogonal subspaces": [found for found in claimed if set(found.factors) == set(PAPER)],
+    }
+    rows = [
+        (claim, overall(found), ", ".join(f"{each.corpus}: {each.verdict}" for each in found))
+        for claim, found in paper.items()
+    ]
     parts = [
         "# What the latent space knows",
         RULES,
-        "## The paper's claims: fundamental and event level are decodable, in orthogonal subspaces",
+        "## The paper's claims",
+        tabulate(rows, ["claim", "verdict", "by corpus"], tablefmt="github"),
         _table(claimed),
         "## Each factor: linearly decodable?",
         _table(read),
@@ -137,5 +191,6 @@ def markdown(read: list[Finding], apart: list[Finding]) -> str:
 
 
 def _table(findings: list[Finding]) -> str:
-    rows = [(" and ".join(found.factors), found.corpus, found.verdict, found.numbers) for found in findings]
-    return tabulate(rows, ["factors", "corpus", "verdict", "numbers"], tablefmt="github", disable_numparse=True)
+    rows = [(" and ".join(found.factors), found.corpus, *found[2:]) for found in findings]
+    head = ["factors", "corpus", "verdict", "random weights", "numbers"]
+    return tabulate(rows, head, tablefmt="github", disable_numparse=True)

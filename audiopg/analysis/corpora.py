@@ -34,6 +34,8 @@ class Corpus(Known):
 
     waveforms: Callable[[int, int], Tensor]
     """From the first clip and the one behind the last to waveforms, shape (B, T), float32, peak 1."""
+    independent: bool = True
+    """Whether the factors, at least two with a meaning in each clip, are drawn independently of one another."""
 
     def __len__(self) -> int:
         """Count the clips."""
@@ -44,18 +46,23 @@ def build(name: str, cfg: config.Config, device: torch.device) -> Corpus:
     """Make the corpus of this name.
 
     Raises:
-        AudiopgError: no such corpus, or one that the ``synth`` section has no sources for, or a package is missing.
+        AudiopgError: no such corpus, or one that the ``synth`` section has no sources for, a package is missing, or a
+            factor does not vary.
     """
     if name not in CORPORA:
         msg = f"params.yaml: latent.corpora: unknown corpus '{name}'{suggestion(name, list(CORPORA))}"
         raise AudiopgError(msg)
     corpus = CORPORA[name](cfg, device)
     for factor, values in [*corpus.factors.items(), *corpus.classes.items()]:
-        for half in (values[corpus.held_out], values[~corpus.held_out]):
-            if len(np.unique(half[~np.isnan(half)])) < 2:  # noqa: PLR2004  (nothing to tell apart)
-                msg = f"latent: {factor} is the same in all clips of corpus {name}; widen its range in params.yaml"
-                raise AudiopgError(msg)
+        if not _varies(values, corpus.held_out):
+            msg = f"latent: {factor} is the same in all clips of corpus {name}; widen its range in params.yaml"
+            raise AudiopgError(msg)
     return corpus
+
+
+def _varies(values: NDArray[Any], held_out: NDArray[np.bool_]) -> bool:
+    """Whether there is something to read both in the clips that train and in those that are scored."""
+    return all(len(np.unique(half[~np.isnan(half)])) > 1 for half in (values[held_out], values[~held_out]))
 
 
 def tone(cfg: config.Config, device: torch.device) -> Corpus:
@@ -134,7 +141,10 @@ def primitives(cfg: config.Config, device: torch.device) -> Corpus:
 
 
 def natural(cfg: config.Config, device: torch.device) -> Corpus:
-    """Clips as pre-training hears them; the physics of the first voice, NaN where it has none."""
+    """Clips as pre-training hears them; the physics of the first voice, as far as it varies, NaN where it has none.
+
+    Not independent: the weakest of more events, for one, is weaker.
+    """
     world = World(cfg.synth, cfg.seed, device)
     score = world.score(_indices(cfg, "natural"))
     voice = score.voices[0]
@@ -151,9 +161,18 @@ def natural(cfg: config.Config, device: torch.device) -> Corpus:
         if columns:
             known[parameter] = np.nanmax(np.stack([*columns, np.full(len(score), -np.inf)]), axis=0)
             known[parameter][np.isinf(known[parameter])] = np.nan
-    varying = {name: values for name, values in known.items() if len(np.unique(values[~np.isnan(values)])) > 1}
-    classes = {"primitive": voice.source} if len(np.unique(voice.source)) > 1 else {}
-    return _halves(lambda first, last: world.render(score.rows(slice(first, last))), len(score), varying, classes)
+    corpus = _halves(
+        lambda first, last: world.render(score.rows(slice(first, last))),
+        len(score),
+        known,
+        {"primitive": voice.source},
+    )
+    factors = {name: values for name, values in corpus.factors.items() if _varies(values, corpus.held_out)}
+    classes = {name: labels for name, labels in corpus.classes.items() if _varies(labels, corpus.held_out)}
+    if not factors:
+        msg = "params.yaml: synth: nothing varies in clips of latent.corpora natural; widen the range of a fundamental"
+        raise AudiopgError(msg)
+    return replace(corpus, factors=factors, classes=classes, independent=False)
 
 
 def recorded(cfg: config.Config, device: torch.device) -> Corpus:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from audiopg.analysis.information import N_INFORMATION_CLIPS, N_PERMUTATIONS, Information
 from audiopg.analysis.significance import SIGNIFICANCE, p_value
+from audiopg.analysis.targets import Known, Mask
 from audiopg.errors import AudiopgError
 
 Matrix = NDArray[np.float64]
@@ -91,11 +92,11 @@ class Linear:
     importance: Matrix
     """Squared ridge weights of standardised units, shape (P, D, K)."""
     held_out_r2: Matrix
-    """R² of all units together on the second half of the clips, shape (P, K)."""
+    """R² of all units together on the held-out clips, shape (P, K)."""
 
 
-def linear(units: NDArray[np.float32], factors: Matrix, draw: np.random.Generator) -> Linear:
-    """Correlate units with factors, and fit ridge regressions on the first half of the clips, score on the second.
+def linear(units: NDArray[np.float32], factors: Matrix, held_out: Mask, draw: np.random.Generator) -> Linear:
+    """Correlate units with factors, and fit ridge regressions on the training clips, score them on the held-out ones.
 
     Ridge has a closed form, so that the regressions of all permuted factors cost one matrix product, each with a
     penalty of its own by generalised cross-validation. A lasso would have to be fitted anew for each permutation, and
@@ -105,22 +106,23 @@ def linear(units: NDArray[np.float32], factors: Matrix, draw: np.random.Generato
     Args:
         units: shape (N, D).
         factors: shape (N, K).
+        held_out: clips that are scored only, shape (N,).
         draw: source of the permutations.
     """
     n, n_units, n_factors = *units.shape, factors.shape[1]
     rows = [np.arange(n), *(draw.permutation(n) for _ in range(N_PERMUTATIONS))]
-    inputs, standard = _standardised(units.astype(np.float64)), _standardised(factors)
+    everyone = np.ones(n, bool)
+    inputs, standard = _standardised(units.astype(np.float64), everyone), _standardised(factors, everyone)
     targets = np.concatenate([standard[row] for row in rows], axis=1)
 
     def by_permutation(matrix: Matrix) -> Matrix:
         return matrix.reshape(*matrix.shape[:-1], len(rows), n_factors)
 
-    half = n // 2
-    seen, seen_targets = inputs[:half], targets[:half]
-    centre, target_centre = seen.mean(axis=0), seen_targets.mean(axis=0)
-    weights = _ridge(seen - centre, seen_targets - target_centre)
-    left = targets[half:] - target_centre - (inputs[half:] - centre) @ weights
-    held_out_r2 = 1 - (left**2).sum(axis=0) / (n - half) / targets[half:].var(axis=0)
+    seen = _standardised(units.astype(np.float64), ~held_out)
+    centre = targets[~held_out].mean(axis=0)
+    weights = _ridge(seen[~held_out], targets[~held_out] - centre)
+    left = targets[held_out] - centre - seen[held_out] @ weights
+    held_out_r2 = 1 - (left**2).mean(axis=0) / targets[held_out].var(axis=0)
     return Linear(
         np.moveaxis(by_permutation((inputs.T @ targets / n) ** 2), 0, 1),
         np.moveaxis(by_permutation(weights**2), 0, 1).reshape(len(rows), n_units, n_factors),
@@ -128,10 +130,11 @@ def linear(units: NDArray[np.float32], factors: Matrix, draw: np.random.Generato
     )
 
 
-def _standardised(columns: Matrix) -> Matrix:
-    """Columns of mean 0 and variance 1; constant ones become exactly 0."""
-    spread = np.where(np.ptp(columns, axis=0) > 0, columns.std(axis=0), np.inf)
-    return np.asarray((columns - columns.mean(axis=0)) / spread)
+def _standardised(columns: Matrix, rows: Mask) -> Matrix:
+    """Columns of mean 0 and variance 1 in some rows; ones that are constant there become exactly 0."""
+    some = columns[rows]
+    spread = np.where(np.ptp(some, axis=0) > 0, some.std(axis=0), np.inf)
+    return np.asarray((columns - some.mean(axis=0)) / spread)
 
 
 def _ridge(inputs: Matrix, targets: Matrix) -> Matrix:
@@ -226,7 +229,7 @@ def _check(units: NDArray[np.float32], factors: dict[str, Matrix]) -> None:
 
 
 def disentanglement(
-    units: NDArray[np.float32], factors: dict[str, Matrix], draw: np.random.Generator
+    units: NDArray[np.float32], known: Known, draw: np.random.Generator
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Score how units share the factors among them, each score against the same of permuted clips.
 
@@ -234,7 +237,7 @@ def disentanglement(
 
     Args:
         units: an embedding, shape (N, D).
-        factors: at least two independent factors by name, shape (N,) each.
+        known: at least two independent factors with a meaning in each clip; the classes are not looked at.
         draw: source of the permutations, and of the order of ties.
 
     Returns:
@@ -245,11 +248,12 @@ def disentanglement(
     Raises:
         AudiopgError: there are fewer than two factors, one does not vary, or a unit is not finite.
     """
+    factors = known.factors
     _check(units, factors)
     names = list(factors)
     shared = Information(units, factors, draw)
     information, null = shared.estimate(), shared.null(draw)
-    read = linear(units, np.stack(list(factors.values()), axis=1), draw)
+    read = linear(units, np.stack(list(factors.values()), axis=1), known.held_out, draw)
     parts = np.array([dci(importance) for importance in read.importance])
     scores = {
         "mig": np.array([mig(each, shared.entropies) for each in (information, *null)]),

@@ -18,15 +18,15 @@ from audiopg.analysis.significance import SIGNIFICANCE
 from audiopg.pictures import BLUE, CLASSES, GREY, MARKERS, VERMILION, both, ink, write_in_cell
 
 FACTORS = {
-    "f0_octaves": "f0 (octaves)",
+    "f0_octaves": "f0 (octaves re 1 Hz)",
     "event_level_db": "event level (dB re loudest)",
     "snr_db": "SNR (dB)",
     "decay_exponent": "partial decay γ",
     "modulation_index": "FM index (rad)",
-    "attack_octaves": "attack time (octaves of s)",
+    "attack_octaves": "attack time (octaves re 1 s)",
     "n_events": "number of events",
-    "onset_density_octaves": "onset density (octaves of 1/s)",
-    "cutoff_octaves": "cut-off (octaves)",
+    "onset_density_octaves": "onset density (octaves re 1/s)",
+    "cutoff_octaves": "cut-off (octaves re 1 Hz)",
     "primitive": "primitive",
     "family": "program family",
 }
@@ -126,12 +126,12 @@ def _score_panel(panel: Axes, rows: pd.DataFrame) -> None:
 def angle_matrix(table: pd.DataFrame, path: Path) -> None:
     """Draw the angles between the subspaces of each two factors in the pre-trained encoder, a matrix per corpus.
 
-    Each cell holds the mean principal angle and, in brackets, the median of random subspaces; the diagonal holds the
-    angle between two estimates of the same subspace, which is the error of the others.
+    Each cell holds the angle and, in brackets, the lower end of its interval and the median of random subspaces; the
+    diagonal holds the angle between two estimates of the same subspace, each from half of the clips.
 
     Args:
-        table: columns ``corpus, encoder, first, second, mean_deg, null_median_deg, p_holm, self_first_deg,
-            self_second_deg``, a row per pair.
+        table: columns ``corpus, encoder, first, second, angle_deg, low_deg, null_median_deg, readable, p_holm,
+            self_first_deg, self_second_deg``, a row per pair.
         path: PNG file of the light version.
     """
     corpora = list(table[table["encoder"] == "pretrained"].groupby("corpus", sort=False))
@@ -145,11 +145,11 @@ def angle_matrix(table: pd.DataFrame, path: Path) -> None:
             image = _matrix(panel, angles, texts, (names, names), Normalize(0, 90))
             panel.set_title(_words(str(corpus)), fontsize=9)
         bar = figure.colorbar(image, ax=panels, ticks=[0, 30, 60, 90], pad=0.02)
-        bar.set_label("mean principal angle (deg)", fontsize=9)
+        bar.set_label("angle (deg)", fontsize=9)
         lines = (
-            "in brackets: median of random subspaces",
-            f"* more orthogonal than those (Holm's p < {SIGNIFICANCE})",
-            "diagonal: two estimates of the same subspace",
+            "in brackets: lower end of the 95 % interval, median of random subspaces",
+            f"* both readable, and more orthogonal than random (Holm's p < {SIGNIFICANCE})",
+            "diagonal: two estimates of the same subspace from half of the clips each",
         )
         figure.supxlabel("\n".join(lines), fontsize=8)
         return figure
@@ -169,10 +169,10 @@ def _angles(rows: pd.DataFrame) -> tuple[NDArray[np.float64], list[list[str]]]:
     texts = [["" for _ in place] for _ in place]
     for row in rows.to_dict("records"):
         first, second = place[row["first"]], place[row["second"]]
-        star = "*" if row["p_holm"] < SIGNIFICANCE else ""
+        star = "*" if row["readable"] and row["p_holm"] < SIGNIFICANCE else ""
         for one, other in ((first, second), (second, first)):
-            angles[one, other] = row["mean_deg"]
-            texts[one][other] = f"{row['mean_deg']:.0f}{star}\n({row['null_median_deg']:.0f})"
+            angles[one, other] = row["angle_deg"]
+            texts[one][other] = f"{row['angle_deg']:.0f}{star}\n({row['low_deg']:.0f}, {row['null_median_deg']:.0f})"
         for one, own_deg in ((first, row["self_first_deg"]), (second, row["self_second_deg"])):
             angles[one, one] = own_deg
             texts[one][one] = f"{own_deg:.0f}"
@@ -180,16 +180,17 @@ def _angles(rows: pd.DataFrame) -> tuple[NDArray[np.float64], list[list[str]]]:
 
 
 def interventions(table: pd.DataFrame, path: Path) -> None:
-    """Draw what is left of each factor in the pre-trained encoder when another is erased, a matrix per corpus and way.
+    """Draw what is read of each factor in its own subspace when another's is taken out, a matrix per corpus.
 
-    Each cell holds R² and, in brackets, R² after erasing a random subspace of the same size.
+    Each cell holds R² in the pre-trained encoder and, in brackets, R² without a random subspace of the same size.
 
     Args:
-        table: columns ``corpus, encoder, by, erased, factor, r2_before, r2_after, r2_random``; ``by`` names the way of
-            erasing.
+        table: columns ``corpus, encoder, erased, probe, factor, r2_before, r2_after, r2_random``; the rows with probe
+            ``within`` are drawn.
         path: PNG file of the light version.
     """
-    groups = [rows for _, rows in table[table["encoder"] == "pretrained"].groupby(["corpus", "by"], sort=False)]
+    shown = table[(table["encoder"] == "pretrained") & (table["probe"] == "within")]
+    groups = [rows for _, rows in shown.groupby("corpus", sort=False)]
     largest = max(rows["factor"].nunique() for rows in groups)
 
     def draw() -> Figure:
@@ -197,11 +198,11 @@ def interventions(table: pd.DataFrame, path: Path) -> None:
         for panel, rows in zip(panels, groups, strict=True):
             scores, texts, names = _erased(rows)
             image = _matrix(panel, scores, texts, names, Normalize(0, 1))
-            panel.set_title(f"{_words(rows['corpus'].iloc[0])}\nerased by {_words(rows['by'].iloc[0])}", fontsize=9)
-            panel.set_xlabel("factor read", fontsize=8)
+            panel.set_title(_words(rows["corpus"].iloc[0]), fontsize=9)
+            panel.set_xlabel("factor read in its own subspace", fontsize=8)
         bar = figure.colorbar(image, ax=panels, ticks=[0, 0.5, 1], pad=0.02)
-        bar.set_label("held-out R²", fontsize=9)
-        figure.supxlabel("in brackets: after erasing a random subspace of the same size", fontsize=8)
+        bar.set_label("held-out R² of ranks", fontsize=9)
+        figure.supxlabel("in brackets: without a random subspace of the same size", fontsize=8)
         return figure
 
     both(path, draw)
@@ -220,7 +221,7 @@ def _erased(rows: pd.DataFrame) -> tuple[NDArray[np.float64], list[list[str]], t
         [f"{value:.2f}\n({control:.2f})" for value, control in zip(*pair, strict=True)]
         for pair in zip(after, random, strict=True)
     ]
-    names = ["nothing erased", *(f"without {_short(factor)}" for factor in erased)]
+    names = ["nothing taken out", *(f"without {_short(factor)}" for factor in erased)]
     return scores, texts, (names, [_short(factor) for factor in read])
 
 

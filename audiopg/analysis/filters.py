@@ -14,7 +14,7 @@ from audiopg.pictures import both
 
 N_SHOWN = 16
 COLUMNS = 8
-KINDS = {"component": "principal components of the filters", "unit": "units with the largest filters"}
+KINDS = {"component": "strongest components of the filters", "unit": "units with the largest filters"}
 
 
 def _weights(encoder: Encoder) -> NDArray[np.float64]:
@@ -24,7 +24,7 @@ def _weights(encoder: Encoder) -> NDArray[np.float64]:
 
 
 def spectrum(encoders: Mapping[str, Encoder]) -> pd.DataFrame:
-    """Return the share of the filters' variance that each of their principal components has.
+    """Return the share of the filters' summed squares that each of their components has, no mean taken off.
 
     Returns:
         Columns ``encoder, component, share``; components count from 1, largest first; an encoder's shares add to 1.
@@ -38,9 +38,10 @@ def spectrum(encoders: Mapping[str, Encoder]) -> pd.DataFrame:
 
 
 def filters(encoder: Encoder, hop_ms: float) -> pd.DataFrame:
-    """Return the principal components of the filters, and the filters with the largest norms.
+    """Return the strongest components of the filters, and the filters with the largest norms.
 
-    The components are the right singular vectors of the weights: the shapes of a patch that move the embedding most.
+    The components are the right singular vectors of the weights, no mean taken off: the shapes of a patch that move the
+    embedding most.
 
     Args:
         encoder: whose patch embedding.
@@ -80,7 +81,7 @@ def filters(encoder: Encoder, hop_ms: float) -> pd.DataFrame:
 
 
 def picture(table: pd.DataFrame, shares: pd.DataFrame, path: Path) -> None:
-    """Draw the filters, and how their variance is spread, against random weights.
+    """Draw the filters, and how their squares are spread, against random weights.
 
     Args:
         table: as `filters` makes it.
@@ -94,7 +95,7 @@ def picture(table: pd.DataFrame, shares: pd.DataFrame, path: Path) -> None:
         for part, kind in zip(left.subfigures(len(KINDS), 1, squeeze=False)[:, 0], KINDS, strict=True):
             rows = table[table["kind"] == kind]
             panels = part.subplots(-(-rows["number"].nunique() // COLUMNS), COLUMNS, squeeze=False)
-            part.suptitle(f"{KINDS[kind]} (with their share of the variance)", fontsize=9)
+            part.suptitle(f"{KINDS[kind]} (with their share of the squared weights)", fontsize=9)
             for panel in panels.flat[rows["number"].nunique() :]:
                 panel.remove()
             for panel, (_, filter_) in zip(panels.flat, rows.groupby("number"), strict=False):
@@ -121,7 +122,7 @@ def picture(table: pd.DataFrame, shares: pd.DataFrame, path: Path) -> None:
         for encoder, (name, colour, _) in ENCODERS.items():
             line = shares[shares["encoder"] == encoder]
             curve.plot(line["component"], line["share"], color=colour, label=name)
-        curve.set(xlabel="principal component", ylabel="share of the variance", xscale="log", yscale="log")
+        curve.set(xlabel="component", ylabel="share of the squared weights", xscale="log", yscale="log")
         curve.set_ylim(max(shares["share"].max() * 1e-5, shares["share"].min() * 0.5), 1)
         curve.grid(alpha=0.4)
         curve.tick_params(labelsize=8)

@@ -60,10 +60,10 @@ class Findings(NamedTuple):
     """What the analyses find in one corpus, or in all of them."""
 
     tables: dict[str, pd.DataFrame]
-    """``decodability, readings, angles, interventions, units``, and ``embedding`` of the corpus that is shown; the
-    first column is the corpus."""
+    """``decodability, readings``; ``angles, interventions, units`` where the factors are independent; and ``embedding``
+    of the corpus that is shown; the first column is the corpus."""
     disentanglement: dict[str, Any]
-    """Scores by corpus and encoder."""
+    """Scores by corpus and encoder, where the factors are independent."""
 
 
 def analyse(
@@ -83,37 +83,34 @@ def analyse(
         return rng.generator(seed, f"latent/{name}/{what}", 0)
 
     cells = decodability.table(embeddings, corpus, latent.ridge_alphas, draw("decodability"))
-    readings = decodability.rbf(decodability.chosen(cells), embeddings, corpus, latent.ridge_alphas, draw("rbf"))
-    # the embedding itself: the mean over the tokens of the last layer
-    last = {encoder: layers[:, -1, 0] for encoder, layers in embeddings.items() if layers.shape[1] > 1}
-    angles, interventions = orthogonality(
-        {encoder: np.asarray(units, np.float64) for encoder, units in last.items()},
-        corpus,
-        latent.ridge_alphas,
-        latent.n_null,
-        draw("subspaces"),
-    )
-    defined = {factor: values for factor, values in corpus.factors.items() if np.isfinite(values).all()}
-    scores, units = {}, []
-    for encoder, embedding in last.items():
-        scores[encoder], table = disentanglement(embedding, defined, draw("information"))
-        table.insert(0, "encoder", encoder)
-        units.append(table)
-    tables = {
-        "decodability": cells,
-        "readings": readings,
-        "angles": angles,
-        "interventions": interventions,
-        "units": pd.concat(units),
-    }
-    for found in tables.values():
-        found.insert(0, "corpus", name)
-    return Findings({kind: found.round(DIGITS) for kind, found in tables.items()}, {name: scores})
+    readings = decodability.chosen(cells)
+    readings = decodability.rbf(readings, embeddings, corpus, latent.ridge_alphas, draw("rbf"))
+    tables = {"decodability": cells.drop(columns="drawn"), "readings": readings.drop(columns="drawn")}
+    scores: dict[str, Any] = {}
+    if corpus.independent:
+        # the embedding itself: the mean over the tokens of the last layer
+        last = {encoder: layers[:, -1, 0] for encoder, layers in embeddings.items() if layers.shape[1] > 1}
+        tables["angles"], tables["interventions"] = orthogonality(
+            {encoder: np.asarray(units, np.float64) for encoder, units in last.items()},
+            corpus,
+            latent.ridge_alphas,
+            latent.n_null,
+            draw("subspaces"),
+        )
+        units = []
+        for encoder, embedding in last.items():
+            found, table = disentanglement(embedding, corpus, draw("information"))
+            scores[encoder] = found
+            table.insert(0, "encoder", encoder)
+            units.append(table)
+        tables["units"] = pd.concat(units)
+    for table in tables.values():
+        table.insert(0, "corpus", name)
+    rounded = {kind: table.round(DIGITS) for kind, table in tables.items()}
+    return Findings(rounded, {name: scores} if scores else {})
 
 
-def in_corpus(
-    name: str, cfg: config.Config, encoders: Mapping[str, Encoder], log_mel: LogMel, device: torch.device
-) -> Findings:
+def in_corpus(name: str, cfg: config.Config, encoders: Mapping[str, Encoder], log_mel: LogMel, out: Path) -> Findings:
     """Embed a corpus once, and run all analyses on it.
 
     Args:
@@ -121,10 +118,10 @@ def in_corpus(
         cfg: all parameters.
         encoders: by name, in evaluation, on the device.
         log_mel: the features, on the device.
-        device: where clips are made and embedded.
+        out: folder that has room for what the encoders make of the clips.
     """
-    corpus = corpora.build(name, cfg, device)
-    with tempfile.TemporaryDirectory() as folder:
+    corpus = corpora.build(name, cfg, next(encoders["pretrained"].parameters()).device)
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=out) as folder:
         embeddings = activations(corpus, encoders, log_mel, Path(folder))
         found = analyse(name, corpus, embeddings, cfg.latent, cfg.seed)
         if name == SHOWN:
@@ -149,27 +146,34 @@ def together(findings: list[Findings]) -> Findings:
 
 def metrics(found: Findings, judged: Mapping[str, list[claims.Finding]]) -> dict[str, Any]:
     """Return the numbers that ``dvc metrics`` compares, nested by corpus."""
-    read: dict[str, Any] = {}
-    keys: tuple[str, ...]
-    for row in found.tables["readings"].to_dict("records"):
-        keys = ("score", "low", "high", "shuffled", "rbf_score")
-        place = read.setdefault(row["corpus"], {}).setdefault(row["factor"], {})
-        place[row["encoder"]] = {key: row[key] for key in keys}
-    apart: dict[str, Any] = {}
-    for row in found.tables["angles"].to_dict("records"):
-        keys = ("mean_deg", "cosine", "null_median_deg", "null_cosine", "effect_deg", "p_value", "p_holm")
-        place = apart.setdefault(row["corpus"], {}).setdefault(f"{row['first']} {row['second']}", {})
-        place[row["encoder"]] = {key: row[key] for key in keys}
-    scores = ("mig", "sap", "dci_disentanglement", "dci_completeness", "dci_informativeness")
+    tables = found.tables
+    scores = ("score", "low", "high", "lead", "lead_low", "lead_high", "shuffled", "rbf_score")
+    angles = ("angle_deg", "low_deg", "high_deg", "cosine", "null_median_deg", "null_cosine", "effect_deg")
+    p_values = ("p_value", "p_holm", "p_together")
+    left = ("r2_before", "r2_after", "kept", "kept_low", "kept_high", "r2_random")
+    within = tables["interventions"]["probe"] == "within"
     return {
-        "decodability": read,
-        "orthogonality": apart,
-        "disentanglement": {
-            corpus: {encoder: {key: of[key] for key in scores} for encoder, of in encoders.items()}
-            for corpus, encoders in found.disentanglement.items()
+        "decodability": nested(tables["readings"], ("factor",), scores),
+        "orthogonality": nested(tables["angles"], ("first", "second"), (*angles, *p_values)),
+        "interventions": nested(tables["interventions"][within], ("erased", "factor"), left),
+        "disentanglement": found.disentanglement,
+        "claims": {
+            name: {
+                "pretrained": claims.counted([finding.verdict for finding in findings]),
+                "random": claims.counted([finding.random for finding in findings]),
+            }
+            for name, findings in judged.items()
         },
-        "claims": {name: claims.counted(findings) for name, findings in judged.items()},
     }
+
+
+def nested(table: pd.DataFrame, names: tuple[str, ...], columns: tuple[str, ...]) -> dict[str, Any]:
+    """Nest the columns of a table by corpus, by its names, and by encoder."""
+    found: dict[str, Any] = {}
+    for row in table.to_dict("records"):
+        place = found.setdefault(row["corpus"], {}).setdefault(" ".join(row[name] for name in names), {})
+        place[row["encoder"]] = {column: row[column] for column in columns}
+    return found
 
 
 def draw_pictures(cfg: config.Config, encoders: Mapping[str, Encoder], state: Path, log_mel: LogMel, out: Path) -> None:
@@ -227,14 +231,13 @@ def run(cfg: config.Config, encoder_path: Path, state_path: Path, out: Path) -> 
     draw_pictures(cfg, encoders, state_path, log_mel, out)
     names = cfg.latent.corpora
     with ThreadPoolExecutor(cfg.latent.n_threads) as pool:
-        each = pool.map(lambda name: in_corpus(name, cfg, encoders, log_mel, backend.device), names)
+        each = pool.map(lambda name: in_corpus(name, cfg, encoders, log_mel, out), names)
         found = together(list(progress(each, "latent", total=len(names), per_item=cfg.latent.n_clips)))
     for name, table in found.tables.items():
         storage.write_table(out / f"{name}.csv", table)
     figures.score_per_layer(found.tables["decodability"], out / "decodability.png")
     figures.angle_matrix(found.tables["angles"], out / "angles.png")
-    removed = found.tables["interventions"]
-    figures.interventions(removed[removed["by"] == "projection"], out / "interventions.png")
+    figures.interventions(found.tables["interventions"], out / "interventions.png")
     figures.embedding(found.tables["embedding"], out / "embedding.png")
     judged = {
         "decodable": claims.decodable(found.tables["readings"]),

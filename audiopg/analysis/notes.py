@@ -19,6 +19,8 @@ HARDEST = 127  # MIDI velocity of the louder note
 N_PROGRAMS = len(instruments.FAMILIES) * instruments.PROGRAMS_PER_FAMILY
 # The folds hold different instruments, and each has every family.
 HELD_OUT_FOLDS = (2, 3)
+# What all programs play: were each family played in its own range, an instrument would tell half of the pitch.
+PITCHES = range(48, 73)
 # Where the soundfont has no recording: program 65 at 64 (all other notes sound). The note above is played instead.
 GAP = (65, 64)
 
@@ -41,7 +43,7 @@ class Pairs:
 
     @classmethod
     def drawn(cls, latent: config.Latent, seed: int, clip_s: float, sample_rate_hz: int) -> "Pairs":
-        """Take the programs in turn, draw pitches from the range that each family is written for, and velocities.
+        """Take the programs in turn, draw pitches from one range for all of them, and velocities.
 
         Raises:
             AudiopgError: as `instruments.open_synth`.
@@ -49,9 +51,7 @@ class Pairs:
         number = np.arange(latent.n_clips)
         pitch, level, order = uniforms(seed, "latent/notes", number.tolist(), 3).T
         program = number % N_PROGRAMS
-        ranges = np.array([(min(pitches), max(pitches)) for pitches in instruments.PITCHES.values()])
-        lowest, highest = ranges[program // instruments.PROGRAMS_PER_FAMILY].T
-        pitch = lowest + np.floor(pitch * (highest - lowest + 1))
+        pitch = PITCHES.start + np.floor(pitch * len(PITCHES))
         pitch[(program == GAP[0]) & (pitch == GAP[1])] += 1
         velocity = HARDEST * 10 ** (quantile(latent.factors.event_level_db, level) / 20)
         return cls(

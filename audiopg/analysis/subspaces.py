@@ -1,4 +1,4 @@
-"""In which directions of the latent space factors lie, at which angles, and how one is taken out.
+"""In which directions of the latent space factors lie, and at which angles.
 
 Features are divided by one common number only: standardising each feature would make angles depend on the axes in
 which the encoder happens to write its embedding.
@@ -7,7 +7,7 @@ which the encoder happens to write its embedding.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,31 +22,29 @@ from audiopg.analysis.targets import Mask
 DEGREE = 3
 N_SHUFFLES = 20
 R2_MIN = 0.01
+N_RESAMPLES = 200
 
-Removal = Literal["projection", "whitened"]
+Bases = dict[str, Matrix]
+"""Orthonormal basis of each factor's subspace, shape (D, n)."""
 
 
 @dataclass(frozen=True)
-class Subspace:
-    """Where a factor lies in the features."""
+class Readable:
+    """A factor in N clips, as far as it can be read."""
 
-    main: Matrix
-    """Direction in which the features move with the factor's rank, shape (D, 1)."""
-    basis: Matrix
-    """Directions of what can be read of the factor, best first, `main` where nothing can; shape (D, n)."""
-    covariance: Matrix
-    """Covariance of the features with what can be read of the factor, shape (D, n)."""
-    readable: bool
-    """Whether the factor's rank is read better than shuffled ranks."""
-    self_deg: float
-    """Mean principal angle in degrees between the factor's subspaces in two disjoint halves of the training clips."""
+    curve: Matrix
+    """Polynomials of the factor's rank, orthonormal over the clips, shape (N, k)."""
+    mixture: Matrix
+    """Mixtures of the polynomials that are read, best first, shape (k, n); the rank itself where none is."""
+    rank_is_read: bool
+    """Whether the rank itself is read better than shuffled ranks."""
 
 
 def ranks(values: Matrix, train: Mask) -> Matrix:
-    """Ranks among the training clips, scaled to [-1, 1], shape (N,); NaN stays NaN."""
-    known = np.sort(values[train & np.isfinite(values)])
+    """Ranks among the training clips, scaled to [-1, 1], shape (N,)."""
+    known = np.sort(values[train])
     below = np.searchsorted(known, values, "left") + np.searchsorted(known, values, "right")
-    return np.where(np.isfinite(values), below / len(known) - 1, np.nan)
+    return np.asarray(below / len(known) - 1)
 
 
 def curve(rank: Matrix) -> Matrix:
@@ -61,17 +59,6 @@ def curve(rank: Matrix) -> Matrix:
     return polynomials
 
 
-def patterns(features: Matrix, weights: Matrix) -> Matrix:
-    """Directions along which factors move the features: covariance times probe weights, shape (D, K).
-
-    A probe's weights also cancel what disturbs it; the pattern is where the factor itself lies.
-    Source: Haufe et al. (2014).
-    """
-    x = features - features.mean(axis=0)
-    moved: Matrix = x.T @ (x @ weights) / len(x)
-    return moved
-
-
 def unread(targets: Matrix, left_out: Matrix) -> Matrix:
     """Covariance of what a probe misses of orthonormal targets, shape (K, K); its diagonal is 1 - R²."""
     missed = targets - left_out
@@ -79,60 +66,80 @@ def unread(targets: Matrix, left_out: Matrix) -> Matrix:
     return covariance
 
 
-def mixtures(missed: Matrix, n: int) -> Matrix:
-    """The n mixtures of the polynomials that are read best, or the first polynomial for n = 0, shape (K, n)."""
-    best: Matrix = np.linalg.eigh(missed)[1][:, :n] if n else np.eye(len(missed))[:, :1]
-    return best
-
-
-def directions(features: Matrix, rank: Matrix, n: int, alphas: Sequence[float]) -> Matrix:
-    """The directions of the n best read mixtures, shape (D, n)."""
-    targets = curve(rank)
-    probe = ridge(features, targets, alphas)
-    return patterns(features, probe.weights) @ mixtures(unread(targets, probe.left_out), n)
-
-
-def subspace(
+def readable(
     features: Matrix, rank: Matrix, groups: NDArray[np.int64], alphas: Sequence[float], draw: np.random.Generator
-) -> Subspace:
-    """Find a factor's subspace in the training clips.
+) -> Readable:
+    """Find what of a factor can be read by linear probes, left-out clips by the others.
 
-    Its dimensions are mixtures of the polynomials, not the polynomials themselves: a factor laid out at uneven speed
+    The dimensions are mixtures of the polynomials, not the polynomials themselves: a factor laid out at uneven speed
     along a line makes several polynomials readable in one direction. One counts if its left-out R² is above
     0.01 and above that of the best mixture of each of 20 shuffles.
 
     Args:
         features: shape (N, D).
         rank: the factor's, shape (N,).
-        groups: clips that stay in one half when the subspace is compared with itself, shape (N,).
-        alphas: penalties to choose from by leave-one-out.
-        draw: source of the shuffles and halves.
+        groups: clips that are left out together, shape (N,).
+        alphas: penalties to choose from by leaving out.
+        draw: source of the shuffles.
     """
     targets = curve(rank)
-    k = targets.shape[1]
     columns = [targets, *(targets[draw.permutation(len(targets))] for _ in range(N_SHUFFLES))]
-    probe = ridge(features, np.hstack(columns), alphas)
-    left_out = np.split(probe.left_out, len(columns), axis=1)
+    left_out = np.split(ridge(features, np.hstack(columns), alphas, groups).left_out, len(columns), axis=1)
     missed, *chance = [unread(labels, predicted) for labels, predicted in zip(columns, left_out, strict=True)]
-    r2 = 1 - np.linalg.eigvalsh(missed)
-    n = int((r2 > max(R2_MIN, *(1 - np.linalg.eigvalsh(shuffle)[0] for shuffle in chance))).sum())
-    used = mixtures(missed, n)
-    moved = patterns(features, probe.weights[:, :k])
-    names = np.unique(groups)
-    half = np.isin(groups, draw.choice(names, len(names) // 2, replace=False))
-    halves = [directions(features[part], rank[part], n, alphas) for part in (half, ~half)]
-    return Subspace(
-        main=moved[:, :1],
-        basis=moved @ used,
-        covariance=(features - features.mean(axis=0)).T @ (targets @ used) / len(targets),
-        readable=bool(1 - missed[0, 0] > max(R2_MIN, *(1 - shuffle[0, 0] for shuffle in chance))),
-        self_deg=float(np.rad2deg(subspace_angles(*halves).mean())),
+    variances, mixtures = np.linalg.eigh(missed)
+    n = int((1 - variances > max(R2_MIN, *(1 - np.linalg.eigvalsh(shuffle)[0] for shuffle in chance))).sum())
+    return Readable(
+        curve=targets,
+        mixture=mixtures[:, :n] if n else np.eye(len(missed))[:, :1],
+        rank_is_read=bool(1 - missed[0, 0] > max(R2_MIN, *(1 - shuffle[0, 0] for shuffle in chance))),
     )
+
+
+def halved(groups: NDArray[np.int64], draw: np.random.Generator) -> Mask:
+    """Draw half of the groups; True for their clips, shape (N,)."""
+    names = np.unique(groups)
+    return np.isin(groups, draw.choice(names, len(names) // 2, replace=False))
+
+
+def responses(features: Matrix, factors: dict[str, Readable], counts: Matrix) -> dict[str, Matrix]:
+    """How the features move with each factor's polynomials, shape (k, D): a regression on those of all factors at once.
+
+    A probe's weights would also cancel what disturbs it (Haufe et al. 2014); and the directions of each factor alone
+    would hold a part of every other that it correlates with by chance.
+
+    Args:
+        features: shape (N, D).
+        factors: by name.
+        counts: how often each clip counts, shape (N,).
+    """
+    design = np.hstack([np.ones((len(features), 1)), *(factor.curve for factor in factors.values())])
+    weighted = (design * counts[:, None]).T
+    moves = np.linalg.lstsq(weighted @ design, weighted @ features)[0][1:]
+    ends = np.cumsum([factor.curve.shape[1] for factor in factors.values()])[:-1]
+    return dict(zip(factors, np.split(moves, ends), strict=True))
+
+
+def bases(features: Matrix, factors: dict[str, Readable], counts: Matrix) -> Bases:
+    """Span each factor's subspace by the directions in which the features move with what can be read of it.
+
+    Args:
+        features: shape (N, D).
+        factors: by name.
+        counts: how often each clip counts, shape (N,).
+    """
+    moved = responses(features, factors, counts)
+    return {name: orthonormal(moved[name].T @ factor.mixture) for name, factor in factors.items()}
+
+
+def orthonormal(basis: Matrix) -> Matrix:
+    """The nearest orthonormal columns, shape (..., D, n): two estimates of a basis stay as near as they are."""
+    left, _, right = np.linalg.svd(basis, full_matrices=False)
+    return np.asarray(left @ right)
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """The training clips' covariance by its axes, from which random subspaces are drawn."""
+    """The covariance of features by its axes, from which random subspaces are drawn."""
 
     axes: Matrix
     """Shape (D, rank)."""
@@ -148,66 +155,122 @@ class Cloud:
         return cls(axes[:, used], variances[used])
 
     def random(self, n: int, k: int, draw: np.random.Generator) -> Matrix:
-        """Bases of n random subspaces of k dimensions, shape (n, D, k)."""
-        basis: Matrix = (self.axes * np.sqrt(self.variances)) @ draw.standard_normal((n, len(self.variances), k))
-        return basis
-
-    def remove(self, features: Matrix, basis: Matrix, by: Removal) -> Matrix:
-        """Take a subspace out of the features, shape (N, D).
-
-        Args:
-            features: shape (N, D).
-            basis: shape (D, n).
-            by: ``projection`` sets what lies along the subspace to zero, at right angles in the features' units;
-                ``whitened`` does so at right angles in the whitened features, the least change after which the
-                features are uncorrelated with a factor whose covariance with them spans the subspace (Belrose et al.
-                2023). Without a penalty, a linear map reads the same from what either leaves of one subspace.
-        """
-        reading = basis if by == "projection" else self.axes / self.variances @ (self.axes.T @ basis)
-        left: Matrix = features - features @ reading @ np.linalg.pinv(basis.T @ reading) @ basis.T
-        return left
+        """Orthonormal bases of n random subspaces of k dimensions, shape (n, D, k)."""
+        return orthonormal((self.axes * np.sqrt(self.variances)) @ draw.standard_normal((n, len(self.variances), k)))
 
 
-def angles(subspaces: dict[str, Subspace], cloud: Cloud, n_null: int, draw: np.random.Generator) -> pd.DataFrame:
-    """Compare each pair of subspaces with random ones of the same dimensions from the features' own covariance.
+def overlap(first: Matrix, second: Matrix, third: Matrix, fourth: Matrix) -> Matrix:
+    """Mean squared cosine of two subspaces, the product of two estimates of their cosines, shape (...).
+
+    With independent errors in the estimates, the expected overlap of subspaces at right angles is 0; the square of one
+    estimate is always positive.
 
     Args:
-        subspaces: by factor.
-        cloud: of the training clips.
-        n_null: number of random pairs.
-        draw: source of the random pairs.
+        first: estimate of one subspace, orthonormal, shape (..., D, m).
+        second: of the other, shape (..., D, n).
+        third: another estimate of the one.
+        fourth: another estimate of the other.
     """
-    left, right = (np.linalg.qr(cloud.random(n_null, DEGREE, draw))[0] for _ in range(2))
+    one, other = first.swapaxes(-1, -2) @ second, third.swapaxes(-1, -2) @ fourth
+    return np.asarray((one * other).sum(axis=(-1, -2)) / min(one.shape[-2:]))
 
-    def null(m: int, n: int) -> Matrix:
-        cosines = np.linalg.svd(left[:, :, :m].swapaxes(1, 2) @ right[:, :, :n], compute_uv=False)
-        degrees: Matrix = np.rad2deg(np.arccos(np.clip(cosines, 0, 1))).mean(axis=1)
-        return degrees
 
+def corrected(first_half: Bases, second_half: Bases) -> Matrix:
+    """Overlap of each pair of factors as it would be without the error of the estimates, shape (pairs,), at most 1.
+
+    Two estimates of a subspace from different clips tell how reliable they are; an overlap shrinks by the root of both
+    reliabilities.
+    Source: Spearman (1904), the correction for attenuation.
+    """
+    reliable = {
+        name: np.sqrt(max(0.0, float(overlap(basis, second_half[name], basis, second_half[name]))))
+        for name, basis in first_half.items()
+    }
+    return np.array(
+        [
+            min(1.0, float(overlap(first_half[a], first_half[b], second_half[a], second_half[b])) / max(size, 1e-6))
+            for a, b in combinations(first_half, 2)
+            for size in [reliable[a] * reliable[b]]
+        ]
+    )
+
+
+def degrees(overlaps: Matrix) -> Matrix:
+    """Angle whose squared cosine is the overlap; less than none counts as none."""
+    return np.asarray(np.rad2deg(np.arccos(np.sqrt(overlaps.clip(0, 1)))))
+
+
+def angles(
+    features: Matrix,
+    factors: dict[str, Readable],
+    half: Mask,
+    groups: NDArray[np.int64],
+    n_null: int,
+    draw: np.random.Generator,
+) -> pd.DataFrame:
+    """Compare each pair of subspaces, and all pairs together, with random ones of the same dimensions.
+
+    Args:
+        features: shape (N, D).
+        factors: by name, at least two.
+        half: the clips of one of two estimates, shape (N,).
+        groups: clips that a resample draws together, shape (N,).
+        n_null: number of random subspaces for each factor, from the features' own covariance.
+        draw: source of resamples and random subspaces.
+    """
+    pairs = list(combinations(factors, 2))
+    halves = [bases(features, factors, side) for side in (half.astype(float), (~half).astype(float))]
+    whole = bases(features, factors, np.ones(len(features)))
+    main = {name: moves[:1].T for name, moves in responses(features, factors, np.ones(len(features))).items()}
+    found = corrected(halves[0], halves[1])
+    resampled = np.stack([corrected(*_resampled(features, factors, half, groups, draw)) for _ in range(N_RESAMPLES)])
+    cloud = Cloud.of(features)
+    random = {name: cloud.random(n_null, basis.shape[1], draw) for name, basis in whole.items()}
+    lines = {name: cloud.random(n_null, 1, draw) for name in factors}
+    null = np.stack([overlap(random[a], random[b], random[a], random[b]) for a, b in pairs], axis=1)
+    low, high = np.quantile(degrees(resampled), [0.025, 0.975], axis=0)
+    # small overlaps count; averaged over what the overlap may be, given the clips
+    p_values = np.array([p_value(-resampled[:, i], -null[:, i]).mean() for i in range(len(pairs))])
+    together = float(p_value(-resampled.mean(axis=1), -null.mean(axis=1)).mean())
     rows: list[dict[str, Any]] = []
-    for (first, a), (second, b) in combinations(subspaces.items(), 2):
-        m, n = a.basis.shape[1], b.basis.shape[1]
-        degrees = np.rad2deg(subspace_angles(a.basis, b.basis))
-        chance = null(m, n)
-        rows.append(
-            {
-                "first": first,
-                "second": second,
-                "n_first": m,
-                "n_second": n,
-                "angles_deg": degrees.tolist(),
-                "min_deg": degrees[-1],
-                "mean_deg": degrees.mean(),
-                "cosine": np.cos(subspace_angles(a.main, b.main)[0]),
-                "null_median_deg": np.median(chance),
-                "null_cosine": np.median(np.cos(np.deg2rad(null(1, 1)))),
-                "effect_deg": degrees.mean() - np.median(chance),
-                "p_value": float(p_value(degrees.mean(), chance)),
-                "self_first_deg": a.self_deg,
-                "self_second_deg": b.self_deg,
-                "readable": a.readable and b.readable,
-            }
-        )
-    found = pd.DataFrame(rows)
-    found["p_holm"] = holm(found["p_value"].to_numpy())
-    return found
+    for i, (a, b) in enumerate(pairs):
+        chance = float(np.median(degrees(null[:, i])))
+        row = {
+            "first": a,
+            "second": b,
+            "n_first": whole[a].shape[1],
+            "n_second": whole[b].shape[1],
+            "angles_deg": np.rad2deg(subspace_angles(whole[a], whole[b])).tolist(),
+            "angle_deg": float(degrees(found[i])),
+            "low_deg": low[i],
+            "high_deg": high[i],
+            "cosine": np.cos(subspace_angles(main[a], main[b])[0]),
+            "null_median_deg": chance,
+            "null_cosine": np.median(np.abs((lines[a] * lines[b]).sum(axis=(1, 2)))),
+            "effect_deg": float(degrees(found[i])) - chance,
+            "p_value": p_values[i],
+            "p_together": together,
+            "self_first_deg": _between(*(side[a] for side in halves)),
+            "self_second_deg": _between(*(side[b] for side in halves)),
+            "readable": factors[a].rank_is_read and factors[b].rank_is_read,
+        }
+        rows.append(row)
+    return pd.DataFrame(rows).assign(p_holm=holm(p_values))
+
+
+def _between(one: Matrix, other: Matrix) -> float:
+    """Angle in degrees of two estimates of one subspace."""
+    return float(degrees(overlap(one, other, one, other)))
+
+
+def _resampled(
+    features: Matrix, factors: dict[str, Readable], half: Mask, groups: NDArray[np.int64], draw: np.random.Generator
+) -> list[Bases]:
+    """Both estimates from groups drawn anew within each half."""
+    estimates = []
+    for side in (half, ~half):
+        names, members = np.unique(groups[side], return_inverse=True)
+        counts = np.zeros(len(features))
+        counts[side] = np.bincount(draw.integers(len(names), size=len(names)), minlength=len(names))[members]
+        estimates.append(bases(features, factors, counts))
+    return estimates

@@ -6,8 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from audiopg.errors import AudiopgError
-
 Matrix = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
@@ -16,7 +14,7 @@ N_RESAMPLES = 500
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of N clips, and which of them score."""
+    """What is known of N clips, and which of them score; each factor varies among these, and among those that train."""
 
     factors: dict[str, Matrix]
     """Continuous and counted factors by name, shape (N,); NaN where one has no meaning."""
@@ -25,7 +23,7 @@ class Known:
     held_out: Mask
     """Clips that are scored and that nothing is trained or chosen on, shape (N,)."""
     groups: NDArray[np.int64]
-    """Clips of one group are never on both sides, and are drawn together by a bootstrap, shape (N,)."""
+    """Clips of one group are never on both sides, and are left out and drawn together, shape (N,)."""
 
 
 @dataclass(frozen=True)
@@ -64,26 +62,17 @@ class Target:
         return np.asarray(np.nanmean(recalls, axis=-1))
 
 
-def targets_of(
-    factors: dict[str, Matrix], classes: dict[str, NDArray[np.int64]], held_out: Mask
-) -> list[tuple[Mask, list[Target]]]:
-    """The factors as targets, those together that have a meaning in the same clips.
-
-    Raises:
-        AudiopgError: a factor does not vary, so that there is nothing to read.
-    """
-    targets = [Target(factor, np.asarray(values, np.float64)[:, None]) for factor, values in factors.items()]
-    for factor, labels in classes.items():
+def targets_of(known: Known) -> list[tuple[Mask, list[Target]]]:
+    """The factors and classes as targets, those together that have a meaning in the same clips."""
+    targets = [Target(factor, np.asarray(values, np.float64)[:, None]) for factor, values in known.factors.items()]
+    for factor, labels in known.classes.items():
         member = labels[:, None] == np.unique(labels)
         # a class without a training clip is never predicted
-        share = np.maximum(member[~held_out].mean(axis=0), 1 / len(labels))
+        share = np.maximum(member[~known.held_out].mean(axis=0), 1 / len(labels))
         targets.append(Target(factor, member / share))
     together: dict[bytes, tuple[Mask, list[Target]]] = {}
     for target in targets:
         defined: Mask = np.asarray(np.isfinite(target.values).all(axis=1))
-        if any(len(np.unique(target.values[defined & half], axis=0)) < 2 for half in (held_out, ~held_out)):  # noqa: PLR2004
-            msg = f"latent: {target.factor} is the same in all clips; widen its range in params.yaml"
-            raise AudiopgError(msg)
         together.setdefault(defined.tobytes(), (defined, []))[1].append(target)
     return list(together.values())
 
@@ -106,8 +95,8 @@ class Resamples:
             [np.bincount(draw.integers(n, size=n), minlength=n).astype(np.uint8) for _ in range(N_RESAMPLES)]
         )
 
-    def interval(self, target: Target, parts: Matrix, defined: Mask) -> tuple[float, float]:
-        """95 % interval of a score, given the probe.
+    def scores(self, target: Target, parts: Matrix, defined: Mask) -> Matrix:
+        """A score on each resample, given the probe, shape (resamples,); NaN where one has too few clips.
 
         Args:
             target: what is scored.
@@ -119,5 +108,10 @@ class Resamples:
         sums = member @ parts
         # in pieces: all counts as float64 would take 100 MB for 25,000 clips
         scores = [target.score(piece.astype(np.float64) @ sums) for piece in np.array_split(self.counts, 10)]
-        low, high = np.nanquantile(np.concatenate(scores), [0.025, 0.975])
-        return float(low), float(high)
+        return np.concatenate(scores)
+
+
+def interval(scores: Matrix) -> tuple[float, float]:
+    """95 % interval of resampled scores."""
+    low, high = np.nanquantile(scores, [0.025, 0.975])
+    return float(low), float(high)

@@ -27,26 +27,27 @@ def scores(factor: str = "f0_octaves") -> pd.DataFrame:
         for measure in ("r2", "balanced_accuracy")
         for encoder, layers in (("pretrained", 4), ("random", 4), ("logmel_stats", 1))
         for layer in range(layers)
-        for pooling in ("mean", "deviation")
+        for pooling in (("mean", "std", "mean_std") if layers > 1 else ("mean_std",))
     ]
     return pd.DataFrame(rows, columns=columns)
 
 
 def angles(factor: str = "f0_octaves") -> pd.DataFrame:
-    columns = ["corpus", "encoder", "first", "second", "mean_deg", "null_median_deg", "p_holm"]
+    columns = ["corpus", "encoder", "first", "second", "angle_deg", "low_deg", "readable", "p_holm"]
     rows = [
-        ("tone", "pretrained", factor, "snr_db", 80.0, 70.0, 0.01),
-        ("tone", "pretrained", factor, "decay_exponent", 40.0, 70.0, 0.9),
-        ("tone", "pretrained", "snr_db", "decay_exponent", 60.0, 70.0, 0.06),
-        ("tone", "random", factor, "snr_db", 10.0, 70.0, 0.9),
+        ("tone", "pretrained", factor, "snr_db", 80.0, 75.0, True, 0.01),
+        ("tone", "pretrained", factor, "decay_exponent", 40.0, 30.0, False, 0.01),
+        ("tone", "pretrained", "snr_db", "decay_exponent", 60.0, 50.0, True, 0.06),
+        ("tone", "random", factor, "snr_db", 10.0, 5.0, True, 0.9),
     ]
-    return pd.DataFrame(rows, columns=columns).assign(self_first_deg=5.0, self_second_deg=7.0)
+    return pd.DataFrame(rows, columns=columns).assign(self_first_deg=5.0, self_second_deg=7.0, null_median_deg=70.0)
 
 
 def erasures(factor: str = "f0_octaves") -> pd.DataFrame:
-    columns = ["corpus", "encoder", "by", "erased", "factor", "r2_before", "r2_after", "r2_random"]
+    columns = ["corpus", "encoder", "probe", "erased", "factor", "r2_before", "r2_after", "r2_random"]
     rows = [
-        ("tone", "pretrained", "pattern", erased, read, 0.9, 0.1 if erased == read else 0.8, 0.88)
+        ("tone", "pretrained", probe, erased, read, 0.9, 0.1 if erased == read else 0.8, 0.88)
+        for probe in ("within", "anew")
         for erased in (factor, "snr_db")
         for read in (factor, "snr_db")
     ]
@@ -114,16 +115,17 @@ def test_a_matrix_of_angles_by_hand() -> None:
     np.testing.assert_array_equal(found, found.T)
     assert found[0].tolist() == [5, 80, 40]
     assert found[1, 2] == 60
-    assert texts[0][1] == texts[1][0] == "80*\n(70)"
-    assert texts[1][2] == "60\n(70)"
+    assert texts[0][1] == texts[1][0] == "80*\n(75, 70)"
+    assert texts[1][2] == "60\n(50, 70)"
+    assert texts[0][2] == "40\n(30, 70)"
     assert texts[0][0] == "5"
 
 
 def test_a_matrix_of_erasures_by_hand() -> None:
-    found, texts, (rows, columns) = figures._erased(erasures())
+    found, texts, (rows, columns) = figures._erased(erasures().query("probe == 'within'"))
     assert found.tolist() == [[0.9, 0.9], [0.1, 0.8], [0.8, 0.1]]
     assert texts[1] == ["0.10\n(0.88)", "0.80\n(0.88)"]
-    assert rows == ["nothing erased", "without f0", "without SNR"]
+    assert rows == ["nothing taken out", "without f0", "without SNR"]
     assert columns == ["f0", "SNR"]
 
 

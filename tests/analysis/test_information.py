@@ -13,6 +13,7 @@ from sklearn.metrics import r2_score
 from audiopg.analysis.disentanglement import PENALTIES, dci, disentanglement, linear, mig, sap, units_table
 from audiopg.analysis.information import N_PERMUTATIONS, Information
 from audiopg.analysis.significance import p_value
+from audiopg.analysis.targets import Known
 from audiopg.errors import AudiopgError
 
 SCORES = ("mig", "sap", "dci_disentanglement", "dci_completeness", "dci_informativeness")
@@ -50,8 +51,18 @@ def rotated(units: Units, seed: int) -> Units:
     return (units @ basis).astype(np.float32)
 
 
+def halves(n: int) -> NDArray[np.bool_]:
+    """The second half is held out."""
+    return np.arange(n) >= n // 2
+
+
+def known(factors: Factors) -> Known:
+    n = len(next(iter(factors.values())))
+    return Known(factors, {}, halves(n), np.arange(n))
+
+
 def score(units: Units, factors: Factors, seed: int = 0) -> dict[str, Any]:
-    return disentanglement(units, factors, draw(seed))[0]
+    return disentanglement(units, known(factors), draw(seed))[0]
 
 
 def test_mig_by_hand() -> None:
@@ -155,32 +166,46 @@ def test_linear_is_an_ordinary_ridge() -> None:
     units, factors = planted(4, n_noise=60)
     units[:, :K] += draw(5).standard_normal((N, K)).astype(np.float32)  # a noisy fit is better on the clips it has seen
     units, values = rotated(units, 4), np.stack(list(factors.values()), axis=1)
-    read = linear(units, values, draw(4))
+    held_out = draw(40).random(N) < 0.5
+    read = linear(units, values, held_out, draw(4))
     correlations = np.corrcoef(units, values, rowvar=False)[: units.shape[1], -K:]
     np.testing.assert_allclose(read.r2[0], correlations**2, rtol=1e-4)
-    half, inputs = N // 2, (units - units.mean(axis=0)) / units.std(axis=0)
+    train = ~held_out
+    inputs = (units - units[train].mean(axis=0)) / units[train].std(axis=0)
     targets = (values - values.mean(axis=0)) / values.std(axis=0)
-    errors, held_out = [], []
+    errors, scores = [], []
     for penalty in PENALTIES:
-        ridge = Ridge(alpha=penalty * half).fit(inputs[:half], targets[:half])
+        ridge = Ridge(alpha=penalty * train.sum()).fit(inputs[train], targets[train])
         errors.append(np.abs(ridge.coef_.T**2 - read.importance[0]).max(axis=0))
-        held_out.append(r2_score(targets[half:], ridge.predict(inputs[half:]), multioutput="raw_values"))
+        scores.append(r2_score(targets[held_out], ridge.predict(inputs[held_out]), multioutput="raw_values"))
     chosen = np.argmin(errors, axis=0)
     assert (np.min(errors, axis=0) < 1e-6).all()
-    np.testing.assert_allclose(read.held_out_r2[0], np.array(held_out)[chosen, range(K)], atol=1e-4)
+    np.testing.assert_allclose(read.held_out_r2[0], np.array(scores)[chosen, range(K)], atol=1e-4)
 
 
 def test_the_penalty_grows_where_there_is_nothing_to_read() -> None:
     """With as many units as a third of the clips an unpenalised fit of nothing has a held-out R² of -1/2."""
     generator = draw(5)
-    read = linear(generator.standard_normal((600, 100)).astype(np.float32), generator.random((600, 2)), generator)
+    read = linear(
+        generator.standard_normal((600, 100)).astype(np.float32), generator.random((600, 2)), halves(600), generator
+    )
     assert read.held_out_r2.mean() > -0.02
     assert read.held_out_r2.shape == (1 + N_PERMUTATIONS, 2)
 
 
+def test_what_is_informative_is_scored_on_clips_that_nothing_was_fitted_to() -> None:
+    units, factors = planted(12)
+    values = np.stack(list(factors.values()), axis=1)
+    other = np.where(halves(N)[:, None], values[::-1], values)
+    one, two = (linear(units, each, halves(N), draw(1)) for each in (values, other))
+    assert (one.held_out_r2[0] > 0.9).all()
+    assert (two.held_out_r2[0] < 0).all()
+    np.testing.assert_allclose(one.importance[0][:3].argmax(axis=0), two.importance[0][:3].argmax(axis=0))
+
+
 def test_a_planted_space_is_disentangled_and_its_rotation_is_not() -> None:
     units, factors = planted(6)
-    apart, table = disentanglement(units, factors, draw(6))
+    apart, table = disentanglement(units, known(factors), draw(6))
     mixed = score(rotated(units, 6), factors)
     for name in SCORES:
         assert apart[name]["p"] == pytest.approx(SMALLEST_P, abs=1e-6)
@@ -214,7 +239,7 @@ def test_dead_units_change_no_score() -> None:
 
 def test_dead_units_are_listed_as_knowing_nothing() -> None:
     units, factors = planted(7)
-    summary, table = disentanglement(np.hstack([units, np.ones((N, 2), np.float32)]), factors, draw(7))
+    summary, table = disentanglement(np.hstack([units, np.ones((N, 2), np.float32)]), known(factors), draw(7))
     dead = table.iloc[-2:]
     assert (dead[["mi", "selectivity"]] == 0).all(axis=None)
     assert (dead["p"] == 1).all()
@@ -240,7 +265,7 @@ def test_where_there_is_nothing_p_is_uniform() -> None:
     for seed in range(30):
         generator = draw(seed)
         units = generator.standard_normal((200, 3)) @ generator.standard_normal((3, 8))
-        summary, table = disentanglement(units.astype(np.float32), physics(seed + 500, 200), generator)
+        summary, table = disentanglement(units.astype(np.float32), known(physics(seed + 500, 200)), generator)
         found.append([summary[name]["p"] for name in SCORES] + [table["p"].min()])
     p = np.array(found)
     # the mean of 30 uniform values has a spread of 0.053

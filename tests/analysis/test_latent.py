@@ -1,5 +1,6 @@
 """What encoders make of a corpus, and the stage on a random encoder."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from audiopg.models.mae import MaskedAutoencoder
 from audiopg.models.vit import initialise, untrained
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[2]
 
 
 @torch.no_grad()
@@ -67,6 +69,23 @@ def test_the_stage_repeats_on_any_threads_and_an_untrained_encoder_equals_its_co
             assert {k: v for k, v in read["pretrained"].items() if not k.startswith("rbf")} == {
                 k: v for k, v in read["random"].items() if not k.startswith("rbf")
             }
+            assert (read["random"]["lead_low"], read["random"]["lead_high"]) == (0, 0)
+    for kind in ("orthogonality", "interventions"):
+        assert list(metrics[kind]) == ["events", "notes"]  # where the factors are independent
+        for pairs in metrics[kind].values():
+            assert all(pair["pretrained"] == pair["random"] for pair in pairs.values())
+    assert all(scores["pretrained"] == scores["random"] for scores in metrics["disentanglement"].values())
+    assert metrics["claims"]["decodable"]["pretrained"]["holds"] == 0
     table = pd.read_csv(tmp_path / "a" / "decodability.csv")
     assert table.groupby("encoder")["layer"].nunique().to_dict() == {"pretrained": 8, "random": 8, "logmel_stats": 1}
-    assert "does not hold" in (tmp_path / "a" / "claims.md").read_text()
+    assert re.search(
+        r"\| they lie in orthogonal subspaces +\| does not hold", (tmp_path / "a" / "claims.md").read_text()
+    )
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == sorted([*latent.OUTPUTS, "run.json"])
+
+
+def test_the_rule_and_the_stage_name_the_same_files() -> None:
+    rule = (ROOT / "workflow" / "rules" / "latent.smk").read_text()
+    lists = dict(re.findall(r"(LATENT_\w+) = \[(.*?)\]", rule, re.DOTALL))
+    assert tuple(re.findall(r'"(\w+)"', lists["LATENT_TABLES"])) == latent.TABLES
+    assert tuple(re.findall(r'"(\w+)"', lists["LATENT_PICTURES"])) == latent.PICTURES

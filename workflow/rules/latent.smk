@@ -20,6 +20,9 @@ LATENT_PICTURES = [
     "reconstructions",
 ]
 
+# of one layer and pooling in float64
+LAYER_MB = CONFIG.latent.n_clips * 2 * CONFIG.encoder.shape.width * 8 // 2**20
+
 
 rule latent:
     input:
@@ -75,7 +78,8 @@ rule latent:
     threads: CONFIG.latent.n_threads
     resources:
         gpu=GPU,
-        mem_mb=8000,
+        # measured by benchmarks/latent.py
+        mem_mb=lambda wc, threads: 2000 + threads * 10 * LAYER_MB,
         runtime="2h",
     params:
         *reads("latent"),
