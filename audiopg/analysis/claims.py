@@ -19,8 +19,8 @@ STAYS, GONE = 0.9, 0.5
 # What the paper claims: these two factors can be read, from orthogonal subspaces.
 PAPER = ("f0_octaves", "event_level_db")
 RULES = """\
-Intervals are 95 % intervals of a bootstrap over clips, or instruments, given the encoder. Chance is an R² of 0, or the
-balanced accuracy of probes for shuffled labels.
+Intervals are 95 % intervals of a bootstrap over clips, or instruments, given the encoders and, for scores, the probes.
+Chance is an R² of 0, or the balanced accuracy of probes for shuffled labels.
 
 A factor is *decodable* if the whole interval of its held-out score lies above 0.5 (R², or balanced accuracy scaled so
 that chance is 0 and all correct is 1), and so do the intervals of its lead over the same encoder with random weights
@@ -31,15 +31,15 @@ Two factors are *orthogonal* if
 
 1. both are readable in the embedding: a linear probe reads the rank of each better than that of 20 shuffles of it, by
    left-out clips;
-2. their angle is a right one: its whole interval lies above 75°;
-3. this is more than chance gives: the factors of the corpus together are more orthogonal than random subspaces of the
-   embedding's own covariance (p < 0.05 after Holm's correction over the corpora);
-4. one goes without the other: taking either one's subspace out leaves 90 % of what is read in the other's (the whole
-   interval), and less than half of what is read in its own, as other clips show it.
+2. the angle of their main directions is a right one: its whole interval lies above 75°;
+3. this is more than chance gives: the factors of the corpus together are more orthogonal than random directions with
+   the embedding's covariance over clips as pre-training hears them (p < 0.05 after Holm's correction over the corpora);
+4. one goes without the other: with either one's subspace taken out, frozen probes keep 90 % of what they read of the
+   other (the whole interval), and of itself less than half, and less than without a random subspace.
 
-*Partly* if 1 and 4 hold, and the whole interval of the angle lies above the median of random subspaces; otherwise not.
-One of the paper's claims *holds* if it does in all corpora that have the factors, *partly* if it holds at least partly
-in one of them.
+*Partly* if 1 and 2 hold; otherwise not. The column of random weights judges the same encoder before pre-training by
+the same rules, but for the leads. One of the paper's claims *holds* if it does in all corpora that have the factors,
+*partly* if it holds at least partly in one of them.
 """
 
 
@@ -101,10 +101,10 @@ def orthogonal(angles: pd.DataFrame, interventions: pd.DataFrame) -> list[Findin
     """Judge each pair of factors of each corpus.
 
     Args:
-        angles: columns ``corpus, encoder, first, second, angle_deg, low_deg, high_deg, null_median_deg, p_holm,
-            p_together, readable``.
-        interventions: columns ``corpus, encoder, probe, erased, factor, r2_before, r2_after, kept, kept_low,
-            kept_high``.
+        angles: columns ``corpus, encoder, first, second, angle_deg, low_deg, high_deg, null_deg, p_holm, p_together,
+            readable``.
+        interventions: columns ``corpus, encoder, erased, factor, r2_before, r2_after, kept, kept_low, kept_high,
+            kept_random``.
     """
     together = angles.groupby(["encoder", "corpus"], sort=False)["p_together"].first()
     corrected = {
@@ -112,24 +112,25 @@ def orthogonal(angles: pd.DataFrame, interventions: pd.DataFrame) -> list[Findin
         for encoder, values in together.groupby(level="encoder")
         for corpus, p in zip(values[encoder].index, holm(values.to_numpy()), strict=True)
     }
-    within = interventions[interventions["probe"] == "within"]
-    left = {tuple(row[name] for name in ("encoder", "corpus", "erased", "factor")): row for row in _records(within)}
+    left = {
+        tuple(row[name] for name in ("encoder", "corpus", "erased", "factor")): row for row in _records(interventions)
+    }
     findings: dict[tuple[str, ...], dict[str, tuple[Verdict, str]]] = {}
     for pair in _records(angles):
         encoder, corpus, first, second = (str(pair[key]) for key in ("encoder", "corpus", "first", "second"))
         others = [left[encoder, corpus, a, b] for a, b in ((first, second), (second, first))]
         own = [left[encoder, corpus, a, a] for a in (first, second)]
-        separate = min(o["kept_low"] for o in others) >= STAYS and max(o["kept_high"] for o in own) < GONE
+        separate = min(other["kept_low"] for other in others) >= STAYS and all(
+            row["kept_high"] < min(GONE, row["kept_random"]) for row in own
+        )
         p = corrected[encoder, corpus]
-        if pair["readable"] and separate and pair["low_deg"] > RIGHT_DEG and p < SIGNIFICANCE:
-            verdict = Verdict.HOLDS
-        elif pair["readable"] and separate and pair["low_deg"] > pair["null_median_deg"]:
-            verdict = Verdict.PARTLY
-        else:
+        if not (pair["readable"] and pair["low_deg"] > RIGHT_DEG):
             verdict = Verdict.NOT
+        else:
+            verdict = Verdict.HOLDS if separate and p < SIGNIFICANCE else Verdict.PARTLY
         numbers = (
             f"angle {pair['angle_deg']:.0f}° [{pair['low_deg']:.0f}, {pair['high_deg']:.0f}], random"
-            f" {pair['null_median_deg']:.0f}° (p {pair['p_holm']:.3f}, all of the corpus {p:.3f});"
+            f" {pair['null_deg']:.0f}° (p {pair['p_holm']:.3f}, all of the corpus {p:.3f});"
             f" R² without {first}: {second} {_kept(others[0])}, itself {_kept(own[0])};"
             f" without {second}: {first} {_kept(others[1])}, itself {_kept(own[1])}"
         )

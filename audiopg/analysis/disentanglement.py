@@ -11,13 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from audiopg.analysis.information import N_INFORMATION_CLIPS, N_PERMUTATIONS, Information
+from audiopg.analysis.ridge import ridge
 from audiopg.analysis.significance import SIGNIFICANCE, p_value
 from audiopg.analysis.targets import Known, Mask
 from audiopg.errors import AudiopgError
 
 Matrix = NDArray[np.float64]
 
-PENALTIES = tuple(10.0**power for power in range(-6, 3))
+PENALTIES = 10.0 ** np.arange(-6, 3)
 """Of the ridge regression, per clip: 1 is a standardised unit's variance."""
 DIGITS = 6
 
@@ -95,37 +96,36 @@ class Linear:
     """R² of all units together on the held-out clips, shape (P, K)."""
 
 
-def linear(units: NDArray[np.float32], factors: Matrix, held_out: Mask, draw: np.random.Generator) -> Linear:
+def linear(units: Matrix, known: Known, draw: np.random.Generator) -> Linear:
     """Correlate units with factors, and fit ridge regressions on the training clips, score them on the held-out ones.
 
     Ridge has a closed form, so that the regressions of all permuted factors cost one matrix product, each with a
-    penalty of its own by generalised cross-validation. A lasso would have to be fitted anew for each permutation, and
+    penalty of its own. A lasso would have to be fitted anew for each permutation, and
     picks by chance among correlated units. Weights are squared, as shares of variance: a ridge leaves a little weight
     on every unit, and the sum of hundreds would hide those that matter.
 
     Args:
         units: shape (N, D).
-        factors: shape (N, K).
-        held_out: clips that are scored only, shape (N,).
+        known: of the clips; the classes are not looked at.
         draw: source of the permutations.
     """
+    held_out, factors = known.held_out, np.stack(list(known.factors.values()), axis=1)
     n, n_units, n_factors = *units.shape, factors.shape[1]
     rows = [np.arange(n), *(draw.permutation(n) for _ in range(N_PERMUTATIONS))]
     everyone = np.ones(n, bool)
-    inputs, standard = _standardised(units.astype(np.float64), everyone), _standardised(factors, everyone)
+    inputs, standard = _standardised(units, everyone), _standardised(factors, everyone)
     targets = np.concatenate([standard[row] for row in rows], axis=1)
 
     def by_permutation(matrix: Matrix) -> Matrix:
         return matrix.reshape(*matrix.shape[:-1], len(rows), n_factors)
 
-    seen = _standardised(units.astype(np.float64), ~held_out)
-    centre = targets[~held_out].mean(axis=0)
-    weights = _ridge(seen[~held_out], targets[~held_out] - centre)
-    left = targets[held_out] - centre - seen[held_out] @ weights
+    seen = _standardised(units, ~held_out)
+    probe = ridge(seen[~held_out], targets[~held_out], PENALTIES * (~held_out).sum(), known.groups[~held_out])
+    left = targets[held_out] - probe.predict(seen[held_out])
     held_out_r2 = 1 - (left**2).mean(axis=0) / targets[held_out].var(axis=0)
     return Linear(
         np.moveaxis(by_permutation((inputs.T @ targets / n) ** 2), 0, 1),
-        np.moveaxis(by_permutation(weights**2), 0, 1).reshape(len(rows), n_units, n_factors),
+        np.moveaxis(by_permutation(probe.weights**2), 0, 1).reshape(len(rows), n_units, n_factors),
         by_permutation(held_out_r2),
     )
 
@@ -135,28 +135,6 @@ def _standardised(columns: Matrix, rows: Mask) -> Matrix:
     some = columns[rows]
     spread = np.where(np.ptp(some, axis=0) > 0, some.std(axis=0), np.inf)
     return np.asarray((columns - some.mean(axis=0)) / spread)
-
-
-def _ridge(inputs: Matrix, targets: Matrix) -> Matrix:
-    """Ridge weights, shape (D, targets), of centred data, the penalty per target by generalised cross-validation.
-
-    Source: Golub, Heath & Wahba (1979).
-    """
-    n = len(inputs)
-    eigenvalues, vectors = np.linalg.eigh(inputs.T @ inputs / n)
-    eigenvalues = np.maximum(eigenvalues, 0)[:, None]
-    projected = vectors.T @ (inputs.T @ targets / n)
-    power = (targets**2).mean(axis=0)
-    best, lowest = np.zeros_like(projected), np.full(targets.shape[1], np.inf)
-    for penalty in PENALTIES:
-        shrunk = projected / (eigenvalues + penalty)
-        residual = power - (projected * shrunk).sum(axis=0) - penalty * (shrunk**2).sum(axis=0)
-        # one more degree of freedom is the mean
-        freedom = (eigenvalues / (eigenvalues + penalty)).sum() + 1
-        error = residual / max(1 - freedom / n, 1e-3) ** 2
-        best = np.where(error < lowest, shrunk, best)
-        lowest = np.minimum(error, lowest)
-    return np.asarray(vectors @ best)
 
 
 def _against(value: float, null: Matrix) -> dict[str, float]:
@@ -214,7 +192,7 @@ def _per_factor(information: Matrix, null: Matrix, names: list[str]) -> dict[str
     }
 
 
-def _check(units: NDArray[np.float32], factors: dict[str, Matrix]) -> None:
+def _check(units: Matrix, factors: dict[str, Matrix]) -> None:
     if len(factors) < 2:  # noqa: PLR2004  (a unit of one factor is disentangled by definition)
         msg = f"information: expected at least 2 factors, found {len(factors)}"
         raise AudiopgError(msg)
@@ -228,9 +206,7 @@ def _check(units: NDArray[np.float32], factors: dict[str, Matrix]) -> None:
         raise AudiopgError(msg)
 
 
-def disentanglement(
-    units: NDArray[np.float32], known: Known, draw: np.random.Generator
-) -> tuple[dict[str, Any], pd.DataFrame]:
+def disentanglement(units: Matrix, known: Known, draw: np.random.Generator) -> tuple[dict[str, Any], pd.DataFrame]:
     """Score how units share the factors among them, each score against the same of permuted clips.
 
     The null permutes the factors' clips, so that units keep what they have in common.
@@ -253,7 +229,7 @@ def disentanglement(
     names = list(factors)
     shared = Information(units, factors, draw)
     information, null = shared.estimate(), shared.null(draw)
-    read = linear(units, np.stack(list(factors.values()), axis=1), known.held_out, draw)
+    read = linear(units, known, draw)
     parts = np.array([dci(importance) for importance in read.importance])
     scores = {
         "mig": np.array([mig(each, shared.entropies) for each in (information, *null)]),

@@ -124,13 +124,13 @@ def _score_panel(panel: Axes, rows: pd.DataFrame) -> None:
 
 
 def angle_matrix(table: pd.DataFrame, path: Path) -> None:
-    """Draw the angles between the subspaces of each two factors in the pre-trained encoder, a matrix per corpus.
+    """Draw the angles between the main directions of each two factors in the pre-trained encoder, a matrix per corpus.
 
-    Each cell holds the angle and, in brackets, the lower end of its interval and the median of random subspaces; the
-    diagonal holds the angle between two estimates of the same subspace, each from half of the clips.
+    Each cell holds the angle and, in brackets, the lower end of its interval and the median of random directions; the
+    diagonal holds the angle between two estimates of the same direction, each from half of the clips.
 
     Args:
-        table: columns ``corpus, encoder, first, second, angle_deg, low_deg, null_median_deg, readable, p_holm,
+        table: columns ``corpus, encoder, first, second, angle_deg, low_deg, null_deg, readable, p_holm,
             self_first_deg, self_second_deg``, a row per pair.
         path: PNG file of the light version.
     """
@@ -147,9 +147,9 @@ def angle_matrix(table: pd.DataFrame, path: Path) -> None:
         bar = figure.colorbar(image, ax=panels, ticks=[0, 30, 60, 90], pad=0.02)
         bar.set_label("angle (deg)", fontsize=9)
         lines = (
-            "in brackets: lower end of the 95 % interval, median of random subspaces",
+            "in brackets: lower end of the 95 % interval, median of random directions",
             f"* both readable, and more orthogonal than random (Holm's p < {SIGNIFICANCE})",
-            "diagonal: two estimates of the same subspace from half of the clips each",
+            "diagonal: two estimates of the same direction from half of the clips each",
         )
         figure.supxlabel("\n".join(lines), fontsize=8)
         return figure
@@ -172,7 +172,7 @@ def _angles(rows: pd.DataFrame) -> tuple[NDArray[np.float64], list[list[str]]]:
         star = "*" if row["readable"] and row["p_holm"] < SIGNIFICANCE else ""
         for one, other in ((first, second), (second, first)):
             angles[one, other] = row["angle_deg"]
-            texts[one][other] = f"{row['angle_deg']:.0f}{star}\n({row['low_deg']:.0f}, {row['null_median_deg']:.0f})"
+            texts[one][other] = f"{row['angle_deg']:.0f}{star}\n({row['low_deg']:.0f}, {row['null_deg']:.0f})"
         for one, own_deg in ((first, row["self_first_deg"]), (second, row["self_second_deg"])):
             angles[one, one] = own_deg
             texts[one][one] = f"{own_deg:.0f}"
@@ -180,17 +180,15 @@ def _angles(rows: pd.DataFrame) -> tuple[NDArray[np.float64], list[list[str]]]:
 
 
 def interventions(table: pd.DataFrame, path: Path) -> None:
-    """Draw what is read of each factor in its own subspace when another's is taken out, a matrix per corpus.
+    """Draw what frozen probes read of each factor when another's subspace is taken out, a matrix per corpus.
 
     Each cell holds R² in the pre-trained encoder and, in brackets, R² without a random subspace of the same size.
 
     Args:
-        table: columns ``corpus, encoder, erased, probe, factor, r2_before, r2_after, r2_random``; the rows with probe
-            ``within`` are drawn.
+        table: columns ``corpus, encoder, erased, factor, r2_before, r2_after, r2_random``.
         path: PNG file of the light version.
     """
-    shown = table[(table["encoder"] == "pretrained") & (table["probe"] == "within")]
-    groups = [rows for _, rows in shown.groupby("corpus", sort=False)]
+    groups = [rows for _, rows in table[table["encoder"] == "pretrained"].groupby("corpus", sort=False)]
     largest = max(rows["factor"].nunique() for rows in groups)
 
     def draw() -> Figure:
@@ -199,7 +197,7 @@ def interventions(table: pd.DataFrame, path: Path) -> None:
             scores, texts, names = _erased(rows)
             image = _matrix(panel, scores, texts, names, Normalize(0, 1))
             panel.set_title(_words(rows["corpus"].iloc[0]), fontsize=9)
-            panel.set_xlabel("factor read in its own subspace", fontsize=8)
+            panel.set_xlabel("factor read", fontsize=8)
         bar = figure.colorbar(image, ax=panels, ticks=[0, 0.5, 1], pad=0.02)
         bar.set_label("held-out R² of ranks", fontsize=9)
         figure.supxlabel("in brackets: without a random subspace of the same size", fontsize=8)

@@ -137,7 +137,7 @@ class Information:
     Source: Kraskov et al. (2004) for continuous, Ross (2014) for discrete factors.
     """
 
-    def __init__(self, units: NDArray[np.float32], factors: dict[str, Matrix], draw: np.random.Generator) -> None:
+    def __init__(self, units: Matrix, factors: dict[str, Matrix], draw: np.random.Generator) -> None:
         """Rank units, shape (N, D), and factors, shape (N,) each; ties are broken by lot."""
         kept = units[:N_INFORMATION_CLIPS]
         n = len(kept)

@@ -1,8 +1,9 @@
 """The stage that asks the latent space about the physics: what can be read, where, and in which directions."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from audiopg.analysis.activations import activations
 from audiopg.analysis.corpora import Corpus
 from audiopg.analysis.disentanglement import disentanglement
 from audiopg.analysis.orthogonality import orthogonality
+from audiopg.analysis.subspaces import Cloud
 from audiopg.features import LogMel
 from audiopg.models.checkpoint import load_encoder
 from audiopg.models.vit import Encoder, untrained
@@ -66,8 +68,13 @@ class Findings(NamedTuple):
     """Scores by corpus and encoder, where the factors are independent."""
 
 
-def analyse(
-    name: str, corpus: Corpus, embeddings: dict[str, NDArray[np.float32]], latent: config.Latent, seed: int
+def analyse(  # noqa: PLR0913
+    name: str,
+    corpus: Corpus,
+    embeddings: dict[str, NDArray[np.float32]],
+    clouds: Mapping[str, Cloud],
+    latent: config.Latent,
+    seed: int,
 ) -> Findings:
     """Run all analyses on what encoders make of a corpus.
 
@@ -75,6 +82,7 @@ def analyse(
         name: of the corpus.
         corpus: N clips.
         embeddings: by encoder, as `activations` makes them.
+        clouds: by encoder, of the embeddings of clips as pre-training hears them.
         latent: the ``latent`` section.
         seed: names all draws.
     """
@@ -88,19 +96,13 @@ def analyse(
     tables = {"decodability": cells.drop(columns="drawn"), "readings": readings.drop(columns="drawn")}
     scores: dict[str, Any] = {}
     if corpus.independent:
-        # the embedding itself: the mean over the tokens of the last layer
-        last = {encoder: layers[:, -1, 0] for encoder, layers in embeddings.items() if layers.shape[1] > 1}
+        last = {encoder: embedding(embeddings[encoder]) for encoder in clouds}
         tables["angles"], tables["interventions"] = orthogonality(
-            {encoder: np.asarray(units, np.float64) for encoder, units in last.items()},
-            corpus,
-            latent.ridge_alphas,
-            latent.n_null,
-            draw("subspaces"),
+            last, clouds, corpus, latent.ridge_alphas, latent.n_null, draw("subspaces")
         )
         units = []
-        for encoder, embedding in last.items():
-            found, table = disentanglement(embedding, corpus, draw("information"))
-            scores[encoder] = found
+        for encoder, each in last.items():
+            scores[encoder], table = disentanglement(each, corpus, draw("information"))
             table.insert(0, "encoder", encoder)
             units.append(table)
         tables["units"] = pd.concat(units)
@@ -110,26 +112,55 @@ def analyse(
     return Findings(rounded, {name: scores} if scores else {})
 
 
-def in_corpus(name: str, cfg: config.Config, encoders: Mapping[str, Encoder], log_mel: LogMel, out: Path) -> Findings:
-    """Embed a corpus once, and run all analyses on it.
+def embedding(layers: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The embedding itself of N clips: the mean over the tokens of the last layer, shape (N, D)."""
+    return layers[:, -1, 0].astype(np.float64)
+
+
+@contextmanager
+def embedded(
+    name: str, cfg: config.Config, encoders: Mapping[str, Encoder], log_mel: LogMel, out: Path
+) -> Iterator[tuple[Corpus, dict[str, NDArray[np.float32]]]]:
+    """Make a corpus and embed it once for all analyses; the embeddings are on disk while the block lasts.
 
     Args:
         name: of the corpus.
         cfg: all parameters.
-        encoders: by name, in evaluation, on the device.
+        encoders: by name, in evaluation, on one device.
         log_mel: the features, on the device.
-        out: folder that has room for what the encoders make of the clips.
+        out: folder that has room for the embeddings.
     """
     corpus = corpora.build(name, cfg, next(encoders["pretrained"].parameters()).device)
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=out) as folder:
-        embeddings = activations(corpus, encoders, log_mel, Path(folder))
-        found = analyse(name, corpus, embeddings, cfg.latent, cfg.seed)
-        if name == SHOWN:
-            sources = np.array(list(cfg.synth.sources))
-            classes = {factor: sources[labels] for factor, labels in corpus.classes.items()}
-            units = np.asarray(embeddings["pretrained"][:, -1, 0], np.float64)
-            found.tables["embedding"] = projections.project(name, units, corpus.factors | classes)
-    return found
+        yield corpus, activations(corpus, encoders, log_mel, Path(folder))
+
+
+def in_all_corpora(
+    cfg: config.Config, encoders: Mapping[str, Encoder], log_mel: LogMel, out: Path
+) -> Iterator[Findings]:
+    """Analyse all corpora, several at a time, the one that pre-training hears first: random directions come from it.
+
+    Args:
+        cfg: all parameters.
+        encoders: by name, in evaluation, on one device.
+        log_mel: the features, on the device.
+        out: folder that has room for the embeddings of ``latent.n_threads`` corpora.
+    """
+    with embedded(SHOWN, cfg, encoders, log_mel, out) as (corpus, embeddings):
+        clouds = {encoder: Cloud.of(embedding(embeddings[encoder])) for encoder in encoders}
+        found = analyse(SHOWN, corpus, embeddings, clouds, cfg.latent, cfg.seed)
+        sources = np.array(list(cfg.synth.sources))
+        classes = {factor: sources[labels] for factor, labels in corpus.classes.items()}
+        pretrained = embedding(embeddings["pretrained"])
+        found.tables["embedding"] = projections.project(SHOWN, pretrained, corpus.factors | classes)
+    yield found
+
+    def found_in(name: str) -> Findings:
+        with embedded(name, cfg, encoders, log_mel, out) as (corpus, embeddings):
+            return analyse(name, corpus, embeddings, clouds, cfg.latent, cfg.seed)
+
+    with ThreadPoolExecutor(cfg.latent.n_threads) as pool:
+        yield from pool.map(found_in, [name for name in cfg.latent.corpora if name != SHOWN])
 
 
 def together(findings: list[Findings]) -> Findings:
@@ -148,14 +179,13 @@ def metrics(found: Findings, judged: Mapping[str, list[claims.Finding]]) -> dict
     """Return the numbers that ``dvc metrics`` compares, nested by corpus."""
     tables = found.tables
     scores = ("score", "low", "high", "lead", "lead_low", "lead_high", "shuffled", "rbf_score")
-    angles = ("angle_deg", "low_deg", "high_deg", "cosine", "null_median_deg", "null_cosine", "effect_deg")
-    p_values = ("p_value", "p_holm", "p_together")
-    left = ("r2_before", "r2_after", "kept", "kept_low", "kept_high", "r2_random")
-    within = tables["interventions"]["probe"] == "within"
+    angles = ("angle_deg", "low_deg", "high_deg", "cosine", "null_deg", "effect_deg", "p_value", "p_holm", "p_together")
+    subspaces = ("principal_mean_deg", "principal_null_deg", "principal_p_value")
+    left = ("r2_before", "r2_after", "r2_random", "kept", "kept_low", "kept_high", "kept_random")
     return {
         "decodability": nested(tables["readings"], ("factor",), scores),
-        "orthogonality": nested(tables["angles"], ("first", "second"), (*angles, *p_values)),
-        "interventions": nested(tables["interventions"][within], ("erased", "factor"), left),
+        "orthogonality": nested(tables["angles"], ("first", "second"), (*angles, *subspaces)),
+        "interventions": nested(tables["interventions"], ("erased", "factor"), left),
         "disentanglement": found.disentanglement,
         "claims": {
             name: {
@@ -229,10 +259,9 @@ def run(cfg: config.Config, encoder_path: Path, state_path: Path, out: Path) -> 
     }
     log_mel = LogMel(cfg.features).to(backend.device)
     draw_pictures(cfg, encoders, state_path, log_mel, out)
-    names = cfg.latent.corpora
-    with ThreadPoolExecutor(cfg.latent.n_threads) as pool:
-        each = pool.map(lambda name: in_corpus(name, cfg, encoders, log_mel, out), names)
-        found = together(list(progress(each, "latent", total=len(names), per_item=cfg.latent.n_clips)))
+    each = in_all_corpora(cfg, encoders, log_mel, out)
+    n_corpora = len(cfg.latent.corpora)
+    found = together(list(progress(each, "latent", total=n_corpora, per_item=cfg.latent.n_clips)))
     for name, table in found.tables.items():
         storage.write_table(out / f"{name}.csv", table)
     figures.score_per_layer(found.tables["decodability"], out / "decodability.png")

@@ -1,125 +1,95 @@
 """Whether factors lie in orthogonal subspaces: their angles, and what is left of one without the other."""
 
 import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from audiopg.analysis.ridge import Matrix, Ridge, ridge
-from audiopg.analysis.subspaces import Bases, Cloud, Readable, angles, bases, halved, ranks, readable
-from audiopg.analysis.targets import Known, Mask, Resamples, Target
+from audiopg.analysis.subspaces import Bases, Cloud, angles, halved, ranks, readable, responses, spans
+from audiopg.analysis.targets import Known, Resamples, Target
 
 N_RANDOM = 5
-FOLDS = ("first", "second")
 
 
-@dataclass(frozen=True)
-class Taken:
-    """A subspace to take out, as the halves of the training clips and as all of them show it; shapes (D, n)."""
-
-    first: Matrix
-    second: Matrix
-    whole: Matrix
-
-
-@dataclass(frozen=True)
-class Probes:
-    """Probes of all factors, and how they are scored once a subspace is taken out.
-
-    Those ``within`` read a factor from the coordinates in its own subspace; they are trained on one half of the
-    training clips before anything is taken out, and what is taken out is a subspace that the other half shows. So the
-    factor itself need not go, and another need not stay. Those ``anew`` are trained on all that is left of the
-    embedding, and on all training clips; nothing linear can be left for them of the factor itself, and another stays
-    wherever the embedding holds it twice.
-    """
-
-    features: Matrix
-    """Shape (N, D)."""
-    centre: Matrix
-    """Mean of the training clips, shape (D,)."""
-    targets: list[Target]
-    held_out: Mask
-    alphas: Sequence[float]
-    groups: NDArray[np.int64]
-    subspaces: dict[str, Bases]
-    """Of ``first`` and ``second``, the halves that train the probes."""
-    frozen: dict[str, dict[str, Ridge]]
-    """By half and factor."""
-
-    def within(self, taken: Taken | None) -> dict[str, Matrix]:
-        """Parts of each factor's score (see `Target.parts`), their mean over both ways to divide the clips."""
-        parts: dict[str, Matrix] = {}
-        x = self.features[self.held_out] - self.centre
-        for fold, out in zip(FOLDS, (None, None) if taken is None else (taken.second, taken.first), strict=True):
-            left = x if out is None else x - x @ out @ out.T
-            for target in self.targets:
-                read = self.frozen[fold][target.factor].predict(left @ self.subspaces[fold][target.factor])
-                share = target.parts(target.values[self.held_out], read) / len(FOLDS)
-                parts[target.factor] = parts.get(target.factor, 0) + share
-        return parts
-
-    def anew(self, taken: Taken | None) -> dict[str, Matrix]:
-        """Parts of each factor's score (see `Target.parts`)."""
-        x = self.features - self.centre
-        left = x if taken is None else x - x @ taken.whole @ taken.whole.T
-        train = ~self.held_out
-        values = np.hstack([target.values for target in self.targets])
-        read = ridge(left[train], values[train], self.alphas, self.groups[train]).predict(left[self.held_out])
-        return {
-            target.factor: target.parts(target.values[self.held_out], read[:, [i]])
-            for i, target in enumerate(self.targets)
-        }
-
-
-def interventions(
-    probes: Probes, subspaces: dict[str, Taken], cloud: Cloud, resamples: Resamples, draw: np.random.Generator
-) -> pd.DataFrame:
-    """Take each factor's subspace out of the features, and score what probes then read of all factors.
+def read_without(
+    taken: Sequence[Matrix | None], probes: Sequence[Mapping[str, Ridge]], features: Matrix, targets: Sequence[Target]
+) -> dict[str, Matrix]:
+    """What frozen probes read once a subspace is taken out: parts of each factor's score (see `Target.parts`).
 
     Args:
-        probes: of the factors.
-        subspaces: by factor.
-        cloud: of the training clips.
-        resamples: bootstrap of the held-out clips.
+        taken: for each set of probes an orthonormal basis of what is set to zero, shape (D, n); None for nothing.
+        probes: sets of probes by factor, each trained on other clips; the parts are their mean.
+        features: of the scored clips, less the mean of the training clips, shape (N, D).
+        targets: of the scored clips.
+    """
+    parts: dict[str, Matrix] = {target.factor: np.zeros(()) for target in targets}
+    for basis, trained in zip(taken, probes, strict=True):
+        left = features if basis is None else features - features @ basis @ basis.T
+        for target in targets:
+            parts[target.factor] = parts[target.factor] + target.parts(
+                target.values, trained[target.factor].predict(left)
+            ) / len(probes)
+    return parts
+
+
+def interventions(  # noqa: PLR0913
+    features: Matrix,
+    targets: Sequence[Target],
+    probes: Sequence[Mapping[str, Ridge]],
+    shown: Sequence[Bases],
+    cloud: Cloud,
+    resamples: Resamples,
+    draw: np.random.Generator,
+) -> pd.DataFrame:
+    """Take each factor's subspace out of the features, and score what frozen probes then read of all factors.
+
+    Args:
+        features: of the scored clips, less the mean of the training clips, shape (N, D).
+        targets: of the scored clips.
+        probes: sets of probes by factor.
+        shown: for each set the factors' subspaces, as clips show them that the set was not trained on.
+        cloud: from which random subspaces are drawn.
+        resamples: bootstrap of the scored clips.
         draw: source of the random subspaces.
     """
-    by_name = {target.factor: target for target in probes.targets}
-    everyone = np.ones(probes.held_out.sum(), bool)
-    sizes = sorted({taken.whole.shape[1] for taken in subspaces.values()})
-    random = {n: [Taken(basis, basis, basis) for basis in cloud.random(N_RANDOM, n, draw)] for n in sizes}
-    ways: dict[str, Callable[[Taken | None], dict[str, Matrix]]] = {"within": probes.within, "anew": probes.anew}
+    everyone = np.ones(len(features), bool)
+
+    def without(*taken: Matrix | None) -> dict[str, Matrix]:
+        parts = read_without(taken, probes, features, targets)
+        return {t.factor: np.append(resamples.scores(t, parts[t.factor], everyone), _score(t, parts)) for t in targets}
+
+    untouched = without(*(None for _ in probes))
+    sizes = {bases[name].shape[1] for bases in shown for name in bases}
+    random = {
+        n: [without(*(basis for _ in probes)) for basis in cloud.random(N_RANDOM, n, draw)] for n in sorted(sizes)
+    }
     rows: list[dict[str, Any]] = []
-    for way, parts_of in ways.items():
-
-        def r2(parts: dict[str, Matrix]) -> dict[str, float]:
-            return {factor: float(by_name[factor].score(part.sum(axis=0))) for factor, part in parts.items()}
-
-        untouched = parts_of(None)
-        before = r2(untouched)
-        drawn = {f: resamples.scores(by_name[f], part, everyone) for f, part in untouched.items()}
-        chance = {n: [r2(parts_of(taken)) for taken in several] for n, several in random.items()}
-        for erased, taken in subspaces.items():
-            parts = parts_of(taken)
-            for factor, after in r2(parts).items():
-                shares = kept(resamples.scores(by_name[factor], parts[factor], everyone), drawn[factor])
-                low, high = np.quantile(shares, [0.025, 0.975])
-                row = {
-                    "erased": erased,
-                    "probe": way,
-                    "factor": factor,
-                    "r2_before": before[factor],
-                    "r2_after": after,
-                    "kept": float(kept(np.array(after), np.array(before[factor]))),
-                    "kept_low": low,
-                    "kept_high": high,
-                    "r2_random": np.mean([found[factor] for found in chance[taken.whole.shape[1]]]),
-                }
-                rows.append(row)
+    for erased, basis in shown[0].items():
+        left = without(*(bases[erased] for bases in shown))
+        for factor, before in untouched.items():
+            *resampled, share = kept(left[factor], before)
+            by_chance = np.mean([drawn[factor] for drawn in random[basis.shape[1]]], axis=0)
+            low, high = np.quantile(resampled, [0.025, 0.975])
+            row = {
+                "erased": erased,
+                "factor": factor,
+                "r2_before": before[-1],
+                "r2_after": left[factor][-1],
+                "r2_random": by_chance[-1],
+                "kept": share,
+                "kept_low": low,
+                "kept_high": high,
+                "kept_random": kept(by_chance, before)[-1],
+            }
+            rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _score(target: Target, parts: Mapping[str, Matrix]) -> float:
+    return float(target.score(parts[target.factor].sum(axis=0)))
 
 
 def kept(after: Matrix, before: Matrix) -> Matrix:
@@ -130,40 +100,32 @@ def kept(after: Matrix, before: Matrix) -> Matrix:
 
 def in_encoder(  # noqa: PLR0913
     x: Matrix,
+    cloud: Cloud,
     known: Known,
     alphas: Sequence[float],
     n_null: int,
-    resamples: Resamples,
     draw: np.random.Generator,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Angles and interventions in the features of one encoder, shape (N, D)."""
-    train = ~known.held_out
-    groups = known.groups[train]
+    train, groups = ~known.held_out, known.groups[~known.held_out]
     ranked = {factor: ranks(values, train) for factor, values in known.factors.items()}
-    factors: dict[str, Readable] = {
-        factor: readable(x[train], rank[train], groups, alphas, draw) for factor, rank in ranked.items()
-    }
+    factors = {factor: readable(x[train], rank[train], groups, alphas, draw) for factor, rank in ranked.items()}
     half = halved(groups, draw)
-    pairs = angles(x[train], factors, half, groups, n_null, draw)
-    counts = dict(zip(FOLDS, (half, ~half), strict=True))
-    centre = x[train].mean(axis=0)
-    subspaces = {fold: bases(x[train], factors, side.astype(float)) for fold, side in counts.items()}
-    whole = bases(x[train], factors, np.ones(train.sum()))
-    frozen = {
-        fold: {
-            name: ridge((x[train][side] - centre) @ basis, ranked[name][train][side, None], alphas, groups[side])
-            for name, basis in subspaces[fold].items()
-        }
-        for fold, side in counts.items()
-    }
-    targets = [Target(factor, rank[:, None]) for factor, rank in ranked.items()]
-    probes = Probes(x, centre, targets, known.held_out, alphas, known.groups, subspaces, frozen)
-    taken = {name: Taken(subspaces["first"][name], subspaces["second"][name], basis) for name, basis in whole.items()}
-    return pairs, interventions(probes, taken, Cloud.of(x[train]), resamples, draw)
+    pairs = angles(x[train], factors, half, groups, cloud, n_null, draw)
+    probes = [
+        {name: ridge(x[train][side], rank[train][side, None], alphas, groups[side]) for name, rank in ranked.items()}
+        for side in (half, ~half)
+    ]
+    # what one half shows is taken from what the other half's probes read
+    shown = [spans(responses(x[train], factors, side.astype(float)), factors) for side in (~half, half)]
+    targets = [Target(factor, rank[known.held_out, None]) for factor, rank in ranked.items()]
+    resamples = Resamples(known.groups, known.held_out, draw)
+    return pairs, interventions(x[known.held_out], targets, probes, shown, cloud, resamples, draw)
 
 
-def orthogonality(
+def orthogonality(  # noqa: PLR0913
     features: dict[str, Matrix],
+    clouds: Mapping[str, Cloud],
     known: Known,
     alphas: Sequence[float],
     n_null: int,
@@ -175,30 +137,31 @@ def orthogonality(
 
     Args:
         features: one layer and pooling by encoder, shape (N, D).
+        clouds: by encoder, of clips in which more varies than the factors; random subspaces are drawn from them.
         known: of the clips; at least two factors, independent of one another and with a meaning in each clip; the
             classes are not looked at.
         alphas: penalties to choose from by leaving out clips, or groups of them.
         n_null: number of random subspaces behind each p value.
-        draw: source of shuffles, halves, resamples and random subspaces.
+        draw: source of shuffles, halves, resamples and random subspaces, the same for every encoder.
 
     Returns:
-        Angles with columns ``encoder, first, second, n_first, n_second, angles_deg`` (principal angles, largest first)
-        ``, angle_deg`` (from the mean squared cosine, without the error of the estimates) ``, low_deg, high_deg`` (95 %
-        interval by resampled clips) ``, cosine`` (of the main directions) ``, null_median_deg, null_cosine, effect_deg,
-        p_value`` (of an angle at least as large by chance) ``, p_together`` (of all pairs' mean overlap)
-        ``, self_first_deg, self_second_deg`` (between two estimates) ``, readable, p_holm``;
-        interventions with columns ``encoder, erased, probe, factor, r2_before, r2_after, kept, kept_low, kept_high,
-        r2_random``, R² of ranks.
+        Angles with columns ``encoder, first, second, n_first, n_second``; of the subspaces ``principal_deg`` (largest
+        first) ``, principal_mean_deg, principal_null_deg`` (median of random ones) ``, principal_p_value``; of the main
+        directions, without the error of the estimates, ``angle_deg, low_deg, high_deg`` (95 % interval by resampled
+        clips) ``, cosine, null_deg, effect_deg, p_value`` (of an angle at least as large by chance) ``, p_holm,
+        p_together`` (of all pairs' mean squared cosine) ``, self_first_deg, self_second_deg`` (between two estimates)
+        ``, readable``;
+        interventions with columns ``encoder, erased, factor, r2_before, r2_after, r2_random, kept, kept_low, kept_high,
+        kept_random``, R² of ranks.
     """
-    resamples = Resamples(known.groups, known.held_out, draw)
     pairs: list[pd.DataFrame] = []
     losses: list[pd.DataFrame] = []
     for encoder, embedding in features.items():
         x = np.asarray(embedding, np.float64)
+        x = x - x[~known.held_out].mean(axis=0)
         # the penalties then mean the same for every encoder
-        x = x / np.sqrt(x[~known.held_out].var(axis=0).mean())
-        # the same shuffles, halves and resamples for every encoder
-        found = in_encoder(x, known, alphas, n_null, resamples, copy.deepcopy(draw))
+        x /= np.sqrt(x[~known.held_out].var(axis=0).mean())
+        found = in_encoder(x, clouds[encoder], known, alphas, n_null, copy.deepcopy(draw))
         for frames, frame in zip((pairs, losses), found, strict=True):
             frame.insert(0, "encoder", encoder)
             frames.append(frame)

@@ -1,6 +1,6 @@
 """Ridge regression of many targets at once, each with a penalty of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ class Ridge:
         return predicted
 
 
-def ridge(features: Matrix, targets: Matrix, alphas: Sequence[float], groups: NDArray[np.int64]) -> Ridge:
+def ridge(features: Matrix, targets: Matrix, alphas: Iterable[float], groups: NDArray[np.int64]) -> Ridge:
     """Fit all targets by one eigendecomposition, with the closed form of leaving out each group.
 
     For groups of one clip the same as scikit-learn's `RidgeCV(alpha_per_target=True)`, which takes 1.4 to 6 times as
@@ -50,7 +50,7 @@ def ridge(features: Matrix, targets: Matrix, alphas: Sequence[float], groups: ND
         variances = variances[used]
         axes = x.T @ clips[:, used] / np.sqrt(variances)
     scores = x @ axes
-    projected, squares = scores.T @ y, scores**2
+    projected = scores.T @ y
     names, member = np.unique(groups, return_inverse=True)
     together = [np.flatnonzero(member == group) for group in range(len(names))] if len(names) < len(x) else []
     errors, weights, left_out = np.full(y.shape[1], np.inf), np.zeros((x.shape[1], y.shape[1])), np.zeros(y.shape)
@@ -61,7 +61,8 @@ def ridge(features: Matrix, targets: Matrix, alphas: Sequence[float], groups: ND
             hat = scores[rows] / (variances + alpha) @ scores[rows].T + 1 / len(x)
             residuals[rows] = np.linalg.solve(np.eye(len(rows)) - hat, residuals[rows])
         if not together:
-            residuals /= (1 - squares @ (1 / (variances + alpha)) - 1 / len(x))[:, None]
+            leverage = np.einsum("np,np,p->n", scores, scores, 1 / (variances + alpha)) + 1 / len(x)
+            residuals /= (1 - leverage)[:, None]
         error = (residuals**2).sum(axis=0)
         better = error < errors
         errors[better], weights[:, better] = error[better], axes @ solution[:, better]

@@ -119,22 +119,14 @@ def responses(features: Matrix, factors: dict[str, Readable], counts: Matrix) ->
     return dict(zip(factors, np.split(moves, ends), strict=True))
 
 
-def bases(features: Matrix, factors: dict[str, Readable], counts: Matrix) -> Bases:
+def spans(moved: dict[str, Matrix], factors: dict[str, Readable]) -> Bases:
     """Span each factor's subspace by the directions in which the features move with what can be read of it.
 
     Args:
-        features: shape (N, D).
+        moved: from `responses`.
         factors: by name.
-        counts: how often each clip counts, shape (N,).
     """
-    moved = responses(features, factors, counts)
-    return {name: orthonormal(moved[name].T @ factor.mixture) for name, factor in factors.items()}
-
-
-def orthonormal(basis: Matrix) -> Matrix:
-    """The nearest orthonormal columns, shape (..., D, n): two estimates of a basis stay as near as they are."""
-    left, _, right = np.linalg.svd(basis, full_matrices=False)
-    return np.asarray(left @ right)
+    return {name: np.linalg.qr(moved[name].T @ factor.mixture)[0] for name, factor in factors.items()}
 
 
 @dataclass(frozen=True)
@@ -156,121 +148,112 @@ class Cloud:
 
     def random(self, n: int, k: int, draw: np.random.Generator) -> Matrix:
         """Orthonormal bases of n random subspaces of k dimensions, shape (n, D, k)."""
-        return orthonormal((self.axes * np.sqrt(self.variances)) @ draw.standard_normal((n, len(self.variances), k)))
+        drawn = (self.axes * np.sqrt(self.variances)) @ draw.standard_normal((n, len(self.variances), k))
+        return np.asarray(np.linalg.qr(drawn)[0])
 
 
-def overlap(first: Matrix, second: Matrix, third: Matrix, fourth: Matrix) -> Matrix:
-    """Mean squared cosine of two subspaces, the product of two estimates of their cosines, shape (...).
+def squared_cosines(first: dict[str, Matrix], second: dict[str, Matrix]) -> Matrix:
+    """Squared cosine of each pair of factors' main directions, without the error of the estimates, shape (pairs,).
 
-    With independent errors in the estimates, the expected overlap of subspaces at right angles is 0; the square of one
-    estimate is always positive.
+    The cosine is estimated in both halves of the clips, and the product taken: independent errors cancel in its mean,
+    which a square would add up. It shrinks by the reliability of both directions, which their two estimates tell.
+    At most 1; below 0 where the halves disagree on the sign.
 
     Args:
-        first: estimate of one subspace, orthonormal, shape (..., D, m).
-        second: of the other, shape (..., D, n).
-        third: another estimate of the one.
-        fourth: another estimate of the other.
-    """
-    one, other = first.swapaxes(-1, -2) @ second, third.swapaxes(-1, -2) @ fourth
-    return np.asarray((one * other).sum(axis=(-1, -2)) / min(one.shape[-2:]))
-
-
-def corrected(first_half: Bases, second_half: Bases) -> Matrix:
-    """Overlap of each pair of factors as it would be without the error of the estimates, shape (pairs,), at most 1.
-
-    Two estimates of a subspace from different clips tell how reliable they are; an overlap shrinks by the root of both
-    reliabilities.
+        first: from `responses` in one half of the clips.
+        second: in the other half.
     Source: Spearman (1904), the correction for attenuation.
     """
-    reliable = {
-        name: np.sqrt(max(0.0, float(overlap(basis, second_half[name], basis, second_half[name]))))
-        for name, basis in first_half.items()
-    }
+    one, other = ({name: _unit(moved[0]) for name, moved in half.items()} for half in (first, second))
+    reliable = {name: max(float(line @ other[name]), 1e-3) for name, line in one.items()}
     return np.array(
         [
-            min(1.0, float(overlap(first_half[a], first_half[b], second_half[a], second_half[b])) / max(size, 1e-6))
-            for a, b in combinations(first_half, 2)
-            for size in [reliable[a] * reliable[b]]
+            min(1.0, float((one[a] @ one[b]) * (other[a] @ other[b])) / (reliable[a] * reliable[b]))
+            for a, b in combinations(one, 2)
         ]
     )
 
 
-def degrees(overlaps: Matrix) -> Matrix:
-    """Angle whose squared cosine is the overlap; less than none counts as none."""
-    return np.asarray(np.rad2deg(np.arccos(np.sqrt(overlaps.clip(0, 1)))))
+def _unit(line: Matrix) -> Matrix:
+    return line / np.linalg.norm(line)
 
 
-def angles(
+def degrees(squared: Matrix) -> Matrix:
+    """Angle of a squared cosine; less than none counts as none."""
+    return np.asarray(np.rad2deg(np.arccos(np.sqrt(squared.clip(0, 1)))))
+
+
+def angles(  # noqa: PLR0913
     features: Matrix,
     factors: dict[str, Readable],
     half: Mask,
     groups: NDArray[np.int64],
+    cloud: Cloud,
     n_null: int,
     draw: np.random.Generator,
 ) -> pd.DataFrame:
-    """Compare each pair of subspaces, and all pairs together, with random ones of the same dimensions.
+    """Compare the subspaces and main directions of each pair of factors with random ones of the same dimensions.
 
     Args:
         features: shape (N, D).
         factors: by name, at least two.
         half: the clips of one of two estimates, shape (N,).
         groups: clips that a resample draws together, shape (N,).
-        n_null: number of random subspaces for each factor, from the features' own covariance.
+        cloud: from which random subspaces are drawn.
+        n_null: number of random subspaces for each factor.
         draw: source of resamples and random subspaces.
     """
     pairs = list(combinations(factors, 2))
-    halves = [bases(features, factors, side) for side in (half.astype(float), (~half).astype(float))]
-    whole = bases(features, factors, np.ones(len(features)))
-    main = {name: moves[:1].T for name, moves in responses(features, factors, np.ones(len(features))).items()}
-    found = corrected(halves[0], halves[1])
-    resampled = np.stack([corrected(*_resampled(features, factors, half, groups, draw)) for _ in range(N_RESAMPLES)])
-    cloud = Cloud.of(features)
-    random = {name: cloud.random(n_null, basis.shape[1], draw) for name, basis in whole.items()}
-    lines = {name: cloud.random(n_null, 1, draw) for name in factors}
-    null = np.stack([overlap(random[a], random[b], random[a], random[b]) for a, b in pairs], axis=1)
+    halves = [responses(features, factors, side.astype(float)) for side in (half, ~half)]
+    found = squared_cosines(*halves)
+    resampled = np.stack(
+        [
+            squared_cosines(*(responses(features, factors, _drawn(groups, side, draw)) for side in (half, ~half)))
+            for _ in range(N_RESAMPLES)
+        ]
+    )
     low, high = np.quantile(degrees(resampled), [0.025, 0.975], axis=0)
-    # small overlaps count; averaged over what the overlap may be, given the clips
+    lines = {name: cloud.random(n_null, 1, draw) for name in factors}
+    null = np.stack([(lines[a] * lines[b]).sum(axis=(1, 2)) ** 2 for a, b in pairs], axis=1)
+    # small cosines count; averaged over what the cosine may be, given the clips
     p_values = np.array([p_value(-resampled[:, i], -null[:, i]).mean() for i in range(len(pairs))])
-    together = float(p_value(-resampled.mean(axis=1), -null.mean(axis=1)).mean())
+    p_together = float(p_value(-resampled.mean(axis=1), -null.mean(axis=1)).mean())
+    own = {name: float(degrees(np.square(_unit(halves[0][name][0]) @ _unit(halves[1][name][0])))) for name in factors}
+    subspaces = spans(responses(features, factors, np.ones(len(features))), factors)
+    random = {name: cloud.random(n_null, basis.shape[1], draw) for name, basis in subspaces.items()}
     rows: list[dict[str, Any]] = []
     for i, (a, b) in enumerate(pairs):
-        chance = float(np.median(degrees(null[:, i])))
+        principal = np.rad2deg(subspace_angles(subspaces[a], subspaces[b]))
+        cosines = np.linalg.svd(random[a].swapaxes(1, 2) @ random[b], compute_uv=False)
+        chance = np.rad2deg(np.arccos(cosines.clip(0, 1))).mean(axis=1)
         row = {
             "first": a,
             "second": b,
-            "n_first": whole[a].shape[1],
-            "n_second": whole[b].shape[1],
-            "angles_deg": np.rad2deg(subspace_angles(whole[a], whole[b])).tolist(),
+            "n_first": subspaces[a].shape[1],
+            "n_second": subspaces[b].shape[1],
+            "principal_deg": principal.tolist(),
+            "principal_mean_deg": principal.mean(),
+            "principal_null_deg": np.median(chance),
+            "principal_p_value": float(p_value(principal.mean(), chance)),
             "angle_deg": float(degrees(found[i])),
             "low_deg": low[i],
             "high_deg": high[i],
-            "cosine": np.cos(subspace_angles(main[a], main[b])[0]),
-            "null_median_deg": chance,
-            "null_cosine": np.median(np.abs((lines[a] * lines[b]).sum(axis=(1, 2)))),
-            "effect_deg": float(degrees(found[i])) - chance,
+            "cosine": float(np.sqrt(found[i].clip(0))),
+            "null_deg": float(np.median(degrees(null[:, i]))),
+            "effect_deg": float(degrees(found[i]) - np.median(degrees(null[:, i]))),
             "p_value": p_values[i],
-            "p_together": together,
-            "self_first_deg": _between(*(side[a] for side in halves)),
-            "self_second_deg": _between(*(side[b] for side in halves)),
+            "p_together": p_together,
+            "self_first_deg": own[a],
+            "self_second_deg": own[b],
             "readable": factors[a].rank_is_read and factors[b].rank_is_read,
         }
         rows.append(row)
     return pd.DataFrame(rows).assign(p_holm=holm(p_values))
 
 
-def _between(one: Matrix, other: Matrix) -> float:
-    """Angle in degrees of two estimates of one subspace."""
-    return float(degrees(overlap(one, other, one, other)))
-
-
-def _resampled(
-    features: Matrix, factors: dict[str, Readable], half: Mask, groups: NDArray[np.int64], draw: np.random.Generator
-) -> list[Bases]:
-    """Both estimates from groups drawn anew within each half."""
-    estimates = []
-    for side in (half, ~half):
-        names, members = np.unique(groups[side], return_inverse=True)
-        counts = np.zeros(len(features))
-        counts[side] = np.bincount(draw.integers(len(names), size=len(names)), minlength=len(names))[members]
-        estimates.append(bases(features, factors, counts))
-    return estimates
+def _drawn(groups: NDArray[np.int64], side: Mask, draw: np.random.Generator) -> Matrix:
+    """How often each clip counts when the groups of one half are drawn anew, shape (N,)."""
+    names, members = np.unique(groups[side], return_inverse=True)
+    counts = np.zeros(len(groups))
+    counts[side] = np.bincount(draw.integers(len(names), size=len(names)), minlength=len(names))[members]
+    return counts

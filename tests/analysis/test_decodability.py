@@ -181,6 +181,20 @@ def test_held_out_clips_shape_nothing() -> None:
         assert np.array_equal(x[~HELD_OUT], y[~HELD_OUT])
 
 
+def test_layers_and_penalties_are_chosen_by_leaving_out_groups() -> None:
+    """Features that tell the groups apart, and a factor that each group has its own value of."""
+    groups = np.arange(N) // 30
+    held_out = groups % 2 == 1
+    features = draw(21).standard_normal((N // 30, 60)).repeat(30, axis=0) + 0.05 * draw(22).standard_normal((N, 60))
+    factor = draw(23).standard_normal(N // 30).repeat(30)
+    by_group, by_clip = (
+        chosen(table({"pretrained": encoder(features)}, Known({"a": factor}, {}, held_out, each), ALPHAS, draw(1)))
+        for each in (groups, np.arange(N))
+    )
+    assert by_clip["selection_score"].item() > 0.8
+    assert by_group["selection_score"].item() < 0.3
+
+
 def test_both_blocks_of_the_radial_probe_have_the_same_variance() -> None:
     features = cell(encoder(draw(19).standard_normal((N, D)) * 7 + 3), 1, "std", HELD_OUT)
     np.testing.assert_allclose(features[~HELD_OUT].std(axis=0), 1, atol=1e-6)

@@ -40,14 +40,13 @@ def angles(factor: str = "f0_octaves") -> pd.DataFrame:
         ("tone", "pretrained", "snr_db", "decay_exponent", 60.0, 50.0, True, 0.06),
         ("tone", "random", factor, "snr_db", 10.0, 5.0, True, 0.9),
     ]
-    return pd.DataFrame(rows, columns=columns).assign(self_first_deg=5.0, self_second_deg=7.0, null_median_deg=70.0)
+    return pd.DataFrame(rows, columns=columns).assign(self_first_deg=5.0, self_second_deg=7.0, null_deg=70.0)
 
 
 def erasures(factor: str = "f0_octaves") -> pd.DataFrame:
-    columns = ["corpus", "encoder", "probe", "erased", "factor", "r2_before", "r2_after", "r2_random"]
+    columns = ["corpus", "encoder", "erased", "factor", "r2_before", "r2_after", "r2_random"]
     rows = [
-        ("tone", "pretrained", probe, erased, read, 0.9, 0.1 if erased == read else 0.8, 0.88)
-        for probe in ("within", "anew")
+        ("tone", "pretrained", erased, read, 0.9, 0.1 if erased == read else 0.8, 0.88)
         for erased in (factor, "snr_db")
         for read in (factor, "snr_db")
     ]
@@ -122,7 +121,7 @@ def test_a_matrix_of_angles_by_hand() -> None:
 
 
 def test_a_matrix_of_erasures_by_hand() -> None:
-    found, texts, (rows, columns) = figures._erased(erasures().query("probe == 'within'"))
+    found, texts, (rows, columns) = figures._erased(erasures())
     assert found.tolist() == [[0.9, 0.9], [0.1, 0.8], [0.8, 0.1]]
     assert texts[1] == ["0.10\n(0.88)", "0.80\n(0.88)"]
     assert rows == ["nothing taken out", "without f0", "without SNR"]

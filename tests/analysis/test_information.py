@@ -21,7 +21,7 @@ N, K = 1000, 3
 SMALLEST_P = 1 / (1 + N_PERMUTATIONS)
 
 Factors = dict[str, NDArray[np.float64]]
-Units = NDArray[np.float32]
+Units = NDArray[np.float64]
 
 
 def draw(seed: int) -> np.random.Generator:
@@ -43,12 +43,12 @@ def planted(seed: int, n_noise: int = 9) -> tuple[Units, Factors]:
     factors, generator = physics(seed), draw(seed + 100)
     values = np.stack(list(factors.values()), axis=1)
     told = (values - values.mean(axis=0)) / values.std(axis=0) + 0.05 * generator.standard_normal((N, K))
-    return np.hstack([told, generator.standard_normal((N, n_noise))]).astype(np.float32), factors
+    return np.hstack([told, generator.standard_normal((N, n_noise))]).astype(np.float64), factors
 
 
 def rotated(units: Units, seed: int) -> Units:
     basis, _ = np.linalg.qr(draw(seed).standard_normal((units.shape[1], units.shape[1])))
-    return (units @ basis).astype(np.float32)
+    return (units @ basis).astype(np.float64)
 
 
 def halves(n: int) -> NDArray[np.bool_]:
@@ -107,7 +107,7 @@ def test_information_of_a_bivariate_normal(rho: float) -> None:
     for seed in range(20):
         generator = draw(seed)
         first, second, other = generator.standard_normal((3, N))
-        unit = (rho * first + np.sqrt(1 - rho**2) * second).astype(np.float32)[:, None]
+        unit = (rho * first + np.sqrt(1 - rho**2) * second).astype(np.float64)[:, None]
         found.append(Information(unit, {"a": first, "b": other}, generator).estimate()[0, 0])
     # ranks add 1 % at 0.99; estimates below 0 are held to 0, which adds to the mean where there is no information
     truth = -0.5 * np.log(1 - rho**2)
@@ -150,7 +150,7 @@ def test_information_of_a_discrete_factor_is_its_entropy() -> None:
 def test_ties_are_no_information() -> None:
     """A unit that is mostly off and a factor that is mostly 0 agree on nothing but the order of the clips."""
     generator = draw(3)
-    off = np.where(generator.random((N, 20)) < 0.8, 0, generator.random((N, 20))).astype(np.float32)
+    off = np.where(generator.random((N, 20)) < 0.8, 0, generator.random((N, 20))).astype(np.float64)
     floor = np.where(generator.random(N) < 0.8, 0, generator.random(N))
     found = Information(off, {"floor": floor, "b": generator.random(N)}, generator).estimate()[:, 0]
     assert found.mean() < 0.03
@@ -164,10 +164,10 @@ def test_a_clip_that_is_alone_with_its_label() -> None:
 
 def test_linear_is_an_ordinary_ridge() -> None:
     units, factors = planted(4, n_noise=60)
-    units[:, :K] += draw(5).standard_normal((N, K)).astype(np.float32)  # a noisy fit is better on the clips it has seen
+    units[:, :K] += draw(5).standard_normal((N, K)).astype(np.float64)  # a noisy fit is better on the clips it has seen
     units, values = rotated(units, 4), np.stack(list(factors.values()), axis=1)
     held_out = draw(40).random(N) < 0.5
-    read = linear(units, values, held_out, draw(4))
+    read = linear(units, Known(factors, {}, held_out, np.arange(N)), draw(4))
     correlations = np.corrcoef(units, values, rowvar=False)[: units.shape[1], -K:]
     np.testing.assert_allclose(read.r2[0], correlations**2, rtol=1e-4)
     train = ~held_out
@@ -186,18 +186,16 @@ def test_linear_is_an_ordinary_ridge() -> None:
 def test_the_penalty_grows_where_there_is_nothing_to_read() -> None:
     """With as many units as a third of the clips an unpenalised fit of nothing has a held-out R² of -1/2."""
     generator = draw(5)
-    read = linear(
-        generator.standard_normal((600, 100)).astype(np.float32), generator.random((600, 2)), halves(600), generator
-    )
+    nothing = known({"a": generator.random(600), "b": generator.random(600)})
+    read = linear(generator.standard_normal((600, 100)), nothing, generator)
     assert read.held_out_r2.mean() > -0.02
     assert read.held_out_r2.shape == (1 + N_PERMUTATIONS, 2)
 
 
 def test_what_is_informative_is_scored_on_clips_that_nothing_was_fitted_to() -> None:
     units, factors = planted(12)
-    values = np.stack(list(factors.values()), axis=1)
-    other = np.where(halves(N)[:, None], values[::-1], values)
-    one, two = (linear(units, each, halves(N), draw(1)) for each in (values, other))
+    others = {name: np.where(halves(N), values[::-1], values) for name, values in factors.items()}
+    one, two = (linear(units, known(each), draw(1)) for each in (factors, others))
     assert (one.held_out_r2[0] > 0.9).all()
     assert (two.held_out_r2[0] < 0).all()
     np.testing.assert_allclose(one.importance[0][:3].argmax(axis=0), two.importance[0][:3].argmax(axis=0))
@@ -231,7 +229,7 @@ def test_dead_units_change_no_score() -> None:
     units, factors = planted(7)
     for space in (units, rotated(units, 7)):
         alone = score(space, factors)
-        more = score(np.hstack([space, np.full((N, 60), 0.1, np.float32)]), factors)
+        more = score(np.hstack([space, np.full((N, 60), 0.1, np.float64)]), factors)
         for name in SCORES:
             assert more[name]["value"] == pytest.approx(alone[name]["value"], abs=0.02), name
         assert (more["n_units"], more["n_constant_units"]) == (72, 60)
@@ -239,13 +237,13 @@ def test_dead_units_change_no_score() -> None:
 
 def test_dead_units_are_listed_as_knowing_nothing() -> None:
     units, factors = planted(7)
-    summary, table = disentanglement(np.hstack([units, np.ones((N, 2), np.float32)]), known(factors), draw(7))
+    summary, table = disentanglement(np.hstack([units, np.ones((N, 2), np.float64)]), known(factors), draw(7))
     dead = table.iloc[-2:]
     assert (dead[["mi", "selectivity"]] == 0).all(axis=None)
     assert (dead["p"] == 1).all()
     assert (dead["best_factor"] == "").all()
     assert table["unit"].tolist() == list(range(14))
-    nothing = score(np.ones((N, 4), np.float32), factors)
+    nothing = score(np.ones((N, 4), np.float64), factors)
     assert summary["n_constant_units"] == 2
     for name in SCORES[:-1]:
         assert (nothing[name]["value"], nothing[name]["p"]) == (0, 1)
@@ -254,7 +252,7 @@ def test_dead_units_are_listed_as_knowing_nothing() -> None:
 def test_noise_units_raise_no_score() -> None:
     units, factors = planted(8, n_noise=0)
     few = score(units, factors)
-    many = score(np.hstack([units, draw(9).standard_normal((N, 50)).astype(np.float32)]), factors)
+    many = score(np.hstack([units, draw(9).standard_normal((N, 50)).astype(np.float64)]), factors)
     for name in SCORES:
         assert many[name]["value"] < few[name]["value"] + 0.01, name
 
@@ -265,7 +263,7 @@ def test_where_there_is_nothing_p_is_uniform() -> None:
     for seed in range(30):
         generator = draw(seed)
         units = generator.standard_normal((200, 3)) @ generator.standard_normal((3, 8))
-        summary, table = disentanglement(units.astype(np.float32), known(physics(seed + 500, 200)), generator)
+        summary, table = disentanglement(units.astype(np.float64), known(physics(seed + 500, 200)), generator)
         found.append([summary[name]["p"] for name in SCORES] + [table["p"].min()])
     p = np.array(found)
     # the mean of 30 uniform values has a spread of 0.053

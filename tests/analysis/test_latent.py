@@ -63,7 +63,7 @@ def test_the_stage_repeats_on_any_threads_and_an_untrained_encoder_equals_its_co
     for file in latent.OUTPUTS:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
     metrics = storage.read_json(tmp_path / "a" / "metrics.json")
-    assert list(metrics["decodability"]) == ["events", "natural", "notes"]
+    assert list(metrics["decodability"]) == ["natural", "events", "notes"]
     for factors in metrics["decodability"].values():
         for read in factors.values():
             assert {k: v for k, v in read["pretrained"].items() if not k.startswith("rbf")} == {

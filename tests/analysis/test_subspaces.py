@@ -7,26 +7,25 @@ from numpy.typing import NDArray
 from scipy.linalg import subspace_angles
 
 from audiopg.analysis import claims, subspaces
+from audiopg.analysis import orthogonality as orthogonality_module
 from audiopg.analysis.claims import Verdict
-from audiopg.analysis.orthogonality import Probes, Taken, kept, orthogonality
+from audiopg.analysis.orthogonality import interventions, kept, orthogonality, read_without
 from audiopg.analysis.ridge import ridge
 from audiopg.analysis.significance import holm
 from audiopg.analysis.subspaces import (
     Cloud,
     Readable,
     angles,
-    bases,
-    corrected,
     curve,
     degrees,
     halved,
-    orthonormal,
-    overlap,
     ranks,
     readable,
     responses,
+    spans,
+    squared_cosines,
 )
-from audiopg.analysis.targets import Known, Target
+from audiopg.analysis.targets import Known, Resamples, Target
 
 Array = NDArray[np.float64]
 
@@ -56,8 +55,16 @@ def planted(angle_deg: float, noise: float = 0.1, n: int = K) -> tuple[Array, di
     return features, dict(zip("abcd", values.T, strict=False))
 
 
+ROUND = Cloud(np.eye(D), np.ones(D))
+
+
 def measure(features: Array, factors: dict[str, Array], n_null: int = 200) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return orthogonality({"e": features}, Known(factors, {}, HELD_OUT, ALONE), ALPHAS, n_null, draw(3))
+    known = Known(factors, {}, HELD_OUT, ALONE)
+    return orthogonality({"e": features}, {"e": ROUND}, known, ALPHAS, n_null, draw(3))
+
+
+def bases(features: Array, factors: dict[str, Readable], counts: Array) -> dict[str, Array]:
+    return spans(responses(features, factors, counts), factors)
 
 
 def found_in(features: Array, values: Array) -> Readable:
@@ -90,7 +97,7 @@ def test_a_planted_angle_is_found_within_its_interval(angle_deg: float, noise: f
 def test_the_error_of_the_estimates_does_not_widen_an_angle() -> None:
     features, factors = planted(20.0, noise=2.0)
     pairs = measure(features, factors)[0]
-    plain_deg = pairs["angles_deg"].map(lambda found: found[0])
+    plain_deg = pairs["principal_deg"].map(lambda found: found[0])
     assert plain_deg.mean() > 32
     assert pairs["angle_deg"].mean() == pytest.approx(20, abs=8)
 
@@ -100,7 +107,8 @@ def judged(angle_deg: float) -> list[claims.Finding]:
     features, factors = planted(angle_deg)
     entangled = planted(20.0)[0]
     known = Known(factors, {}, HELD_OUT, ALONE)
-    found = orthogonality({"pretrained": features, "random": entangled}, known, ALPHAS, 400, draw(5))
+    spaces, clouds = {"pretrained": features, "random": entangled}, {"pretrained": ROUND, "random": ROUND}
+    found = orthogonality(spaces, clouds, known, ALPHAS, 400, draw(5))
     return claims.orthogonal(*(table.assign(corpus="planted") for table in found))
 
 
@@ -137,8 +145,10 @@ def test_p_values_of_random_subspaces_are_uniform(monkeypatch: pytest.MonkeyPatc
     for _ in range(60):
         values = generator.uniform(-1, 1, (3, N))
         towards = generator.standard_normal((3, D)) * spectrum
-        features = generator.standard_normal((N, D)) * spectrum + 0.3 * values.T @ towards
-        found = angles(features, lines(**dict(zip("abc", values, strict=True))), HELD_OUT, ALONE, 100, generator)
+        others = generator.standard_normal((N, D)) * spectrum
+        factors = lines(**dict(zip("abc", values, strict=True)))
+        # factors far louder than all else, which they are in a corpus that varies nothing else
+        found = angles(others + 3 * values.T @ towards, factors, HELD_OUT, ALONE, Cloud.of(others), 100, generator)
         p.append(found["p_value"].iloc[0])
         together.append(found["p_together"].iloc[0])
     for values in (p, together):
@@ -151,46 +161,87 @@ def test_all_pairs_together_tell_more_than_one() -> None:
     assert pairs["p_together"].iloc[0] < 0.005
     assert pairs["p_value"].min() > 2 * pairs["p_together"].iloc[0]
     np.testing.assert_allclose(pairs["p_holm"], holm(pairs["p_value"].to_numpy()))
-    np.testing.assert_allclose(pairs["effect_deg"], pairs["angle_deg"] - pairs["null_median_deg"])
+    np.testing.assert_allclose(pairs["effect_deg"], pairs["angle_deg"] - pairs["null_deg"])
 
 
-def test_overlaps_by_hand() -> None:
-    plane, other = np.eye(D)[:, :2], np.eye(D)[:, 1:3]
-    assert overlap(plane, other, plane, other) == pytest.approx(0.5)
-    assert overlap(plane, other[:, :1], plane, other[:, :1]) == pytest.approx(1)
-    slanted = np.array([[np.cos(0.3), np.sin(0.3)]]).T
-    line = np.eye(2)[:, :1]
-    assert degrees(overlap(line, slanted, line, slanted)) == pytest.approx(np.rad2deg(0.3))
-    # estimates that err to either side of a right angle
-    left, right = (np.array([[np.sin(error), np.cos(error)]]).T for error in (0.2, -0.2))
-    assert degrees(overlap(line, left, line, right)) == 90
-    found = corrected({"a": line, "b": slanted}, {"a": slanted, "b": line})
-    assert found[0] == pytest.approx(1)  # no estimate is nearer to itself than to the other
-    assert corrected({"a": line, "b": slanted}, {"a": line, "b": slanted})[0] == pytest.approx(np.cos(0.3) ** 2)
+def test_squared_cosines_by_hand() -> None:
+    def at(degree: float) -> Array:
+        """Main direction at an angle in a plane, and one that does not matter."""
+        angle = np.deg2rad(degree)
+        return np.array([[7 * np.cos(angle), 7 * np.sin(angle)], [0, 1]])
+
+    exact = {"a": at(0), "b": at(30), "c": at(120)}
+    found = squared_cosines(exact, exact)
+    np.testing.assert_allclose(found, np.cos(np.deg2rad([30, 120, 90])) ** 2, atol=1e-12)
+    np.testing.assert_allclose(degrees(found), [30, 60, 90], atol=1e-6)
+    # estimates that err to either side of a right angle: the mean is one
+    assert degrees(squared_cosines({"a": at(0), "b": at(80)}, {"a": at(0), "b": at(100)})) == 90
+    # each direction is 40° off between the halves, in one sense: the angle of 50° stays
+    shifted = squared_cosines({"a": at(0), "b": at(50)}, {"a": at(40), "b": at(90)})
+    assert shifted[0] == pytest.approx(min(1, (np.cos(np.deg2rad(50)) / np.cos(np.deg2rad(40))) ** 2))
 
 
-def test_the_nearest_orthonormal_basis_does_not_turn() -> None:
-    basis = draw(8).standard_normal((D, 3))
-    near = orthonormal(basis)
-    np.testing.assert_allclose(near.T @ near, np.eye(3), atol=1e-12)
-    assert np.rad2deg(subspace_angles(near, basis)).max() < 1e-5
-    np.testing.assert_allclose(orthonormal(basis * 7), near, atol=1e-12)
-    symmetric = near.T @ basis  # the polar factor
-    np.testing.assert_allclose(symmetric, symmetric.T, atol=1e-12)
+def test_the_interval_of_an_angle_covers_it_as_often_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subspaces, "N_RESAMPLES", 100)
+    generator = draw(31)
+    n, half, found = 300, np.arange(300) % 2 == 0, []
+    for _ in range(80):
+        values = generator.uniform(-1, 1, (2, n))
+        features = values.T @ axes(60.0, 2) + 0.7 * generator.standard_normal((n, D))
+        factors = {
+            name: Readable(curve(ranks(each, np.ones(n, bool)))[:, :1], np.eye(1), rank_is_read=True)
+            for name, each in zip("ab", values, strict=True)
+        }
+        found.append(angles(features, factors, half, np.arange(n), ROUND, 10, generator).iloc[0])
+    low, high, angle = (np.array([each[name] for each in found]) for name in ("low_deg", "high_deg", "angle_deg"))
+    assert 0.87 < np.mean((low < 60) & (high > 60)) <= 1
+    assert np.median(high - low) == pytest.approx(2 * 1.96 * np.std(angle), rel=0.3)
+    assert np.mean(angle) == pytest.approx(60, abs=2)
 
 
-def test_the_null_follows_the_covariance_and_the_dimensions() -> None:
-    values = draw(9).uniform(-1, 1, (2, N))
-    noise = draw(10).standard_normal((N, D))
-    factors = lines(a=values[0], b=values[1])
-    wide, narrow = (
-        angles(values.T @ axes(90.0, 2) + noise * spread, factors, HELD_OUT, ALONE, 400, draw(11)).iloc[0]
-        for spread in (np.ones(D), np.array([30.0] + [0.1] * (D - 1)))
+def test_copies_in_a_group_do_not_narrow_the_interval_of_an_angle() -> None:
+    values = draw(32).uniform(-1, 1, (2, 200)).repeat(9, axis=1)
+    features = np.repeat(draw(33).standard_normal((200, D)), 9, axis=0) * 0.7 + values.T @ axes(60.0, 2)
+    factors = {
+        name: Readable(curve(ranks(each, np.ones(1800, bool)))[:, :1], np.eye(1), rank_is_read=True)
+        for name, each in zip("ab", values, strict=True)
+    }
+    group = np.arange(1800) // 9
+    half = group % 2 == 0
+    widths = [
+        np.ptp(angles(features, factors, half, groups, ROUND, 10, draw(34))[["low_deg", "high_deg"]].to_numpy())
+        for groups in (group, np.arange(1800))
+    ]
+    assert widths[0] > 2 * widths[1]
+
+
+def test_the_angle_is_that_of_the_main_directions_and_principal_angles_are_those_of_the_subspaces() -> None:
+    """The first factor bends, its second axis along the other factor: the planes meet, the main directions do not."""
+    factor, other = draw(35).uniform(-1, 1, (2, N))
+    space = axes(90.0, 2)
+    features = np.outer(factor, space[0]) + np.outer(factor**2 - 1 / 3 + other, space[1])
+    pair = measure(features + 0.05 * draw(36).standard_normal((N, D)), {"a": factor, "b": other})[0].iloc[0]
+    assert (pair["n_first"], pair["n_second"]) == (2, 1)
+    assert pair["angle_deg"] > 87
+    assert pair["principal_deg"][-1] < 5
+    assert pair["principal_mean_deg"] == pytest.approx(np.mean(pair["principal_deg"]))
+    assert pair["principal_p_value"] > 0.9
+
+
+def test_the_null_follows_the_cloud_and_the_dimensions() -> None:
+    features, factors = planted(90.0, n=2)
+    narrow = Cloud(np.eye(D), np.array([900.0] + [0.01] * (D - 1)))
+    known = Known(factors, {}, HELD_OUT, ALONE)
+    wide, long = (
+        orthogonality({"e": features}, {"e": cloud}, known, ALPHAS, 400, draw(11))[0].iloc[0]
+        for cloud in (ROUND, narrow)
     )
     # random directions are nearly orthogonal in a round cloud, and nearly the same in a long one
-    assert wide["null_median_deg"] > 70
-    assert wide["null_cosine"] == pytest.approx(0.2, abs=0.05)
-    assert narrow["null_median_deg"] < 20
+    assert wide["null_deg"] == pytest.approx(np.rad2deg(np.arccos(0.2)), abs=3)
+    assert wide["principal_null_deg"] == pytest.approx(wide["null_deg"], abs=3)
+    assert long["null_deg"] < 10
+    assert long["p_value"] < 0.05
+    assert wide["angle_deg"] == long["angle_deg"]
 
 
 def test_random_subspaces_have_the_cloud_s_covariance() -> None:
@@ -313,7 +364,7 @@ def test_responses_are_those_of_the_clips_that_count() -> None:
     features, factors = planted(60.0, noise=0.0)
     curves = lines(**factors)
     counts = draw(19).integers(0, 3, N).astype(float)
-    others = np.where(counts[:, None] > 0, features, 99)
+    others = 3 + np.where(counts[:, None] > 0, features, 99)
     repeated = np.repeat(ALONE, counts.astype(int))
     found = responses(others, curves, counts)
     alone = {name: Readable(each.curve[repeated], each.mixture, rank_is_read=True) for name, each in curves.items()}
@@ -322,86 +373,97 @@ def test_responses_are_those_of_the_clips_that_count() -> None:
         np.testing.assert_allclose(each, again[name], atol=1e-9)
 
 
-def read_within(angle_deg: float, noise: float) -> tuple[float, float]:
-    """R² of a factor from the coordinate in its own direction, before and after that of another is set to zero."""
-    variance, cosine = 1 / 3, np.cos(np.deg2rad(angle_deg))
-    slope = variance / (variance * (1 + cosine**2) + noise**2)
-    before = (1 - slope) ** 2 + slope**2 * (cosine**2 + noise**2 / variance)
-    sine2 = 1 - cosine**2
-    after = (1 - slope * sine2) ** 2 + slope**2 * sine2 * noise**2 / variance
-    return 1 - before, 1 - after
-
-
-def read_anew(angle_deg: float, noise: float) -> float:
-    """R² of a factor by the best linear map after the direction of another is set to zero."""
+def read_frozen(angle_deg: float, noise: float, *, own: bool) -> tuple[float, float]:
+    """R² of a factor by the best linear map, and by the same map once a factor's direction is set to zero."""
     directions = axes(angle_deg, 2)
-    left = np.eye(D) - np.outer(directions[0], directions[0])
-    moves = left @ directions[1]
-    covariance = np.outer(moves, moves) / 3 + noise**2 * left
-    explained: float = moves @ np.linalg.pinv(covariance, rcond=1e-9) @ moves / 3
-    return explained
+    covariance = directions.T @ directions / 3 + noise**2 * np.eye(D)
+    taken, moved = directions[1 if own else 0], directions[1] / 3
+    weights = np.linalg.solve(covariance, moved)
+    left = weights - taken * (taken @ weights)
+    return tuple(float(3 * (2 * w @ moved - w @ covariance @ w)) for w in (weights, left))
 
 
-@pytest.mark.parametrize("angle_deg", [20.0, 60.0, 90.0])
+@pytest.mark.parametrize("angle_deg", [10.0, 20.0, 60.0, 90.0])
 def test_what_is_left_of_a_factor_without_another_has_a_closed_form(angle_deg: float) -> None:
     noise = 0.3
-    lost = measure(*planted(angle_deg, noise, n=2))[1].set_index(["probe", "erased", "factor"])
-    for erased, other in ("ab", "ba"):
-        within, anew = lost.loc[("within", erased, other)], lost.loc[("anew", erased, other)]
-        before, after = read_within(angle_deg, noise)
-        assert within["r2_before"] == pytest.approx(before, abs=0.04)
-        assert within["r2_after"] == pytest.approx(after, abs=0.05)
-        assert within["kept"] == pytest.approx(within["r2_after"] / within["r2_before"], abs=1e-9)
-        assert within["kept_low"] < within["kept"] < within["kept_high"]
-        assert anew["r2_after"] == pytest.approx(read_anew(angle_deg, noise), abs=0.05)
-        for probe in ("within", "anew"):
-            assert abs(lost.loc[(probe, erased, erased), "r2_after"]) < 0.02
-    # a probe that may look elsewhere finds most of a factor that a slanted subspace has lost
-    if angle_deg == 20:
-        assert lost.loc[("within", "a", "b"), "kept"] < 0.4
+    lost = measure(*planted(angle_deg, noise, n=2))[1].set_index(["erased", "factor"])
+    for erased, factor in ("ab", "ba", "aa", "bb"):
+        row = lost.loc[(erased, factor)]
+        before, after = read_frozen(angle_deg, noise, own=erased == factor)
+        assert row["r2_before"] == pytest.approx(before, abs=0.04)
+        assert row["r2_after"] == pytest.approx(after, abs=0.05)
+        assert row["kept"] == pytest.approx(max(row["r2_after"], 0) / row["r2_before"])
+        assert row["kept_low"] <= row["kept"] <= row["kept_high"]
+        assert row["kept_random"] == pytest.approx(row["r2_random"] / row["r2_before"])
+    # the probe of an entangled factor needs the direction of the other
+    if angle_deg == 10:
+        assert lost.loc[("a", "b"), "kept_high"] < 0.5
 
 
-def test_a_factor_stays_where_the_subspace_that_is_taken_out_is_not_its_own() -> None:
+def test_the_share_that_stays_has_the_interval_of_paired_resamples() -> None:
+    features, factors = planted(20.0, 0.3, n=2)
+    targets = [Target(name, values[HELD_OUT, None]) for name, values in factors.items()]
+    probes = [{name: ridge(features, values[:, None], ALPHAS, ALONE) for name, values in factors.items()}]
+    shown = [{name: line[:, None] for name, line in zip("ab", axes(20.0, 2), strict=True)}]
+    resamples = Resamples(ALONE, HELD_OUT, draw(40))
+    arguments = (features[HELD_OUT], targets, probes, shown, ROUND, resamples, draw(41))
+    lost = interventions(*arguments).set_index(["erased", "factor"]).loc[("a", "b")]
+    before, after = (read_without([basis], probes, features[HELD_OUT], targets)["b"] for basis in (None, shown[0]["a"]))
+    ratios = [
+        targets[1].score(after[clips].sum(axis=0)) / targets[1].score(before[clips].sum(axis=0))
+        for clips in (np.repeat(np.arange(N // 2), counts) for counts in resamples.counts)
+    ]
+    assert lost[["kept_low", "kept_high"]].tolist() == pytest.approx(np.quantile(ratios, [0.025, 0.975]))
+
+
+def test_each_set_of_probes_loses_its_own_subspace() -> None:
+    """Each set of probes loses what is taken from it, and the parts are their mean."""
     features, factors = planted(90.0, n=2)
-    targets = [Target(name, ranks(values, ~HELD_OUT)[:, None]) for name, values in factors.items()]
+    targets = [Target(name, ranks(values, ~HELD_OUT)[HELD_OUT, None]) for name, values in factors.items()]
     train = ~HELD_OUT
-    spans = {"a": axes(90.0, 2)[:1].T, "b": axes(90.0, 2)[1:].T}
-    frozen = {
-        target.factor: ridge(features[train] @ spans[target.factor], target.values[train], ALPHAS, ALONE[train])
-        for target in targets
-    }
-    probes = Probes(
-        features,
-        np.zeros(D),
-        targets,
-        HELD_OUT,
-        ALPHAS,
-        ALONE,
-        dict.fromkeys(("first", "second"), spans),
-        dict.fromkeys(("first", "second"), frozen),
-    )
+    probes = [
+        {
+            name: ridge(features[train], ranks(values, train)[train, None], ALPHAS, ALONE[train])
+            for name, values in factors.items()
+        }
+    ] * 2
+    a, elsewhere = axes(90.0, 2)[:1].T, axes(90.0, 4)[2:3].T
 
-    def r2(taken: Taken | None) -> list[float]:
-        parts = probes.within(taken)
+    def r2(*taken: Array | None) -> list[float]:
+        parts = read_without(taken, probes, features[HELD_OUT], targets)
         return [float(target.score(parts[target.factor].sum(axis=0))) for target in targets]
 
-    a, elsewhere = spans["a"], axes(90.0, 4)[2:3].T
-    assert r2(None) == pytest.approx([0.97, 0.97], abs=0.02)
-    assert r2(Taken(a, a, elsewhere)) == pytest.approx([0, 0.97], abs=0.02)
-    assert r2(Taken(elsewhere, elsewhere, a)) == pytest.approx([0.97, 0.97], abs=0.02)
-    # the probes of one half lose what the other half shows
-    assert r2(Taken(a, elsewhere, a))[0] == pytest.approx(0.485, abs=0.02)
+    assert r2(None, None) == pytest.approx([0.97, 0.97], abs=0.02)
+    assert r2(a, a) == pytest.approx([0, 0.97], abs=0.02)
+    assert r2(elsewhere, elsewhere) == pytest.approx([0.97, 0.97], abs=0.02)
+    assert r2(a, elsewhere)[0] == pytest.approx(0.485, abs=0.02)
+
+
+def test_a_factor_that_other_clips_show_elsewhere_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One half shows a factor along one axis, the other half along another: what one shows is not what one reads."""
+    factor, other = draw(37).uniform(-1, 1, (2, N))
+    first = ALONE < N // 2
+    features = np.stack([factor * first, factor * ~first, other], axis=1) @ axes(90.0, 3)
+    features[HELD_OUT] = (np.stack([factor, 0 * factor, other], axis=1) @ axes(90.0, 3))[HELD_OUT]
+    monkeypatch.setattr(orthogonality_module, "halved", lambda groups, _: groups < N // 2)
+    lost = measure(features + 0.05 * draw(39).standard_normal((N, D)), {"a": factor, "b": other})[1]
+    own, shown = (lost.set_index(["erased", "factor"]).loc[(name, name)] for name in "ab")
+    # the probes of the first half read it all, those of the other nothing
+    assert own["r2_before"] == pytest.approx(0.5, abs=0.02)
+    assert own["kept"] == pytest.approx(1, abs=0.1)
+    assert shown["kept"] < 0.02
 
 
 def test_removal_at_random_is_the_mean_over_subspaces_of_the_same_dimension() -> None:
-    """In a round cloud a random direction takes 1 / D of a factor's one direction with it."""
+    """In a round cloud a random direction has a squared cosine of 1 / D with a factor's."""
     generator = draw(27)
     values = generator.standard_normal((2, N))
-    features = np.hstack([values.T, generator.standard_normal((N, 2))])
-    lost = measure(features, {"a": values[0], "b": values[1]})[1].set_index(["probe", "erased", "factor"])
-    assert lost.loc[("anew", "a", "a"), "r2_after"] < 0.02
-    assert lost.loc[("anew", "a", "a"), "r2_random"] == pytest.approx(0.72, abs=0.25)
-    assert lost.loc[("anew", "a", "b"), "r2_random"] == lost.loc[("anew", "b", "b"), "r2_random"]
+    features = np.hstack([values.T, generator.standard_normal((N, D - 2))])
+    lost = measure(features, {"a": values[0], "b": values[1]})[1].set_index(["erased", "factor"])
+    assert lost.loc[("a", "a"), "r2_after"] < 0.02
+    # what is left of 1 by a fixed probe: 1 - c² for a squared cosine of c
+    assert lost.loc[("a", "a"), "kept_random"] == pytest.approx(0.92, abs=0.12)
+    assert lost.loc[("a", "b"), "r2_random"] == lost.loc[("b", "b"), "r2_random"]
 
 
 def test_nothing_stays_of_nothing() -> None:
@@ -421,15 +483,22 @@ def test_the_tables_cover_encoders_pairs_and_factors_and_repeat() -> None:
     features, factors = planted(90.0, n=2)
     factors["c"] = draw(25).uniform(size=N)
     known = Known(factors, {}, HELD_OUT, ALONE)
-    pairs, losses = orthogonality({"x": features, "y": features[:, ::-1]}, known, ALPHAS, 50, draw(26))
+    pairs, losses = orthogonality(
+        {"x": features, "y": features[:, ::-1]}, {"x": ROUND, "y": ROUND}, known, ALPHAS, 50, draw(26)
+    )
     assert [*zip(pairs["encoder"], pairs["first"], pairs["second"], strict=True)] == [
         (encoder, *pair) for encoder in "xy" for pair in ("ab", "ac", "bc")
     ]
     assert list(pairs["readable"]) == [True, False, False] * 2
-    assert len(losses) == 2 * 2 * 3 * 3
-    before = losses.set_index(["encoder", "probe", "factor"])["r2_before"].groupby(level=[0, 1, 2]).first()
-    assert (before.loc[[("x", "anew", "a"), ("y", "anew", "b")]] > 0.9).all()
-    assert before["x", "anew", "c"] < 0.02
-    again = orthogonality({"x": features, "y": features[:, ::-1]}, known, ALPHAS, 50, draw(26))
+    # the same draws for both encoders, of which one is the other mirrored
+    one, other = (rows[["angle_deg", "low_deg", "high_deg"]].to_numpy() for _, rows in pairs.groupby("encoder"))
+    np.testing.assert_allclose(one, other, atol=1e-6)
+    assert len(losses) == 2 * 3 * 3
+    before = losses.groupby(["encoder", "factor"])["r2_before"].first()
+    assert (before.loc[[("x", "a"), ("y", "b")]] > 0.9).all()
+    assert before["x", "c"] < 0.02
+    again = orthogonality(
+        {"x": features, "y": features[:, ::-1]}, {"x": ROUND, "y": ROUND}, known, ALPHAS, 50, draw(26)
+    )
     pd.testing.assert_frame_equal(pairs, again[0])
     pd.testing.assert_frame_equal(losses, again[1])

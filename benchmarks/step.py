@@ -1,0 +1,168 @@
+"""A step of pre-training against a plain implementation, and against the matrix products alone.
+
+    python benchmarks/step.py
+
+Batches are given; a step is forward, backward, clipping and AdamW. The ways take turns, and the ratio of two of them is
+taken in each round: its median and quartiles are the result. The bound is what the step's matrix products take by
+themselves, at their shapes: no implementation in this precision is faster, unless it computes less.
+"""
+
+import argparse
+import math
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import yaml
+from plain_mae import PlainAutoencoder
+from tabulate import tabulate
+from torch import nn
+
+from audiopg import flops, params, profiles
+from audiopg.config import Config
+from audiopg.models.mae import MaskedAutoencoder
+from audiopg.models.vit import initialise
+from audiopg.train.optim import adamw
+
+PROFILES = Path(__file__).parents[1] / "workflow" / "params"
+MANY = 100
+SETTINGS = (("small", 64), ("paper", 4))  # profile, clips of a step
+
+
+def ours(cfg: Config, model: MaskedAutoencoder, x: torch.Tensor, noise: torch.Tensor) -> Callable[[], None]:
+    """Return the package's step."""
+    optimizer = adamw(model, cfg.pretrain.optimizer)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        model(x, noise).loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    return step
+
+
+def plain(cfg: Config, model: PlainAutoencoder, x: torch.Tensor, noise: torch.Tensor) -> Callable[[], None]:
+    """Return the plain step, with PyTorch's defaults."""
+    recipe = cfg.pretrain.optimizer
+    optimizer = torch.optim.AdamW(model.parameters(), recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        model(x, noise).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    return step
+
+
+def shapes(cfg: Config, batch_size: int) -> list[tuple[int, int, int, int, bool]]:
+    """List the products of a forward pass: how many, (n, k) times (k, m), and whether the input needs a gradient."""
+    decoder, patch = cfg.pretrain.decoder, cfg.encoder.patch_frames * cfg.encoder.patch_mels
+    n_patches = math.prod(cfg.grid(cfg.synth.clip_s))
+    visible, width = flops.n_visible(n_patches, cfg.pretrain.mask_ratio), cfg.encoder.shape.width
+    found = [(1, batch_size * visible, patch, width, False)]
+    parts = (
+        (visible, width, cfg.encoder.shape.depth, cfg.encoder.shape.n_heads),
+        (n_patches, decoder.width, decoder.depth, decoder.n_heads),
+    )
+    for n_tokens, d, depth, n_heads in parts:
+        n = batch_size * n_tokens
+        found += [(depth, n, d, 3 * d, True), (depth, n, d, d, True), (depth, n, d, 4 * d, True)]
+        found += [(depth, n, 4 * d, d, True)]
+        attention = depth * batch_size * n_heads
+        found += [
+            (attention, n_tokens, d // n_heads, n_tokens, True),
+            (attention, n_tokens, n_tokens, d // n_heads, True),
+        ]
+    found += [(1, batch_size * visible, width, decoder.width, True)]
+    return [*found, (1, batch_size * n_patches, decoder.width, patch, True)]
+
+
+def products(cfg: Config, batch_size: int) -> Callable[[], None]:
+    """Return the matrix products of a step, forward and backward, and nothing else."""
+    made = []
+    for count, n, k, m, gradient in shapes(cfg, batch_size):
+        # heads and clips are one batched product
+        lead = (count,) if n < batch_size * MANY and count > MANY else ()
+        a, b, c = (torch.randn(*lead, *shape) for shape in ((n, k), (k, m), (n, m)))
+        made.append((1 if lead else count, a, b, c, gradient))
+
+    def step() -> None:
+        for count, a, b, c, gradient in made:
+            for _ in range(count):
+                torch.matmul(a, b)
+                torch.matmul(a.mT, c)
+                if gradient:
+                    torch.matmul(c, b.mT)
+
+    return step
+
+
+def peak_gflops(n: int = 2048) -> float:
+    """Rate of a large square product, the best of five."""
+    a, b = torch.randn(n, n), torch.randn(n, n)
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        torch.matmul(a, b)
+        seconds.append(time.perf_counter() - began)
+    return 2 * n**3 / min(seconds) / 1e9
+
+
+def measure(cfg: Config, batch_size: int, n_rounds: int) -> list[list[object]]:
+    """Time the ways in turns, and return the rows of the table."""
+    model = MaskedAutoencoder(cfg.encoder, cfg.pretrain.decoder, cfg.pretrain.mask_ratio)
+    initialise(model, 0)
+    n_frames, n_patches = (
+        cfg.encoder.patch_frames * cfg.grid(cfg.synth.clip_s)[0],
+        math.prod(cfg.grid(cfg.synth.clip_s)),
+    )
+    x, noise = torch.randn(batch_size, n_frames, cfg.features.n_mels), torch.rand(batch_size, n_patches)
+    other = PlainAutoencoder(model)
+    ways = {
+        "ours": ours(cfg, model, x, noise),
+        "plain": plain(cfg, other, x, noise),
+        "products": products(cfg, batch_size),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(n_rounds + 1):
+        for name, step in ways.items():
+            began = time.perf_counter()
+            step()
+            if number:  # the first round warms up
+                seconds[name].append(time.perf_counter() - began)
+    work = batch_size * flops.autoencoder_flops(cfg).training
+    rows = []
+    for name, taken in seconds.items():
+        ratios = [mine / theirs for mine, theirs in zip(taken, seconds["ours"], strict=True)]
+        low, median, high = statistics.quantiles(ratios, n=4)
+        rate = work / statistics.median(taken) / 1e9
+        label = f"{cfg.encoder.size}, {cfg.synth.clip_s} s, batch {batch_size}"
+        rows.append([label, name, 1000 * statistics.median(taken), rate, f"{median:.2f} ({low:.2f} to {high:.2f})"])
+    return rows
+
+
+def main() -> None:
+    """Print the table of all settings."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=15)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    print(
+        f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {arguments.threads} threads, float32"
+    )
+    print(f"large square product: {peak_gflops():.0f} GFLOP/s")
+    rows = []
+    for name, batch_size in SETTINGS:
+        cfg = params.parse(yaml.safe_load(profiles.profile(name, PROFILES)), name)
+        rows += measure(cfg, batch_size, arguments.rounds)
+    print(tabulate(rows, ["setting", "step", "ms", "GFLOP/s", "time by ours"], tablefmt="github", floatfmt=".1f"))
+
+
+if __name__ == "__main__":
+    main()
