@@ -284,7 +284,8 @@ def assumptions(cfg: config.Config, speed: Speed) -> list[str]:
     """List what the figures rest on, one sentence or two each."""
     reduced = is_reduced(cfg)
     rates = _rates(cfg, speed)
-    reduced_name = "float16" if cfg.compute.precision == "float16" else "bfloat16"
+    half = "float16" if cfg.compute.precision == "float16" else "bfloat16"
+    precision = f"{half} autocast" if reduced else "float32"
     rule = f", and {FLOAT32_SHARE:g} of that in float32" if speed.float32_peak is None else ""
     attended = (
         "FLOPs are those of matrix products alone, a multiplication and its addition as two; backward is twice "
@@ -292,7 +293,7 @@ def assumptions(cfg: config.Config, speed: Speed) -> list[str]:
         "does a few per cent more."
     )
     return [
-        f"Training in {f'{reduced_name} autocast' if reduced else 'float32'} sustains {rates.training / 1e12:.4g} TFLOP/s, "
+        f"Training in {precision} sustains {rates.training / 1e12:.4g} TFLOP/s, "
         f"evaluation (validation, test, probe, latent; always float32) {rates.evaluation / 1e12:.4g}: "
         f"{speed.utilisation:g} of a peak of {speed.peak / 1e12:g} TFLOP/s (--utilisation, --flops; 312 is the data "
         f"sheet of an A100 80 GB in bfloat16){rule}. The share is assumed, not measured; times are as 1 / these rates.",
@@ -301,8 +302,8 @@ def assumptions(cfg: config.Config, speed: Speed) -> list[str]:
         "more for the best epoch's weights where there is a validation split, and what a batch keeps for its gradient: "
         "per block and token 36 D bytes in bfloat16, 64 D in float32, and 4 per head and 16 for the norms. The CUDA "
         "context (about 0.5 GB), temporary tensors and the allocator's gaps come on top.",
-        "clips/s is the data rate that keeps the device busy. A batch is made before its step and not beside it, so "
-        "data at a rate R takes clips / R more; making it at that very rate doubles the time.",
+        "clips/s is the data rate that keeps the device busy. On CUDA a batch is prepared beside the step "
+        "before it: at that rate it takes no time of its own, but for what the device itself does.",
         "A recording has one window for evaluation, or mean length / clip_s if that is more. Where recordings are of "
         "unequal length, long ones take more: at most one more per recording.",
         f"The probes' regressions run on the CPU at {CPU_FLOPS / 1e9:g} GFLOP/s; their sorting and copying, the latent "
