@@ -20,15 +20,25 @@ class Live:
         os.environ["DVC_STUDIO_OFFLINE"] = "true"
         from dvclive.live import Live as Curves  # noqa: PLC0415  (takes a second, and reads the variable)
 
-        self._live = Curves(str(folder), resume=True, save_dvc_exp=False, dvcyaml=False)
+        class Here(Curves):
+            """Draws curves; looks at no repository, which may be empty, broken or somebody else's."""
+
+            def _init_dvc(self) -> None:
+                self._dvc_file = "dvc.yaml"
+
+        (folder / "metrics.json").unlink(missing_ok=True)  # a kill may have left half of it
+        self._live = Here(str(folder), resume=True, save_dvc_exp=False, dvcyaml=False)
         self._n_clips, self._elapsed_s, self._waited_s = 0, 0.0, 0.0
 
     def begin(self, training: "Training") -> None:
         """Drop what was noted of a step that is still to come, since the run goes on from an earlier state."""
         self._elapsed_s, self._waited_s = training.elapsed_s, training.waited_s
         for path in Path(self._live.plots_dir, "metrics").glob("*.tsv"):
-            table = pd.read_csv(path, sep="\t")
-            table[table["step"] < training.step].to_csv(path, sep="\t", index=False)
+            try:
+                table = pd.read_csv(path, sep="\t")
+                table[table["step"] < training.step].to_csv(path, sep="\t", index=False)
+            except (ValueError, KeyError):  # a kill has left less than its head
+                path.unlink()
 
     def note(self, training: "Training", rate: float, n_clips: int, *, last: bool) -> None:
         """Add a point to each curve: that of the last step, and of those before once a second at most.
