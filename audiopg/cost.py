@@ -299,7 +299,8 @@ def assumptions(cfg: config.Config, speed: Speed) -> list[str]:
         f"sheet of an A100 80 GB in bfloat16){rule}. The share is assumed, not measured; times are as 1 / these rates.",
         attended,
         "Memory is 16 bytes per weight (float32 weight, gradient, AdamW's two moments), 2 more for bfloat16 copies, 4 "
-        "more for the best epoch's weights where there is a validation split, and what a batch keeps for its gradient: "
+        "more for the best epoch's weights where there is a validation split, 4 more for averaged weights, and what a "
+        "part of a batch keeps for its gradient: "
         "per block and token 36 D bytes in bfloat16, 64 D in float32, and 4 per head and 16 for the norms. The CUDA "
         "context (about 0.5 GB), temporary tensors and the allocator's gaps come on top.",
         "clips/s is the data rate that keeps the device busy. On CUDA a batch is prepared beside the step "

@@ -20,7 +20,7 @@ from audiopg.train.feed import Batch, check_division
 from audiopg.train.live import Live
 from audiopg.train.loop import Training
 
-LAST_STEPS = 50
+LAST_STEPS = 50  # that the final loss is the mean of
 
 
 @dataclass(frozen=True)

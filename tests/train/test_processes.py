@@ -54,7 +54,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["plain", "parts", "averaged", "skipping"])
+@pytest.mark.parametrize("kind", ["plain", "parts", "averaged", "skipping", "fine-tuning"])
 def test_two_processes_learn_what_one_does(kind: str, found: list[dict[str, Any]]) -> None:
     """Also where a batch has fewer clips than there are processes, and where one of them meets what is no number."""
     one, two = (result[kind] for result in found)
@@ -87,6 +87,22 @@ def test_a_process_that_fails_alone_ends_the_other_in_one_line(tmp_path: Path) -
 def test_two_processes_have_one_clock(tmp_path: Path) -> None:
     done = call(*TORCHRUN, SCRIPT, tmp_path, "clock")
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_sigterm_ends_both_after_the_same_step(tmp_path: Path) -> None:
+    command = [*TORCHRUN, SCRIPT, tmp_path, "long"]
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        shown = [process.stderr.readline()]
+        while not shown[-1].startswith("long: "):
+            assert process.poll() is None, shown
+            shown.append(process.stderr.readline())
+        process.terminate()
+        shown += process.stderr.readlines()
+    assert ours("".join(shown)) == ["interrupted; run `snakemake` again to continue"] * 2
+    assert "loop.py" not in "".join(shown)
+    assert [path.suffix for path in (tmp_path / "resume").iterdir()] == [".safetensors"]
 
 
 def pretraining(folder: Path) -> list[str]:
