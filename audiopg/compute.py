@@ -37,6 +37,10 @@ class Backend:
             return nullcontext()
         return torch.autocast(self.device.type, self.autocast_dtype)
 
+    def here(self) -> AbstractContextManager[object]:
+        """Return the context of work on the device in any thread; CUDA has a current device for each of them."""
+        return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
+
     def scaler(self) -> torch.amp.GradScaler:
         """Return what keeps float16 gradients above 0; in other precisions it does nothing."""
         return torch.amp.GradScaler(self.device.type, enabled=self.autocast_dtype is torch.float16)

@@ -92,9 +92,10 @@ class Feed(Iterator[tuple[float, Batch]]):
 
     def _make(self, piece: tuple[int, Part]) -> tuple[float, Batch]:
         step, part = piece
-        spectrograms, others, keep = self.data.part(step, part.places)
         send = self.backend.send
-        return part.share, (send(spectrograms), send(others), None if keep is None else send(keep))
+        with self.backend.here():
+            spectrograms, others, keep = self.data.part(step, part.places)
+            return part.share, (send(spectrograms), send(others), None if keep is None else send(keep))
 
 
 def ahead(make: Callable[[Piece], Made], pieces: Iterable[Piece]) -> Iterator[Made]:

@@ -61,7 +61,8 @@ class Fold:
 
     def n_clips(self, step: int) -> int:
         """Count the clips of a step; the last of an epoch may have fewer."""
-        return len(self._rows(step))
+        size, number = self.batches.recipe.batch_size, step % self.batches.per_epoch
+        return min(size, len(self.batches.rows) - number * size)
 
     def part(self, step: int, places: range) -> Batch:
         """Return spectrograms (B, F, M), targets (B, C) and drop-path factors (depth, 2, B) of some clips."""
@@ -71,13 +72,10 @@ class Fold:
 
     def names(self, step: int) -> str:
         """List the recordings of a step by their place in the manifest, counted from 0."""
-        return f"recordings {', '.join(map(str, self._rows(step)))} of the manifest"
-
-    def _rows(self, step: int) -> list[int]:
         epoch, number = divmod(step, self.batches.per_epoch)
         size = self.batches.recipe.batch_size
-        rows: list[int] = self.batches.order(epoch)[number * size : (number + 1) * size].tolist()
-        return rows
+        rows = self.batches.order(epoch)[number * size : (number + 1) * size]
+        return f"recordings {', '.join(map(str, rows))} of the manifest"
 
     def _make(self, step: int) -> tuple[Tensor, Tensor, Tensor | None]:
         spectrograms, targets = self.batches.batch(step)

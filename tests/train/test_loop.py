@@ -18,6 +18,7 @@ from audiopg.train import loop
 from audiopg.train.checkpoints import Checkpoints
 from audiopg.train.feed import Batch
 from audiopg.train.loop import Training
+from audiopg.train.stopping import Stop
 
 FLOAT16 = replace(CPU, autocast_dtype=torch.float16)
 
@@ -70,6 +71,23 @@ def test_sigterm_ends_after_the_step_and_keeps_it(tmp_path: Path) -> None:
     assert data.seen[0][0] == 14
     assert second.losses == whole.losses
     assert torch.equal(weights(second), weights(whole))
+
+
+def test_a_second_sigterm_and_one_after_the_run_do_what_they_did_before(tmp_path: Path) -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        with Stop() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.asked
+            assert not heard
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert len(heard) == 1
+        training(1).fit(Line(), loss_of, CPU, "x", checkpoints(tmp_path))
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert len(heard) == 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_it_learns() -> None:
