@@ -168,7 +168,8 @@ def prepare(
 
 @app.command()
 def pretrain(
-    resume: Annotated[Path, typer.Option(help="File that keeps the state while the run lasts.")],
+    resume: Annotated[Path, typer.Option(help="Folder that keeps the state while the run lasts.")],
+    live: Annotated[Path, typer.Option(help="Folder for curves that grow while it lasts.")],
     encoder: Annotated[Path, typer.Option(help="Weights to write (safetensors).")],
     state: Annotated[Path, typer.Option(help="Full final state to write (safetensors).")],
     loss: Annotated[Path, typer.Option(help="Loss per step to write (CSV).")],
@@ -179,7 +180,7 @@ def pretrain(
     config = _config(params)
     from audiopg.train import pretrain as stage
 
-    stage.run(config, resume, stage.Outputs(encoder, state, loss, card))
+    stage.run(config, resume, live, stage.Outputs(encoder, state, loss, card))
 
 
 @app.command()

@@ -1,24 +1,35 @@
-"""Device, precision and threads of a stage."""
+"""Device, precision, threads and processes of a stage."""
 
-from contextlib import AbstractContextManager, nullcontext
+import atexit
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from threadpoolctl import threadpool_limits
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from audiopg.errors import AudiopgError
 
 if TYPE_CHECKING:
     from audiopg import config
 
+COMPILERS = ("c++", "g++", "clang++", "gcc", "cc", "clang")
+
 
 @dataclass(frozen=True)
 class Backend:
-    """Where and how precisely a stage computes."""
+    """Where and how precisely a stage computes, and which of how many processes this is."""
 
     device: torch.device
     autocast_dtype: torch.dtype | None
+    compiles: bool = False
+    rank: int = 0
+    n_processes: int = 1
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context of a forward pass."""
@@ -26,29 +37,113 @@ class Backend:
             return nullcontext()
         return torch.autocast(self.device.type, self.autocast_dtype)
 
+    def here(self) -> AbstractContextManager[object]:
+        """Return the context of work on the device in any thread; CUDA has a current device for each of them."""
+        return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Return what keeps float16 gradients above 0; in other precisions it does nothing."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.autocast_dtype is torch.float16)
+
+    def runner(self, model: nn.Module) -> nn.Module:
+        """Return what a training step calls for a model: compiled, its gradients averaged over the processes."""
+        if self.compiles:
+            model = cast(nn.Module, torch.compile(model))
+        return DistributedDataParallel(model) if self.n_processes > 1 else model
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        """Add up numbers over all processes, in float64; each process gets the same sums."""
+        if self.n_processes == 1:
+            return list(values)
+        sums = torch.tensor(values, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(sums)
+        out: list[float] = sums.tolist()
+        return out
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Tell in one line that another process has ended, which this one cannot do without.
+
+        Raises:
+            AudiopgError: a process has ended before the others.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if self.n_processes == 1 or not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
+                raise
+            msg = f"process {self.rank} ends, since another of the {self.n_processes} has; its own line says why"
+            raise AudiopgError(msg) from error
+
+    def send(self, tensor: Tensor) -> Tensor:
+        """Bring a tensor to the device; one of the CPU's goes to CUDA while the CPU goes on."""
+        if tensor.device.type == self.device.type:
+            return tensor
+        pinned = tensor.pin_memory() if self.device.type == "cuda" else tensor
+        return pinned.to(self.device, non_blocking=True)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes files and tells how far it has come."""
+        return self.rank == 0
+
     @property
     def name(self) -> str:
-        """Short description for run cards, such as ``cpu float32``."""
+        """Short description for run cards, such as ``cpu float32`` or ``cuda bfloat16, 4 processes``."""
         dtype = self.autocast_dtype or torch.float32
-        return f"{self.device.type} {str(dtype).removeprefix('torch.')}"
+        processes = f", {self.n_processes} processes" if self.n_processes > 1 else ""
+        return f"{self.device.type} {str(dtype).removeprefix('torch.')}{processes}"
 
 
-def backend(compute: "config.Compute", n_threads: int) -> Backend:
-    """Choose the device and precision, and set the number of CPU threads.
+def backend(compute: "config.Compute", n_threads: int, *, trains: bool = False) -> Backend:
+    """Choose the device and precision, and set the number of CPU threads; join the other processes of a torchrun.
 
     The number of threads comes from the parameters, not from the machine: it can change the last bit of a sum.
 
+    Args:
+        compute: the ``compute`` section.
+        n_threads: CPU threads of this process.
+        trains: whether the stage shares its work with other processes.
+
     Raises:
-        AudiopgError: CUDA is asked for and there is none.
+        AudiopgError: CUDA is asked for and there is none or not one for each process, a compiler is asked for and
+            there is none, or torchrun has started a stage that does not share its work.
     """
     torch.set_num_threads(n_threads)
     threadpool_limits(n_threads)  # NumPy's and scikit-learn's matrix products
     if compute.device == "cuda" and not torch.cuda.is_available():
         msg = "params.yaml: compute.device: cuda asked for, but this machine has no CUDA device; use auto or cpu"
         raise AudiopgError(msg)
+    if trains and compute.compile and not any(shutil.which(name) for name in COMPILERS):
+        msg = "params.yaml: compute.compile: true needs a C++ compiler such as g++; install one or use false"
+        raise AudiopgError(msg)
     device = torch.device("cuda" if compute.device != "cpu" and torch.cuda.is_available() else "cpu")
-    reduced = compute.precision == "bfloat16" or (compute.precision == "auto" and bfloat16_gains(device))
-    return Backend(device, torch.bfloat16 if reduced else None)
+    dtype = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}.get(
+        compute.precision, torch.bfloat16 if bfloat16_gains(device) else None
+    )
+    if not distributed.is_torchelastic_launched():
+        return Backend(device, dtype, compute.compile)
+    if not trains:
+        msg = "torchrun: only pretrain and finetune share their work between processes; call audiopg by itself"
+        raise AudiopgError(msg)
+    return _join(Backend(device, dtype, compute.compile))
+
+
+def _join(alone: Backend) -> Backend:
+    """Join the processes that torchrun has started."""
+    rank, local_rank, n_processes = (int(os.environ[name]) for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))
+    device = alone.device
+    if device.type == "cuda":
+        if local_rank >= torch.cuda.device_count():
+            msg = f"torchrun: process {local_rank} finds {torch.cuda.device_count()} CUDA devices; start one for each"
+            raise AudiopgError(msg)
+        device = torch.device("cuda", local_rank)
+        torch.cuda.set_device(device)
+    if not distributed.is_initialized():
+        cuda = device.type == "cuda"
+        distributed.init_process_group("nccl" if cuda else "gloo", device_id=device if cuda else None)
+        atexit.register(distributed.destroy_process_group)
+    return Backend(device, alone.autocast_dtype, alone.compiles, rank, n_processes)
 
 
 def bfloat16_gains(device: torch.device) -> bool:

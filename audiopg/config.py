@@ -333,6 +333,8 @@ class Optimizer(Section):
     betas: tuple[Fraction, Fraction]
     warmup_fraction: Fraction
     clip_norm: Positive
+    ema_decay: Annotated[Float, Field(ge=0, lt=1)]
+    on_non_finite: Literal["stop", "skip"]
 
     @model_validator(mode="before")
     @classmethod
@@ -343,24 +345,46 @@ class Optimizer(Section):
         return data
 
 
-class Pretrain(Section):
-    """Masked-autoencoder pre-training on the synthetic corpus."""
+class Steps(Section):
+    """How many clips a step of the optimiser sees, and in how many parts one after another."""
 
-    n_steps: Count
     batch_size: Count
+    accumulate: Count
+
+    @model_validator(mode="after")
+    def _divides(self) -> "Steps":
+        if self.batch_size % self.accumulate:
+            msg = f"batch_size = {self.batch_size} must be a multiple of accumulate = {self.accumulate}"
+            raise ValueError(msg)
+        return self
+
+
+class Pretrain(Steps):
+    """Masked-autoencoder pre-training on the synthetic corpus, for a number of steps or for a time."""
+
+    n_steps: Count | None
+    budget_min: Positive | None
     mask_ratio: Annotated[Float, Field(gt=0, lt=1)]
     decoder: Decoder
+    drop_path: Annotated[Float, Field(ge=0, lt=1)]
     optimizer: Optimizer
     save_every: Count
     n_threads: Count
 
+    @model_validator(mode="after")
+    def _ends(self) -> "Pretrain":
+        if (self.n_steps is None) == (self.budget_min is None):
+            msg = "one of n_steps and budget_min must be a number, and the other null"
+            raise ValueError(msg)
+        return self
 
-class Finetune(Section):
+
+class Finetune(Steps):
     """Fine-tuning recipe, the same for pre-trained and scratch encoders."""
 
     n_epochs: Count
-    batch_size: Count
     optimizer: Optimizer
+    layer_decay: Annotated[Float, Field(gt=0, le=1)]
     drop_path: Annotated[Float, Field(ge=0, lt=1)]
     sampling: Literal["shuffled", "balanced"]
     mixup_alpha: NonNegative
@@ -473,7 +497,8 @@ class Compute(Section):
     """Where the numbers are made; part of what they depend on."""
 
     device: Literal["auto", "cpu", "cuda"]
-    precision: Literal["auto", "float32", "bfloat16"]
+    precision: Literal["auto", "float32", "bfloat16", "float16"]
+    compile: bool
 
 
 class Data(Section):

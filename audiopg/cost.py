@@ -131,7 +131,7 @@ def probe_flops(card: Card, width: int, n_layers: int, n_penalties: int, *, neig
 
 
 def is_reduced(cfg: config.Config) -> bool:
-    """Tell whether training is in bfloat16; ``auto`` is, on the devices that this is about."""
+    """Tell whether training is in 16 bits; ``auto`` is in bfloat16, on the devices that this is about."""
     return cfg.compute.precision != "float32"
 
 
@@ -150,17 +150,22 @@ def rows(cfg: config.Config, speed: Speed) -> list[Row]:
 
 
 def _pretrain(cfg: config.Config, speed: Speed) -> Row:
-    reduced, n_parameters = is_reduced(cfg), flops.parameters(cfg).pretrain
-    kept = flops.autoencoder_activations(cfg, reduced=reduced)
+    reduced, n_parameters, clip = is_reduced(cfg), flops.parameters(cfg).pretrain, flops.autoencoder_flops(cfg)
+    kept, rates = flops.autoencoder_activations(cfg, reduced=reduced), _rates(cfg, speed)
+    if cfg.pretrain.n_steps is None:
+        assert cfg.pretrain.budget_min is not None  # one of both is set
+        clips_trained = round(60 * cfg.pretrain.budget_min * rates.training / clip.training)
+    else:
+        clips_trained = cfg.pretrain.n_steps * cfg.pretrain.batch_size
     return Row(
         stage="pretrain",
         task="",
         n_runs=1,
         n_parameters=n_parameters,
-        flops=flops.autoencoder_flops(cfg),
-        memory_bytes=flops.training_memory(n_parameters, kept, cfg.pretrain.batch_size, reduced=reduced, selects=False),
-        rates=_rates(cfg, speed),
-        clips_trained=cfg.pretrain.n_steps * cfg.pretrain.batch_size,
+        flops=clip,
+        memory_bytes=_training_memory(n_parameters, kept, cfg.pretrain, reduced=reduced, selects=False),
+        rates=rates,
+        clips_trained=clips_trained,
     )
 
 
@@ -181,11 +186,20 @@ def _finetune(cfg: config.Config, stage: str, task: str, speed: Speed) -> Row:
         n_runs=card.n_folds,
         n_parameters=n_parameters,
         flops=flops.classifier_flops(cfg.encoder, n_patches, card.n_classes),
-        memory_bytes=flops.training_memory(n_parameters, kept, recipe.batch_size, reduced=reduced, selects=selects),
+        memory_bytes=_training_memory(n_parameters, kept, recipe, reduced=reduced, selects=selects),
         rates=_rates(cfg, speed),
         clips_trained=recipe.n_epochs * n_train,
         clips_evaluated=round(windows * n_evaluated),
     )
+
+
+def _training_memory(
+    n_parameters: int, kept: int, steps: config.Pretrain | config.Finetune, *, reduced: bool, selects: bool
+) -> int:
+    """Return the bytes of training: what is kept for the gradient is that of one part of a batch."""
+    averaged = 4 * n_parameters if steps.optimizer.ema_decay else 0
+    n_clips = steps.batch_size // steps.accumulate
+    return averaged + flops.training_memory(n_parameters, kept, n_clips, reduced=reduced, selects=selects)
 
 
 def _probe(cfg: config.Config, task: str, speed: Speed) -> Row:
@@ -270,6 +284,8 @@ def assumptions(cfg: config.Config, speed: Speed) -> list[str]:
     """List what the figures rest on, one sentence or two each."""
     reduced = is_reduced(cfg)
     rates = _rates(cfg, speed)
+    half = "float16" if cfg.compute.precision == "float16" else "bfloat16"
+    precision = f"{half} autocast" if reduced else "float32"
     rule = f", and {FLOAT32_SHARE:g} of that in float32" if speed.float32_peak is None else ""
     attended = (
         "FLOPs are those of matrix products alone, a multiplication and its addition as two; backward is twice "
@@ -277,17 +293,18 @@ def assumptions(cfg: config.Config, speed: Speed) -> list[str]:
         "does a few per cent more."
     )
     return [
-        f"Training in {'bfloat16 autocast' if reduced else 'float32'} sustains {rates.training / 1e12:.4g} TFLOP/s, "
+        f"Training in {precision} sustains {rates.training / 1e12:.4g} TFLOP/s, "
         f"evaluation (validation, test, probe, latent; always float32) {rates.evaluation / 1e12:.4g}: "
         f"{speed.utilisation:g} of a peak of {speed.peak / 1e12:g} TFLOP/s (--utilisation, --flops; 312 is the data "
         f"sheet of an A100 80 GB in bfloat16){rule}. The share is assumed, not measured; times are as 1 / these rates.",
         attended,
         "Memory is 16 bytes per weight (float32 weight, gradient, AdamW's two moments), 2 more for bfloat16 copies, 4 "
-        "more for the best epoch's weights where there is a validation split, and what a batch keeps for its gradient: "
+        "more for the best epoch's weights where there is a validation split, 4 more for averaged weights, and what a "
+        "part of a batch keeps for its gradient: "
         "per block and token 36 D bytes in bfloat16, 64 D in float32, and 4 per head and 16 for the norms. The CUDA "
         "context (about 0.5 GB), temporary tensors and the allocator's gaps come on top.",
-        "clips/s is the data rate that keeps the device busy. A batch is made before its step and not beside it, so "
-        "data at a rate R takes clips / R more; making it at that very rate doubles the time.",
+        "clips/s is the data rate that keeps the device busy. On CUDA a batch is prepared beside the step "
+        "before it: at that rate it takes no time of its own, but for what the device itself does.",
         "A recording has one window for evaluation, or mean length / clip_s if that is more. Where recordings are of "
         "unequal length, long ones take more: at most one more per recording.",
         f"The probes' regressions run on the CPU at {CPU_FLOPS / 1e9:g} GFLOP/s; their sorting and copying, the latent "

@@ -1,5 +1,6 @@
 """Progress: a bar on a terminal, a line now and then in a log."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -12,8 +13,15 @@ T = TypeVar("T")
 LINE_EVERY_S = 10.0
 
 
+def tells() -> bool:
+    """Whether this process may speak: of those that torchrun has started, the first does."""
+    return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
+
+
 def say(line: str) -> None:
     """Write one line to standard error, where all progress goes."""
+    if not tells():
+        return
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 
@@ -39,6 +47,9 @@ def progress(
         amount: how much of the work an item is.
         unit: what the rate counts: ``clips``, or ``B`` for bytes.
     """
+    if not tells():
+        yield from items
+        return
     began = last = time.monotonic()
     count = 0
     if sys.stderr.isatty():
@@ -70,4 +81,4 @@ def _state(done: int, total: int, rate: float, unit: str) -> str:
     """Write how far it has come and how fast it goes."""
     if unit == "B":
         return f"{done / 1e6:.1f}" + (f"/{total / 1e6:.1f}" if total else "") + f" MB, {rate / 1e6:.1f} MB/s"
-    return f"{done}/{total}, {rate:.0f} {unit}/s"
+    return f"{done}" + (f"/{total}" if total else "") + f", {rate:.0f} {unit}/s"

@@ -46,6 +46,7 @@ RANKS = {
     "cost": 6,
     "export": 6.1,
     "cli": 7,
+    "__main__": 7.1,
 }
 TORCH_FREE = (
     "config",

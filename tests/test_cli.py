@@ -32,7 +32,13 @@ def pretraining(project: Path, name: str) -> list[str]:
     folder = project / name
     files = {"encoder": "encoder.safetensors", "state": "state.safetensors", "loss": "loss.csv", "card": "run.json"}
     options = [f"--{option}={folder / file}" for option, file in files.items()]
-    return ["pretrain", f"--params={project / 'params.yaml'}", f"--resume={folder}.resume.safetensors", *options]
+    return [
+        "pretrain",
+        f"--params={project / 'params.yaml'}",
+        f"--resume={folder}.resume",
+        f"--live={folder}.live",
+        *options,
+    ]
 
 
 def test_help_does_not_import_torch() -> None:
@@ -136,7 +142,7 @@ def test_a_mirror_in_params_is_asked_unless_the_environment_says_otherwise(
 
 
 def written_ns(path: Path) -> int:
-    """When a file was last written; 0 where there is none, as a run that ends removes its state."""
+    """When something came into a folder; 0 where there is none, as a run that ends removes its states."""
     try:
         return path.stat().st_mtime_ns
     except FileNotFoundError:
@@ -148,7 +154,7 @@ def test_a_kill_at_any_moment_changes_no_weight(project: Path) -> None:
     whole = audiopg(*pretraining(project, "whole"))
     assert whole.returncode == 0, whole.stderr
     command = [str(AUDIOPG), *pretraining(project, "killed")]
-    state = project / "killed.resume.safetensors"
+    state = project / "killed.resume"
     for kill in range(3):
         delay_s = random.Random(kill).uniform(0, 0.5)
         before = written_ns(state)
@@ -170,18 +176,27 @@ def test_a_kill_at_any_moment_changes_no_weight(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_is_one_line(project: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_are_one_line(number: signal.Signals, project: Path) -> None:
+    """SIGTERM keeps the step in progress as well."""
     path, few = project / "params.yaml", "n_steps: 12 "
     assert few in path.read_text()
     path.write_text(path.read_text().replace(few, "n_steps: 100000 "))  # it cannot end before the signal comes
     command = [str(AUDIOPG), *pretraining(project, "stopped")]
-    state = project / "stopped.resume.safetensors"
+    states = project / "stopped.resume"
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        while not state.exists() and process.poll() is None:
+        while not list(states.glob("[0-9]*")) and process.poll() is None:
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, shown = process.communicate()
     assert process.returncode == 130
     assert shown.splitlines()[-1] == "audiopg: interrupted; run `snakemake` again to continue"
     assert not (project / "stopped").exists()
-    assert not [path for path in project.iterdir() if ".part" in path.name]
+    assert not [path for path in project.rglob("*") if ".part" in path.name]
+    if number == signal.SIGTERM:
+        again = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        assert again.stderr is not None
+        said = again.stderr.readline()
+        again.kill()
+        again.communicate()
+        assert said == f"{states}: continuing at step {int(max(states.glob('[0-9]*')).stem)}\n"

@@ -185,6 +185,21 @@ def test_stages_and_clips_of_the_paper(profiles: Path) -> None:
     assert max(row.memory_bytes for row in rows.values()) < 80e9
 
 
+def test_a_time_budget_is_the_time_and_parts_of_a_batch_are_its_memory(profiles: Path) -> None:
+    cfg = cost.of_profile("paper", profiles)
+    timed = cfg.model_copy(
+        update={"pretrain": cfg.pretrain.model_copy(update={"n_steps": None, "budget_min": 20.0, "accumulate": 4})}
+    )
+    plain, row = cost.rows(cfg, A100)[0], cost.rows(timed, A100)[0]
+    assert row.time_s == pytest.approx(1200, rel=1e-4)
+    assert row.clips_trained == pytest.approx(1200 * row.clips_per_s, rel=1e-4)
+    kept = flops.autoencoder_activations(cfg, reduced=True)
+    assert plain.memory_bytes - row.memory_bytes == (16 - 4) * kept
+    optimizer = cfg.pretrain.optimizer.model_copy(update={"ema_decay": 0.999})
+    averaged = cfg.model_copy(update={"pretrain": cfg.pretrain.model_copy(update={"optimizer": optimizer})})
+    assert cost.rows(averaged, A100)[0].memory_bytes - plain.memory_bytes == 4 * plain.n_parameters
+
+
 def test_longer_recordings_have_more_windows(profiles: Path) -> None:
     cfg = cost.of_profile("paper", profiles)
     halved = {**cfg.tasks, "fsd50k": cfg.tasks["fsd50k"].model_copy(update={"clip_s": 2.56})}

@@ -51,6 +51,29 @@ def rename(path: str, name: str) -> Callable[[dict[str, Any]], None]:
         (put("synth/f0_hz/min", "abc"), "synth.f0_hz.min: Input should be a valid number, found 'abc'"),
         (put("pretrain/n_steps", 0), "pretrain.n_steps: Input should be greater than or equal to 1, found 0"),
         (put("pretrain/n_steps", 1.5), "pretrain.n_steps: Input should be a valid integer, found 1.5"),
+        (put("pretrain/n_steps", None), "pretrain: one of n_steps and budget_min must be a number, and the other null"),
+        (
+            put("pretrain/budget_min", 20),
+            "pretrain: one of n_steps and budget_min must be a number, and the other null",
+        ),
+        (put("pretrain/budget_min", 0), "pretrain.budget_min: Input should be greater than 0, found 0"),
+        (put("pretrain/accumulate", 3), "pretrain: batch_size = 64 must be a multiple of accumulate = 3"),
+        (put("finetune/accumulate", 5), "finetune: batch_size = 32 must be a multiple of accumulate = 5"),
+        (
+            put("tasks/drums/finetune", {"accumulate": 7}),
+            "tasks.drums.finetune: batch_size = 32 must be a multiple of accumulate = 7",
+        ),
+        (put("finetune/layer_decay", 0), "finetune.layer_decay: Input should be greater than 0, found 0"),
+        (put("pretrain/optimizer/ema_decay", 1), "pretrain.optimizer.ema_decay: Input should be less than 1, found 1"),
+        (
+            put("pretrain/optimizer/on_non_finite", "halt"),
+            "pretrain.optimizer.on_non_finite: Input should be 'stop' or 'skip', found 'halt'",
+        ),
+        (
+            put("compute/precision", "fp16"),
+            "compute.precision: Input should be 'auto', 'float32', 'bfloat16' or 'float16', found 'fp16'",
+        ),
+        (put("compute/compile", "yes"), "compute.compile: Input should be a valid boolean, found 'yes'"),
         (put("seed", None), "seed: Input should be a valid integer, found None"),
         (put("compute/device", "tpu"), "compute.device: Input should be 'auto', 'cpu' or 'cuda', found 'tpu'"),
         (put("tasks/drums/clp", 3), "tasks.drums.clp: unknown key; did you mean 'clip_s'?"),
@@ -142,6 +165,22 @@ def test_files_that_are_no_parameters(tmp_path: Path) -> None:
     broken.write_text("- 1")
     with pytest.raises(AudiopgError, match="expected a mapping of sections, found list"):
         params.load(broken)
+
+
+def test_a_time_takes_the_place_of_steps(values: dict[str, Any]) -> None:
+    values["pretrain"] |= {"n_steps": None, "budget_min": 20}
+    assert params.parse(values, "x").pretrain.budget_min == 20
+
+
+def test_what_a_run_can_do_is_off_unless_asked_for(profiles: Path) -> None:
+    for name in PROFILES:
+        config = params.parse(yaml.safe_load(profile(name, profiles)), name)
+        assert not config.compute.compile
+        assert config.pretrain.budget_min is None
+        assert (config.pretrain.accumulate, config.finetune.accumulate) == (1, 1)
+        assert (config.pretrain.drop_path, config.finetune.layer_decay) == (0, 1)
+        for optimizer in (config.pretrain.optimizer, config.finetune.optimizer):
+            assert (optimizer.ema_decay, optimizer.on_non_finite) == (0, "stop")
 
 
 def test_the_order_of_keys_does_not_matter(values: dict[str, Any]) -> None:

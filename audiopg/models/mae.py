@@ -52,18 +52,19 @@ class MaskedAutoencoder(nn.Module):
         variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)
         return (patches - mean) / (variance + 1e-6).sqrt()
 
-    def forward(self, spectrogram: Tensor, noise: Tensor) -> Reconstruction:
+    def forward(self, spectrogram: Tensor, noise: Tensor, keep: Tensor | None = None) -> Reconstruction:
         """Hide patches, encode the rest, reconstruct.
 
         Args:
             spectrogram: normalised log-mel, shape (B, F, M).
             noise: one number per patch, shape (B, L); the patches with the smallest numbers stay visible. An input, so
                 that the masks have an address as everything random has.
+            keep: the encoder's drop-path factors, shape (depth, 2, B); None drops nothing.
         """
         order = noise.argsort(dim=1, stable=True)
         visible = order[:, : self.n_visible(order.shape[1])]
         n_time = spectrogram.shape[1] // self.encoder.config.patch_frames
-        tokens = self.decoder_embed(self.encoder(spectrogram, visible))
+        tokens = self.decoder_embed(self.encoder(spectrogram, visible, keep))
         index = visible[..., None].expand(-1, -1, tokens.shape[-1])
         x = self.mask_token.to(tokens.dtype).repeat(order.shape[0], order.shape[1], 1).scatter(1, index, tokens)
         x = x + sincos_2d(n_time, order.shape[1] // n_time, tokens.shape[-1]).to(x)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +26,7 @@ from audiopg.tasks.card import Card
 from audiopg.tasks.manifest import Manifest
 from audiopg.train.augment import drop_path
 from audiopg.train.batches import Batches
+from audiopg.train.feed import Batch, check_division
 from audiopg.train.loop import Training
 
 OUTPUTS = ("metrics.json", "predictions.csv", "classes.csv", "loss.csv", "classifier.safetensors")
@@ -48,6 +50,39 @@ class Best:
             self.weights = copy.deepcopy(model.state_dict())
 
 
+class Fold:
+    """The steps of one fold's training."""
+
+    def __init__(self, batches: Batches, depth: int) -> None:
+        """Take the batches, and the number of the encoder's blocks."""
+        self.batches = batches
+        self.depth = depth
+        self._whole = lru_cache(maxsize=1)(self._make)  # its parts come one after another
+
+    def n_clips(self, step: int) -> int:
+        """Count the clips of a step; the last of an epoch may have fewer."""
+        size, number = self.batches.recipe.batch_size, step % self.batches.per_epoch
+        return min(size, len(self.batches.rows) - number * size)
+
+    def part(self, step: int, places: range) -> Batch:
+        """Return spectrograms (B, F, M), targets (B, C) and drop-path factors (depth, 2, B) of some clips."""
+        spectrograms, targets, keep = self._whole(step)
+        chosen = slice(places.start, places.stop)
+        return spectrograms[chosen], targets[chosen], None if keep is None else keep[:, :, chosen]
+
+    def names(self, step: int) -> str:
+        """List the recordings of a step by their place in the manifest, counted from 0."""
+        epoch, number = divmod(step, self.batches.per_epoch)
+        size = self.batches.recipe.batch_size
+        rows = self.batches.order(epoch)[number * size : (number + 1) * size]
+        return f"recordings {', '.join(map(str, rows))} of the manifest"
+
+    def _make(self, step: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        spectrograms, targets = self.batches.batch(step)
+        draw = rng.generator(self.batches.seed, f"{self.batches.stream}/drop_path", step)
+        return spectrograms, targets, drop_path(self.batches.recipe.drop_path, self.depth, len(targets), draw)
+
+
 def train(
     model: Classifier,
     batches: Batches,
@@ -60,32 +95,30 @@ def train(
     Args:
         model: on the backend's device.
         batches: the data, and the recipe.
-        backend: device and precision.
+        backend: device, precision and processes.
         label: what to call the run in the progress lines.
         validate: returns the figure that an epoch is selected by; None keeps the last epoch.
     """
     recipe = batches.recipe
     loss_function = functional.binary_cross_entropy_with_logits if batches.multi_label else functional.cross_entropy
     best = Best()
+    training = Training(
+        model, recipe.optimizer, batches.n_steps, accumulate=recipe.accumulate, layer_decay=recipe.layer_decay
+    )
 
-    def batch_of(step: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        spectrograms, targets = batches.batch(step)
-        draw = rng.generator(batches.seed, f"{batches.stream}/drop_path", step)
-        keep = drop_path(recipe.drop_path, model.encoder.size.depth, len(targets), draw)
-        device = backend.device
-        return spectrograms.to(device), targets.to(device), None if keep is None else keep.to(device)
-
-    def loss_of(batch: tuple[Tensor, Tensor, Tensor | None]) -> Tensor:
+    def loss_of(run: torch.nn.Module, batch: Batch) -> Tensor:
         spectrograms, targets, keep = batch
-        return loss_function(model(spectrograms, keep), targets)
+        return loss_function(run(spectrograms, keep), targets)
 
     def select(step: int) -> None:
         if validate is not None and step % batches.per_epoch == 0:
-            best.offer(validate(), model)
+            with training.average.applied():
+                best.offer(validate(), model)
 
-    training = Training(model, recipe.optimizer, batches.n_steps)
-    training.fit(batch_of, loss_of, backend, label, recipe.batch_size, after_step=select)
-    if validate is not None:
+    training.fit(Fold(batches, model.encoder.size.depth), loss_of, backend, label, after_step=select)
+    if validate is None:
+        training.average.settle()
+    else:
         model.load_state_dict(best.weights)
     return training, best
 
@@ -120,7 +153,8 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     """
     recipe, section = cfg.recipe(task), cfg.task(task)
     manifest, card = Manifest.read(manifest_path), Card.read(card_path)
-    backend = compute.backend(cfg.compute, recipe.n_threads)
+    backend = compute.backend(cfg.compute, recipe.n_threads, trains=True)
+    check_division("finetune", recipe, backend)
     clips = recordings.load(tasks.find(task, section), manifest_path, cfg.features, section.clip_s)
     rows = split(manifest, fold)
     label, stream = f"{task} fold {fold} {init}", f"finetune/{task}/fold{fold}"
@@ -138,6 +172,8 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
         return figures(rows.val, predict(model, clips, rows.val, backend, f"{label}: validating"))[card.metric]
 
     training, best = train(model, batches, backend, label, validate if len(rows.val) else None)
+    if not backend.leads:
+        return
     scores = predict(model, clips, rows.test, backend, f"{label}: testing")
     losses = training.loss_table()
     losses.insert(0, "epoch", 1 + losses["step"] // batches.per_epoch)

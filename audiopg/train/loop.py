@@ -1,125 +1,247 @@
-"""The one training loop: a loss per step number, so that a run resumes by setting a counter."""
+"""The one training loop: data and loss per step number, so that a run resumes by setting a counter."""
 
+import itertools
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from audiopg import tensors
 from audiopg.errors import AudiopgError
 from audiopg.progress import progress, say
+from audiopg.train.average import Average
+from audiopg.train.checkpoints import Checkpoints
+from audiopg.train.feed import Batch, Data, Feed
 from audiopg.train.optim import adamw, learning_rate
+from audiopg.train.stopping import Stop
 
 if TYPE_CHECKING:
     from audiopg import config
     from audiopg.compute import Backend
+    from audiopg.train.live import Live
 
-
-Batch = TypeVar("Batch")
-
-
-@dataclass(frozen=True)
-class Resume:
-    """Where a run keeps its state while it lasts, and the run that the state belongs to."""
-
-    path: Path
-    run: str
-    """Digest of everything the run depends on; a state of another run is not continued."""
-    save_every: int
+TICKS = 1_000_000  # steps of the schedule of a run that ends by the clock
 
 
 class Training:
     """A model, its optimiser, and how far it has come: the losses of all steps done."""
 
-    def __init__(self, model: nn.Module, optimizer: "config.Optimizer", n_steps: int) -> None:
-        """Start at step 0; the model is on its device already."""
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: "config.Optimizer",
+        n_steps: int | None,
+        *,
+        budget_s: float = math.inf,
+        accumulate: int = 1,
+        layer_decay: float = 1.0,
+    ) -> None:
+        """Start at step 0; the model is on its device already.
+
+        Args:
+            model: what learns.
+            optimizer: the ``optimizer`` section.
+            n_steps: steps of the whole run; None ends it by the clock.
+            budget_s: how long a run without ``n_steps`` lasts, in s.
+            accumulate: parts that each process cuts its share of a batch into.
+            layer_decay: factor of the learning rate per block, from the head down.
+        """
         self.model = model
         self.config = optimizer
         self.n_steps = n_steps
-        self.optimizer = adamw(model, optimizer)
+        self.budget_s = budget_s
+        self.accumulate = accumulate
+        self.optimizer = adamw(model, optimizer, layer_decay)
+        self.average = Average(model, optimizer.ema_decay)
+        self.scaler = torch.amp.GradScaler("cpu", enabled=False)
         self.losses: list[float] = []
+        self.n_skipped = 0
+        self.elapsed_s = 0.0
+        self.waited_s = 0.0
 
     @property
     def step(self) -> int:
-        """Steps done."""
+        """Steps done, those without an update included."""
         return len(self.losses)
 
     def fit(
         self,
-        batch_of: Callable[[int], Batch],
-        loss_of: Callable[[Batch], Tensor],
+        data: Data,
+        loss_of: Callable[[nn.Module, Batch], Tensor],
         backend: "Backend",
         label: str,
-        batch_size: int,
-        resume: Resume | None = None,
+        checkpoints: Checkpoints | None = None,
         after_step: Callable[[int], None] | None = None,
+        live: "Live | None" = None,
     ) -> None:
         """Take all steps that are left.
 
         Args:
-            batch_of: the data of a step; it knows from the step's number alone which. In float32 always.
-            loss_of: the loss of a batch, a scalar; in the backend's precision.
-            backend: device and precision.
+            data: what the steps see.
+            loss_of: the mean loss of some clips, a scalar, in the backend's precision; it calls the module that it is
+                given, which is the model, compiled and shared between processes.
+            backend: device, precision and processes.
             label: what to call the run in the progress lines.
-            batch_size: clips per step, for the rate shown.
-            resume: where to continue from and to keep the state; None keeps none.
+            checkpoints: where to continue from and to keep the state; None keeps none.
             after_step: called with the number of steps done, after each.
+            live: takes the curves; None draws none.
 
         Raises:
-            AudiopgError: the loss is not finite.
+            AudiopgError: a loss or gradient is not finite, or another process of the run has ended.
+            KeyboardInterrupt: SIGTERM came; the state is saved.
         """
-        if resume is not None and resume.path.exists():
-            self._continue(resume)
+        self.scaler = backend.scaler()
+        if checkpoints is not None:
+            self._continue(checkpoints)
+        if live is not None:
+            live.begin(self)
         self.model.train()
-        steps = range(self.step, self.n_steps)
-        for step in progress(steps, label, total=self.n_steps, done=self.step, per_item=batch_size):
-            for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate(self.config, step, self.n_steps)
-            batch = batch_of(step)
-            with backend.autocast():
-                loss = loss_of(batch)
-            value = loss.item()
-            if not math.isfinite(value):
-                msg = f"{label}: the loss is {value} at step {step}; lower the learning rate (now {self.config.lr:g})"
-                raise AudiopgError(msg)
-            self.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-            self.optimizer.step()
-            self.losses.append(value)
-            if after_step is not None:
-                after_step(self.step)
-            if resume is not None and self.step % resume.save_every == 0:
-                self.save(resume.path, {"run": resume.run})
+        run, n_clips = backend.runner(self.model), data.n_clips(self.step)
+        steps = itertools.count(self.step) if self.n_steps is None else range(self.step, self.n_steps)
+        feed = Feed(data, steps, self.accumulate, backend)
+        left = progress(self._left(), label, total=self.n_steps or 0, done=self.step, per_item=n_clips)
+        stop = Stop()
+        began_s, waited_s = time.monotonic() - self.elapsed_s, self.waited_s
+        with backend.together(), nullcontext() if checkpoints is None else stop:
+            for step in left:
+                rate = self._set_rate()
+                loss, norm = self._gradient(feed, run, loss_of, backend)
+                clock = [time.monotonic() - began_s, waited_s + feed.waited_s] if backend.leads else [0.0, 0.0]
+                loss, asked, self.elapsed_s, self.waited_s = backend.total([loss, stop.asked, *clock])
+                problem = self._problem(loss, norm)
+                if problem:
+                    where = f"at step {step} ({data.names(step)}; learning rate {rate:g})"
+                    self._refuse(f"{label}: {problem} {where}")
+                self._update(loss, finite=not problem)
+                if live is not None:
+                    live.note(self, rate, data.n_clips(step), last=bool(asked) or self.finished)
+                if after_step is not None:
+                    after_step(self.step)
+                if checkpoints is not None:
+                    self._keep(checkpoints, backend, asked=bool(asked))
+        self._tell(label)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done, or the time is over."""
+        return self.elapsed_s >= self.budget_s if self.n_steps is None else self.step >= self.n_steps
+
+    def _left(self) -> Iterator[int]:
+        while not self.finished:
+            yield self.step
+
+    def _set_rate(self) -> float:
+        """Set the learning rate of the next step, and return it."""
+        if self.n_steps is None:
+            rate = learning_rate(self.config, int(TICKS * self.elapsed_s / self.budget_s), TICKS)
+        else:
+            rate = learning_rate(self.config, self.step, self.n_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["scale"]
+        return rate
+
+    def _gradient(
+        self, feed: Feed, run: nn.Module, loss_of: Callable[[nn.Module, Batch], Tensor], backend: "Backend"
+    ) -> tuple[float, float]:
+        """Add up the gradients of a step's parts, clipped; return this process's share of the loss, and the norm."""
+        self.optimizer.zero_grad()
+        loss = torch.zeros((), device=backend.device)
+        for number in range(self.accumulate):
+            share, batch = next(feed)
+            more = number + 1 < self.accumulate  # the processes exchange their gradients once, at the end
+            with run.no_sync() if more and isinstance(run, DistributedDataParallel) else nullcontext():
+                with backend.autocast():
+                    mean = loss_of(run, batch)
+                # the processes' gradients are averaged, not added up
+                self.scaler.scale(mean * (share * backend.n_processes)).backward()  # type: ignore[no-untyped-call]
+            loss += share * mean.detach()
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        return loss.item(), norm.item()
+
+    def _problem(self, loss: float, norm: float) -> str:
+        """Say what is not finite; float16 gradients may overflow, since the scaler then halves its factor."""
+        if not math.isfinite(loss):
+            return f"the loss is {loss}"
+        return "" if math.isfinite(norm) or self.scaler.is_enabled() else "the gradient is not finite"
+
+    def _refuse(self, event: str) -> None:
+        """End the run, or leave out the step, at a loss or gradient that is not finite."""
+        if self.config.on_non_finite == "stop":
+            msg = f"{event}; lower the learning rate, or leave out such steps (on_non_finite: skip)"
+            raise AudiopgError(msg)
+        self.n_skipped += 1
+        say(f"{event}; no update, {self.n_skipped} so far")
+
+    def _update(self, loss: float, *, finite: bool) -> None:
+        """Take the step, if its gradient is worth it, and note its loss."""
+        if finite:
+            self.scaler.step(self.optimizer)
+            self.average.update(self.step + 1 - self.n_skipped)
+        self.scaler.update()
+        self.losses.append(loss if finite else math.nan)
+
+    def _tell(self, label: str) -> None:
+        """Say how long it took, how much of that was waiting, and what was left out."""
+        waiting = self.waited_s / max(self.elapsed_s, 1e-9)
+        skipped = f", {self.n_skipped} of them without an update" if self.n_skipped else ""
+        say(f"{label}: {self.step} steps in {self.elapsed_s:.0f} s, {waiting:.0%} of it waiting for data{skipped}")
 
     def save(self, path: Path, header: Mapping[str, str]) -> None:
         """Write the whole state: weights, both moments of the optimiser, losses so far, and a text header."""
+        tensors.write(path, self._state(), header)
+
+    def _state(self) -> dict[str, Tensor]:
+        """Return all that the next step depends on."""
         state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        state |= {f"average.{name}": tensor for name, tensor in self.average.weights.items()}
         for number, moments in self.optimizer.state_dict()["state"].items():
             state |= {f"optimizer.{number}.{name}": tensor for name, tensor in moments.items()}
+        scaler = self.scaler.state_dict()
+        state |= {f"scaler.{name}": torch.tensor(scaler[name]) for name in ("scale", "_growth_tracker") if scaler}
         state["losses"] = torch.tensor(self.losses, dtype=torch.float64)
-        tensors.write(path, state, header)
+        return state
 
-    def _continue(self, resume: Resume) -> None:
-        """Take over a saved state if it belongs to this very run."""
-        state, header = tensors.read(resume.path)
-        if header.get("run") != resume.run:
-            say(f"{resume.path}: belongs to other parameters or other code; starting from the first step")
+    def _keep(self, checkpoints: Checkpoints, backend: "Backend", *, asked: bool) -> None:
+        """Save the state where it is time for it, and end the process where it was asked to."""
+        if backend.leads and (asked or self.step % checkpoints.save_every == 0):
+            clock = {"elapsed_s": repr(self.elapsed_s), "waited_s": repr(self.waited_s)}
+            checkpoints.save(self.step, self._state(), clock)
+        if asked:
+            raise KeyboardInterrupt
+
+    def _continue(self, checkpoints: Checkpoints) -> None:
+        """Take over the newest state of this very run, where there is one."""
+        found = checkpoints.newest()
+        if found is None:
             return
-        self.losses = state.pop("losses").tolist()
+        state, header = found
+        self.losses = state["losses"].tolist()
+        self.n_skipped = sum(map(math.isnan, self.losses))
+        self.elapsed_s, self.waited_s = float(header["elapsed_s"]), float(header["waited_s"])
         moments: dict[int, dict[str, Tensor]] = {}
-        for key in [key for key in state if key.startswith("optimizer.")]:
-            _, number, name = key.split(".")
-            moments.setdefault(int(number), {})[name] = state.pop(key)
-        self.model.load_state_dict({key.removeprefix("model."): tensor for key, tensor in state.items()}, strict=True)
+        for key, moment in _below(state, "optimizer.").items():
+            number, name = key.split(".")
+            moments.setdefault(int(number), {})[name] = moment
+        self.model.load_state_dict(_below(state, "model."), strict=True)
+        self.average.take(_below(state, "average."))
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
-        say(f"{resume.path}: continuing at step {self.step}")
+        scaler = {name: tensor.item() for name, tensor in _below(state, "scaler.").items()}
+        self.scaler.load_state_dict({**self.scaler.state_dict(), **scaler})
+        say(f"{checkpoints.folder}: continuing at step {self.step}")
 
     def loss_table(self) -> pd.DataFrame:
-        """Return the loss of each step, columns ``step, loss``."""
+        """Return the loss of each step, columns ``step, loss``; empty where a step was left out."""
         return pd.DataFrame({"step": range(self.step), "loss": self.losses})
+
+
+def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors under a prefix, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

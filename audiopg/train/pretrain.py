@@ -1,20 +1,26 @@
 """The stage that trains a masked autoencoder on the synthetic corpus, made on the fly."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from audiopg import closure, compute, config, params, provenance, storage
+from audiopg import closure, compute, config, params, provenance, rng, storage
 from audiopg.data.synthetic import SyntheticClips
 from audiopg.models.checkpoint import save_encoder
 from audiopg.models.mae import MaskedAutoencoder
 from audiopg.models.vit import initialise
 from audiopg.philox import uniforms
 from audiopg.synth.score import clip_name
-from audiopg.train.loop import Resume, Training
+from audiopg.train.augment import drop_path
+from audiopg.train.checkpoints import Checkpoints
+from audiopg.train.feed import Batch, check_division
+from audiopg.train.live import Live
+from audiopg.train.loop import Training
+
+LAST_STEPS = 50  # that the final loss is the mean of
 
 
 @dataclass(frozen=True)
@@ -31,46 +37,80 @@ class Outputs:
     """Run card, JSON."""
 
 
-def run(cfg: config.Config, resume: Path, outputs: Outputs) -> None:
+class Corpus:
+    """Steps through the synthetic corpus: each sees the clips after those of the step before."""
+
+    def __init__(self, cfg: config.Config, device: torch.device) -> None:
+        """Take all parameters, and the device that the clips are made on."""
+        self.cfg = cfg
+        self.clips = SyntheticClips(cfg.synth, cfg.features, cfg.seed, device)
+        self.n_patches = math.prod(cfg.grid(cfg.synth.clip_s))
+
+    def n_clips(self, step: int) -> int:  # noqa: ARG002  (all steps have as many)
+        """Count the clips of a step."""
+        return self.cfg.pretrain.batch_size
+
+    def part(self, step: int, places: range) -> Batch:
+        """Return spectrograms (B, F, M), mask noise (B, L) and drop-path factors (depth, 2, B) of some clips."""
+        recipe = self.cfg.pretrain
+        first = step * recipe.batch_size
+        indices = range(first + places.start, first + places.stop)
+        noise = torch.from_numpy(uniforms(self.cfg.seed, "pretrain/mask", indices, self.n_patches))
+        draw = rng.generator(self.cfg.seed, "pretrain/drop_path", step)
+        keep = drop_path(recipe.drop_path, self.cfg.encoder.shape.depth, recipe.batch_size, draw)
+        return self.clips.batch(indices), noise, None if keep is None else keep[:, :, places.start : places.stop]
+
+    def names(self, step: int) -> str:
+        """Name the first and the last clip of a step."""
+        size = self.cfg.pretrain.batch_size
+        return f"clips {clip_name(self.cfg.seed, step * size)}..{clip_name(self.cfg.seed, (step + 1) * size - 1)}"
+
+
+def run(cfg: config.Config, resume: Path, live: Path, outputs: Outputs) -> None:
     """Pre-train an encoder; continue exactly where an interrupted run with the same parameters stopped.
 
     Args:
         cfg: all parameters.
-        resume: file for the state while the run lasts.
+        resume: folder for the state while the run lasts.
+        live: folder for the curves, which stay.
         outputs: where the results go.
 
     Raises:
         AudiopgError: no such device, a loss that is not finite, a full disk.
     """
-    backend = compute.backend(cfg.compute, cfg.pretrain.n_threads)
+    recipe = cfg.pretrain
+    backend = compute.backend(cfg.compute, recipe.n_threads, trains=True)
+    check_division("pretrain", recipe, backend)
     reads, code = params.reads(cfg, "pretrain"), closure.digest(__name__)
     run_digest = hashlib.sha256((params.canonical(reads) + code + backend.name).encode()).hexdigest()
-    clips = SyntheticClips(cfg.synth, cfg.features, cfg.seed, backend.device)
-    model = MaskedAutoencoder(cfg.encoder, cfg.pretrain.decoder, cfg.pretrain.mask_ratio)
+    model = MaskedAutoencoder(cfg.encoder, recipe.decoder, recipe.mask_ratio)
     initialise(model, cfg.seed)
     model.to(backend.device)
-    n_time, n_frequency = cfg.grid(cfg.synth.clip_s)
-    batch_size = cfg.pretrain.batch_size
-
-    def batch_of(step: int) -> tuple[Tensor, Tensor]:
-        indices = range(step * batch_size, (step + 1) * batch_size)
-        noise = torch.from_numpy(uniforms(cfg.seed, "pretrain/mask", indices, n_time * n_frequency))
-        return clips.batch(indices), noise.to(backend.device)
-
-    training = Training(model, cfg.pretrain.optimizer, cfg.pretrain.n_steps)
+    training = Training(
+        model,
+        recipe.optimizer,
+        recipe.n_steps,
+        budget_s=math.inf if recipe.budget_min is None else 60 * recipe.budget_min,
+        accumulate=recipe.accumulate,
+    )
+    checkpoints = Checkpoints(resume, run_digest, recipe.save_every)
     training.fit(
-        batch_of,
-        lambda batch: model(*batch).loss,
+        Corpus(cfg, backend.device),
+        lambda run, batch: run(*batch).loss,
         backend,
         "pretrain",
-        batch_size,
-        Resume(resume, run_digest, cfg.pretrain.save_every),
+        checkpoints,
+        live=Live(live) if backend.leads else None,
     )
+    if not backend.leads:
+        return
+    training.average.settle()
     training.save(outputs.state, {"run": run_digest})
     losses = training.loss_table()
     storage.write_table(outputs.loss, losses)
     save_encoder(outputs.encoder, model.encoder, cfg.features)
-    n_clips = cfg.pretrain.n_steps * batch_size
+    n_clips = training.step * recipe.batch_size
+    final_loss = losses["loss"].tail(LAST_STEPS).mean()
     provenance.write_card(
         outputs.card,
         "pretrain",
@@ -81,6 +121,6 @@ def run(cfg: config.Config, resume: Path, outputs: Outputs) -> None:
         first_clip=clip_name(cfg.seed, 0),
         last_clip=clip_name(cfg.seed, n_clips - 1),
         clips_seen=n_clips,
-        final_loss=round(losses["loss"].tail(50).mean(), 6),
+        final_loss=None if math.isnan(final_loss) else round(final_loss, 6),
     )
-    resume.unlink(missing_ok=True)
+    checkpoints.clear()

@@ -1,107 +1,266 @@
-"""The loop: it learns, it resumes exactly, it stops at a loss that is not finite."""
+"""The loop: it learns, it resumes exactly, parts are worth a whole, and what is not finite is no step."""
 
-from collections.abc import Callable
+import math
+import os
+import signal
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from regression import CPU, OPTIMIZER, Killed, Line, loss_of, training, weights
 from torch import Tensor, nn
 
-from audiopg import config, tensors
-from audiopg.compute import Backend
+from audiopg import tensors
 from audiopg.errors import AudiopgError
-from audiopg.train.loop import Resume, Training
+from audiopg.train import loop
+from audiopg.train.checkpoints import Checkpoints
+from audiopg.train.feed import Batch
+from audiopg.train.loop import Training
+from audiopg.train.stopping import Stop
 
-CPU = Backend(torch.device("cpu"), None)
-OPTIMIZER = config.Optimizer(lr=0.05, weight_decay=0.01, betas=(0.9, 0.95), warmup_fraction=0.1, clip_norm=1.0)
-
-
-class Killed(Exception):
-    """Stands for a kill between two steps."""
-
-
-def training(n_steps: int = 40) -> Training:
-    model = nn.Linear(5, 1)
-    with torch.no_grad():
-        model.weight.fill_(0.1)
-        model.bias.zero_()
-    return Training(model, OPTIMIZER, n_steps)
+FLOAT16 = replace(CPU, autocast_dtype=torch.float16)
 
 
-def steps(run: Training, kill_at: int | None = None) -> tuple[Callable[[int], Tensor], Callable[[Tensor], Tensor]]:
-    """Data and loss of a linear regression, with a kill before one of the steps."""
-
-    def batch_of(step: int) -> Tensor:
-        if step == kill_at:
-            raise Killed
-        return torch.randn(16, 5, generator=torch.Generator().manual_seed(step))
-
-    def loss_of(x: Tensor) -> Tensor:
-        return (run.model(x)[:, 0] - x @ torch.tensor([1.0, -2.0, 0.5, 0.0, 3.0])).square().mean()
-
-    return batch_of, loss_of
+def checkpoints(folder: Path, run: str = "run") -> Checkpoints:
+    return Checkpoints(folder / "resume", run, save_every=5)
 
 
 @pytest.mark.parametrize("kill_at", [1, 7, 20, 39])
-def test_a_resumed_run_equals_an_uninterrupted_one(kill_at: int, tmp_path: Path) -> None:
-    whole = training()
-    whole.fit(*steps(whole), CPU, "whole", 16)
-    resume = Resume(tmp_path / "state.safetensors", "run", save_every=5)
-    first = training()
+@pytest.mark.parametrize(
+    "changes", [{}, {"ema_decay": 0.9, "on_non_finite": "skip"}, {"accumulate": 3}], ids=["plain", "averaged", "parts"]
+)
+@pytest.mark.parametrize("backend", [CPU, FLOAT16], ids=["float32", "float16"])
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    backend: Any, changes: dict[str, Any], kill_at: int, tmp_path: Path
+) -> None:
+    broken = [3, 18] if changes.get("on_non_finite") else []
+    whole = training(**changes)
+    whole.fit(Line(broken=broken), loss_of, backend, "whole")
+    first = training(**changes)
     with pytest.raises(Killed):
-        first.fit(*steps(first, kill_at), CPU, "first", 16, resume)
-    second = training()
-    seen: list[int] = []
-    batch_of, loss_of = steps(second)
-    second.fit(lambda step: (seen.append(step), batch_of(step))[1], loss_of, CPU, "second", 16, resume)
-    assert seen[0] == kill_at // 5 * 5
+        first.fit(Line(kill_at=kill_at, broken=broken), loss_of, backend, "first", checkpoints(tmp_path))
+    second, data = training(**changes), Line(broken=broken)
+    second.fit(data, loss_of, backend, "second", checkpoints(tmp_path))
+    assert data.seen[0][0] == kill_at // 5 * 5
+    assert len(second.losses) == 40
+    assert list(map(repr, second.losses)) == list(map(repr, whole.losses))
+    assert second.n_skipped == len(broken)
+    assert second.scaler.state_dict() == whole.scaler.state_dict()
+    ours, theirs = second._state(), whole._state()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours if name != "losses")
+
+
+def test_sigterm_ends_after_the_step_and_keeps_it(tmp_path: Path) -> None:
+    whole = training()
+    whole.fit(Line(), loss_of, CPU, "whole")
+    first, before = training(), signal.getsignal(signal.SIGTERM)
+
+    def terminate(step: int) -> None:
+        if step == 13:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        first.fit(Line(), loss_of, CPU, "first", checkpoints(tmp_path), after_step=terminate)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert first.step == 14  # the signal came after the thirteenth, so within the next
+    second, data = training(), Line()
+    second.fit(data, loss_of, CPU, "second", checkpoints(tmp_path))
+    assert data.seen[0][0] == 14
     assert second.losses == whole.losses
-    for a, b in zip(whole.model.parameters(), second.model.parameters(), strict=True):
-        assert torch.equal(a, b)
+    assert torch.equal(weights(second), weights(whole))
 
 
-def test_the_state_of_another_run_is_not_continued(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "state.safetensors"
-    first = training(10)
-    first.fit(*steps(first), CPU, "first", 16, Resume(path, "one", save_every=5))
-    second = training(10)
-    second.fit(*steps(second), CPU, "second", 16, Resume(path, "two", save_every=5))
-    assert second.losses == first.losses
-    assert "belongs to other parameters or other code" in capsys.readouterr().err
+def test_a_second_sigterm_and_one_after_the_run_do_what_they_did_before(tmp_path: Path) -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        with Stop() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.asked
+            assert not heard
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert len(heard) == 1
+        training(1).fit(Line(), loss_of, CPU, "x", checkpoints(tmp_path))
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert len(heard) == 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_it_learns() -> None:
     run = training(300)
-    run.fit(*steps(run), CPU, "learn", 16)
+    run.fit(Line(), loss_of, CPU, "learn")
     assert run.losses[-1] < 1e-3 * run.losses[0]
 
 
-def test_a_loss_that_is_not_finite_stops_the_run() -> None:
-    run = training()
-    batch_of, loss_of = steps(run)
-    with pytest.raises(AudiopgError, match=r"label: the loss is nan at step 3; lower the learning rate \(now 0\.05\)"):
-        run.fit(lambda step: batch_of(step) * (float("nan") if step == 3 else 1), loss_of, CPU, "label", 16)
+@pytest.mark.parametrize("accumulate", [2, 3, 8])
+def test_parts_of_a_batch_are_worth_the_whole(accumulate: int) -> None:
+    """Also where they are of unequal size, or fewer than there should be."""
+    sizes = (16, 16, 5, 1)
+    whole, cut = training(), training(accumulate=accumulate)
+    whole.fit(Line(sizes), loss_of, CPU, "whole")
+    data = Line(sizes)
+    cut.fit(data, loss_of, CPU, "cut")
+    assert len(data.seen) == 40 * accumulate
+    assert cut.losses == pytest.approx(whole.losses, rel=1e-5)
+    torch.testing.assert_close(weights(cut), weights(whole), rtol=1e-5, atol=1e-5)
 
 
-def test_the_gradient_is_clipped() -> None:
-    run = training(1)
-    run.config = OPTIMIZER.model_copy(update={"clip_norm": 1e-3})
-    run.fit(*steps(run), CPU, "clip", 16)
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_a_loss_that_is_not_finite_stops_the_run(accumulate: int) -> None:
+    run = training(accumulate=accumulate)
+    message = r"label: the loss is nan at step 3 \(clips of 3; learning rate 0\.05\); lower the learning rate, or leave"
+    with pytest.raises(AudiopgError, match=message):
+        run.fit(Line(broken=[3]), loss_of, CPU, "label")
+    assert run.step == 3
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run() -> None:
+    def cusp(run: nn.Module, batch: Batch) -> Tensor:
+        return (loss_of(run, batch) * 0).sqrt()
+
+    with pytest.raises(AudiopgError, match=r"label: the gradient is not finite at step 0 \(clips of 0; "):
+        training().fit(Line(), cusp, CPU, "label")
+
+
+@pytest.mark.parametrize("backend", [CPU, FLOAT16], ids=["float32", "float16"])
+def test_a_step_that_is_left_out_changes_nothing_and_is_told_once(
+    backend: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, seen = training(6, on_non_finite="skip"), []
+    run.fit(Line(broken=[2, 3]), loss_of, backend, "label", after_step=lambda _: seen.append(weights(run)))
+    assert [math.isnan(loss) for loss in run.losses] == [False, False, True, True, False, False]
+    assert torch.equal(seen[1], seen[2])
+    assert torch.equal(seen[2], seen[3])
+    assert not torch.equal(seen[3], seen[4])
+    shown = capsys.readouterr().err
+    assert shown.count("the loss is nan") == run.n_skipped == 2
+    assert "label: the loss is nan at step 3 (clips of 3; learning rate 0.0327254); no update, 2 so far" in shown
+    assert "6 steps in 0 s, " in shown
+    assert "2 of them without an update" in shown
+    assert run.loss_table().to_csv(index=False).splitlines()[3:5] == ["2,", "3,"]
+
+
+def flat(run: nn.Module, batch: Batch) -> Tensor:
+    """A loss whose gradient is no infinity in float16, times the first scale."""
+    return 0.01 * loss_of(run, batch)
+
+
+@pytest.mark.parametrize("backend", [CPU, FLOAT16], ids=["float32", "float16"])
+def test_the_gradient_is_clipped_in_its_own_scale(backend: Any) -> None:
+    run = training(1, clip_norm=1e-3)
+    run.fit(Line(), flat, backend, "clip")
     norm = sum(p.grad.square().sum() for p in run.model.parameters() if p.grad is not None) ** 0.5
     assert float(norm) == pytest.approx(1e-3, rel=1e-3)
 
 
-def test_a_damaged_state_is_explained(tmp_path: Path) -> None:
-    path = tmp_path / "state.safetensors"
-    path.write_bytes(b"not a checkpoint")
-    run = training()
-    with pytest.raises(AudiopgError, match=r"state\.safetensors: damaged checkpoint .* delete it and run again"):
-        run.fit(*steps(run), CPU, "x", 16, Resume(path, "run", save_every=5))
+def test_float16_scales_its_loss_and_learns_as_float32_does() -> None:
+    run, other = training(), training()
+    seen: list[float] = []
+    run.fit(Line(), flat, FLOAT16, "half", after_step=lambda _: seen.append(run.scaler.get_scale()))
+    other.fit(Line(), flat, CPU, "whole")
+    assert set(seen) == {65536}
+    assert run.losses == pytest.approx(other.losses, rel=0.01, abs=1e-4)
+    assert other.scaler.get_scale() == 1
+
+
+def test_a_gradient_that_overflows_in_float16_halves_the_scale_and_is_no_step() -> None:
+    run = training(3)
+    scales: list[float] = []
+
+    def steep(run: nn.Module, batch: Batch) -> Tensor:
+        return 1e35 * loss_of(run, batch)  # times 65536 it is no float32
+
+    first = weights(run).clone()
+    run.fit(Line(), steep, FLOAT16, "steep", after_step=lambda _: scales.append(run.scaler.get_scale()))
+    assert scales == [32768, 16384, 8192]
+    assert torch.equal(weights(run), first)
+    assert all(math.isfinite(loss) for loss in run.losses)
+
+
+def test_the_average_of_the_weights_by_hand() -> None:
+    run, plain = training(12, ema_decay=0.7), training(12)
+    after: list[Tensor] = [weights(plain).clone()]
+    plain.fit(Line(), loss_of, CPU, "plain", after_step=lambda _: after.append(weights(plain)))
+    run.fit(Line(), loss_of, CPU, "averaged")
+    assert run.losses == plain.losses
+    expected = after[0]
+    for number, new in enumerate(after[1:], start=1):
+        decay = min(0.7, (1 + number) / (10 + number))
+        expected = decay * expected + (1 - decay) * new
+    with run.average.applied():
+        torch.testing.assert_close(weights(run), expected)
+    assert torch.equal(weights(run), after[-1])
+    run.average.settle()
+    torch.testing.assert_close(weights(run), expected)
+
+
+class Clock:
+    """A clock that moves when a step is made."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_a_run_with_a_budget_follows_the_clock_and_ends_on_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(loop, "time", clock)
+    rates: list[float] = []
+
+    class Slow(Line):
+        def part(self, step: int, places: range) -> Batch:
+            clock.now += 5.0
+            return super().part(step, places)
+
+    def fit(run: Training, kill_at: int | None = None) -> None:
+        run.fit(
+            Slow(kill_at=kill_at),
+            loss_of,
+            CPU,
+            "timed",
+            checkpoints(tmp_path),
+            after_step=lambda _: rates.append(run.optimizer.param_groups[0]["lr"]),
+        )
+
+    first = training(None, budget_s=100.0)
+    with pytest.raises(Killed):
+        fit(first, kill_at=12)
+    assert first.elapsed_s == 60
+    clock.now += 5000.0  # a night, and nothing happens
+    second = training(None, budget_s=100.0)
+    fit(second)
+    assert second.step == 20
+    assert second.elapsed_s == 100
+    assert rates[:12] + rates[14:] == pytest.approx(  # the two steps after the last state are taken again
+        [OPTIMIZER.lr * rate for rate in [1e-5, 0.5 + 1e-5, *(cosine((5 * step - 10) / 90) for step in range(2, 20))]]
+    )
+
+
+def cosine(progress: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def test_a_finished_run_says_how_long_it_waited_for_data(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = training(4)
+    run.fit(Line(), loss_of, CPU, "label")
+    assert 0 < run.waited_s < run.elapsed_s
+    run.elapsed_s, run.waited_s = 80.0, 20.0
+    run._tell("label")
+    assert capsys.readouterr().err.splitlines()[-1] == "label: 4 steps in 80 s, 25% of it waiting for data"
 
 
 def test_the_whole_state_is_written(tmp_path: Path) -> None:
     run = training(4)
-    run.fit(*steps(run), CPU, "x", 16)
+    run.fit(Line(), loss_of, CPU, "x")
     run.save(tmp_path / "state.safetensors", {"run": "run"})
     state, header = tensors.read(tmp_path / "state.safetensors")
     assert header == {"run": "run"}
@@ -112,18 +271,18 @@ def test_the_whole_state_is_written(tmp_path: Path) -> None:
 
 
 def test_data_stay_in_float32_when_the_model_does_not() -> None:
-    run = training(1)
     seen: list[torch.dtype] = []
 
-    def batch_of(_: int) -> Tensor:
-        product = torch.ones(16, 5) @ torch.ones(5, 5)
-        seen.append(product.dtype)
-        return product
+    class Product(Line):
+        def part(self, step: int, places: range) -> Batch:
+            x, y, _ = super().part(step, places)
+            product = x @ torch.eye(5)
+            seen.append(product.dtype)
+            return product, y, None
 
-    def loss_of(x: Tensor) -> Tensor:
-        out = run.model(x)
-        seen.append(out.dtype)
-        return out.float().mean()
+    def spied(run: nn.Module, batch: Batch) -> Tensor:
+        seen.append(run(batch[0]).dtype)
+        return loss_of(run, batch)
 
-    run.fit(batch_of, loss_of, Backend(torch.device("cpu"), torch.bfloat16), "x", 16)
+    training(1).fit(Product(), spied, replace(CPU, autocast_dtype=torch.bfloat16), "x")
     assert seen == [torch.float32, torch.bfloat16]

@@ -1,15 +1,18 @@
-"""Schedule at its corners; who decays."""
+"""Schedule at its corners; who decays, and which blocks learn slowly."""
 
 import math
 
 import pytest
+import regression
 import torch
 from torch import nn
 
-from audiopg import config
+from audiopg.config import Config
+from audiopg.models.classifier import Classifier
+from audiopg.train.loop import Training
 from audiopg.train.optim import adamw, learning_rate
 
-OPTIMIZER = config.Optimizer(lr=0.8, weight_decay=0.1, betas=(0.9, 0.95), warmup_fraction=0.1, clip_norm=1.0)
+OPTIMIZER = regression.OPTIMIZER.model_copy(update={"lr": 0.8, "weight_decay": 0.1})
 
 
 def test_schedule_at_its_corners() -> None:
@@ -37,3 +40,25 @@ def test_only_matrices_decay() -> None:
     for old, new in zip(before, model.parameters(), strict=True):
         factor = 1 - 0.8 * 0.1 if new.ndim == 2 else 1
         torch.testing.assert_close(new.data, old.data * factor)
+
+
+@pytest.mark.parametrize("decay", [1.0, 0.5])
+def test_the_learning_rate_falls_by_a_factor_per_block(decay: float, tiny: Config) -> None:
+    model = Classifier(tiny.encoder, 3)
+    n_blocks = tiny.encoder.shape.depth
+    optimizer = adamw(model, OPTIMIZER, decay)
+    scale = {id(p): group["scale"] for group in optimizer.param_groups for p in group["params"]}
+    decays = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    expected = {"encoder.embed.": 0, "encoder.norm.": n_blocks + 1, "head.": n_blocks + 1}
+    expected |= {f"encoder.blocks.{number}.": number + 1 for number in range(n_blocks)}
+    for name, parameter in model.named_parameters():
+        (depth,) = [depth for place, depth in expected.items() if name.startswith(place)]
+        assert scale[id(parameter)] == decay ** (n_blocks + 1 - depth), name
+        assert decays[id(parameter)] == (0.1 if parameter.ndim == 2 else 0)
+    assert len(optimizer.param_groups) == (2 if decay == 1 else 2 * (n_blocks + 2))
+
+
+def test_the_schedule_moves_all_learning_rates_alike(tiny: Config) -> None:
+    run = Training(Classifier(tiny.encoder, 3), OPTIMIZER, 100, layer_decay=0.5)
+    run._set_rate()
+    assert {group["lr"] for group in run.optimizer.param_groups} == {0.08 * 0.5**number for number in range(8)}

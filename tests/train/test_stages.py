@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,8 @@ def test_the_masked_autoencoder_overfits_one_batch(tiny: Config) -> None:
     initialise(model, 0)
     optimizer = tiny.pretrain.optimizer.model_copy(update={"lr": 3e-3})
     training = Training(model, optimizer, 60)
-    training.fit(lambda _: clips, lambda batch: model(batch, noise).loss, CPU, "overfit", 4)
+    one = SimpleNamespace(n_clips=lambda _: 4, part=lambda *_: (clips, noise, None), names=str)
+    training.fit(one, lambda run, batch: run(*batch).loss, CPU, "overfit")
     assert training.losses[-1] < 0.75 * training.losses[0]
 
 
@@ -96,6 +98,49 @@ def test_the_best_epoch_on_validation_is_taken_back(tiny: Config) -> None:
     assert (best.epoch, best.score, best.scores, training.step) == (2, 0.7, [0.2, 0.7, 0.7, 0.1], 8)
     assert torch.equal(model.head.weight, seen[1])
     assert not torch.equal(model.head.weight, seen[3])
+
+
+def test_the_averaged_weights_are_what_is_evaluated_and_kept(tiny: Config) -> None:
+    optimizer = tiny.finetune.optimizer.model_copy(update={"ema_decay": 0.9})
+    data = batches(tiny, np.arange(16), n_epochs=3, batch_size=8, optimizer=optimizer)
+    seen: list[torch.Tensor] = []
+    models = [Classifier(tiny.encoder, 3) for _ in range(3)]
+    for model in models:
+        initialise(model, 0)
+
+    def validate() -> float:
+        seen.append(models[0].head.weight.detach().clone())
+        return len(seen)
+
+    finetune.train(models[0], data, CPU, "selected", validate)
+    finetune.train(models[1], data, CPU, "last", None)
+    data.recipe = data.recipe.model_copy(update={"optimizer": tiny.finetune.optimizer})
+    finetune.train(models[2], data, CPU, "plain", None)
+    assert torch.equal(models[0].head.weight, seen[-1])
+    assert torch.equal(models[0].head.weight, models[1].head.weight)
+    assert not torch.equal(models[0].head.weight, models[2].head.weight)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_parts_of_a_fine_tuning_are_worth_the_whole(tiny: Config, multi_label: bool) -> None:
+    """With drop-path and with a last batch that is smaller than the others."""
+    losses = []
+    for accumulate in (1, 4):
+        changes = {"n_epochs": 2, "batch_size": 8, "mixup_alpha": 0.5, "drop_path": 0.3, "accumulate": accumulate}
+        data = batches(tiny, np.arange(19), multi_label=multi_label, **changes)
+        model = Classifier(tiny.encoder, 3)
+        initialise(model, 0)
+        losses.append(finetune.train(model, data, CPU, "x", None)[0].losses)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+def test_a_fold_names_its_recordings(tiny: Config) -> None:
+    data = batches(tiny, np.arange(3, 8), n_epochs=1, batch_size=3)
+    fold = finetune.Fold(data, 6)
+    assert [fold.n_clips(step) for step in range(2)] == [3, 2]
+    named = [fold.names(step) for step in range(2)]
+    assert named[0] == f"recordings {', '.join(map(str, data.order(0)[:3]))} of the manifest"
+    assert torch.equal(fold.part(1, range(1, 2))[0][0], data.batch(1)[0][1])
 
 
 def test_an_epoch_shows_each_training_clip_once(tiny: Config) -> None:

@@ -81,7 +81,7 @@ def command(stage: str, arguments: list[str]) -> None:
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the options of any command."""
     parser = argparse.ArgumentParser()
-    for option in ("task", "out", "out-dir", "resume", "state", "loss", "fold", "init", "index"):
+    for option in ("task", "out", "out-dir", "resume", "live", "state", "loss", "fold", "init", "index"):
         parser.add_argument(f"--{option}", default="")
     for option in ("source", "manifest", "card", "probe", "latent", "metrics", "encoder", "sheet", "dot"):
         parser.add_argument(f"--{option}", type=Path)

@@ -1,5 +1,6 @@
 """Snakemake's rules and DVC's stages are two descriptions of one graph: nothing may stand in one of them only."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_both_compare_the_code_of_the_stage(stages: dict[str, Any], records: dic
     for output, record in records.items():
         if record["rule"] == "code":
             continue
-        code = [value.strip("'") for value in record["params"] if len(value.strip("'")) == 64]
+        code = [value.strip("'") for value in record["params"] if re.fullmatch("'[0-9a-f]{64}'", value)]
         assert f'"{record["rule"]}": "{code[0]}"' in digests, output
         (name,) = owners(stages, output)
         more = {"fetch": "recordings", "prepare": "recordings", "probe": "clip_s"}.get(rule(name))

@@ -1,0 +1,94 @@
+"""The state of a run while it lasts: two files, so that a damaged one costs some steps and not the run."""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from audiopg import tensors
+from audiopg.errors import AudiopgError
+from audiopg.progress import say
+
+KEPT = 2
+
+
+@dataclass
+class Checkpoints:
+    """A folder with the last two states of a run; a state of another run is not continued."""
+
+    folder: Path
+    run: str
+    """Digest of everything the run depends on."""
+    save_every: int
+    """Steps between two states."""
+    own: list[Path] = field(default_factory=list)
+    """The states of this run, oldest first."""
+
+    def save(self, step: int, state: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+        """Write a state, and remove all but it and the one before.
+
+        Raises:
+            AudiopgError: the disk is full, or the folder cannot be written.
+        """
+        path = self.folder / f"{step:09d}.safetensors"
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+        tensors.write(path, state, {**header, "run": self.run, "crc32": _checksum(state)})
+        self.own = [*(other for other in self.own if other != path), path][-KEPT:]
+        for other in self._files():
+            if other not in self.own:
+                other.unlink()
+
+    def newest(self) -> tuple[dict[str, Tensor], dict[str, str]] | None:
+        """Read the newest state of this run that is whole, with its text header; None where there is none.
+
+        Raises:
+            AudiopgError: there are states, and all are damaged.
+        """
+        others: list[Path] = []
+        damaged: dict[Path, AudiopgError] = {}
+        for path in reversed(self._files()):
+            try:
+                state, header = self._read(path)
+            except AudiopgError as error:
+                damaged[path] = error
+                continue
+            if header.get("run") == self.run:
+                if damaged:
+                    say(f"{', '.join(map(str, damaged))}: damaged checkpoint; going back to {path.name}")
+                self.own = [path]
+                return state, header
+            others.append(path)
+        if others:
+            say(f"{others[0]}: belongs to other parameters or other code; starting from the first step")
+        elif damaged:
+            raise next(iter(damaged.values()))
+        return None
+
+    def clear(self) -> None:
+        """Remove all states, after the last step."""
+        for path in [*self._files(), *self.folder.glob(".[0-9]*.part.safetensors")]:
+            path.unlink()
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def _files(self) -> list[Path]:
+        """List the states, oldest first."""
+        return sorted(self.folder.glob("[0-9]*.safetensors"))
+
+    def _read(self, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+        state, header = tensors.read(path)
+        if header.get("crc32") != _checksum(state):
+            msg = f"{path}: damaged checkpoint (its checksum is another one); delete it and run again"
+            raise AudiopgError(msg)
+        return state, header
+
+
+def _checksum(state: Mapping[str, Tensor]) -> str:
+    """Digest of the contents: safetensors notices a file that was cut, but no byte that has changed."""
+    checksum = 0
+    for name in sorted(state):
+        checksum = zlib.crc32(state[name].reshape(-1).view(torch.uint8).numpy().data, checksum)
+    return f"{checksum:08x}"

@@ -1,0 +1,130 @@
+"""What the steps of a run see: parts of their batches, made one ahead where the accelerator would wait for them."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from torch import Tensor
+
+from audiopg.compute import Backend
+from audiopg.errors import AudiopgError
+
+if TYPE_CHECKING:
+    from audiopg import config
+
+Made = TypeVar("Made")
+Piece = TypeVar("Piece")
+Batch = tuple[Tensor, Tensor, Tensor | None]
+"""Spectrograms, what goes with each of them, and drop-path factors or None."""
+
+
+class Data(Protocol):
+    """What a run learns from; the number of a step alone says what it sees."""
+
+    def n_clips(self, step: int) -> int:
+        """Count the clips of a step."""
+
+    def part(self, step: int, places: range) -> Batch:
+        """Return some of a step's clips, by their places in its batch, in float32; on any device."""
+
+    def names(self, step: int) -> str:
+        """Say which clips a step has."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of a step's clips."""
+
+    places: range
+    """Their places in the batch."""
+    share: float
+    """What part of the batch they are."""
+
+
+def parts(n_clips: int, n_parts: int) -> list[Part]:
+    """Cut a batch in parts that differ by one clip at most.
+
+    Each process of a run has as much to do as the others: of a batch with fewer clips than parts, the empty ones are
+    its first clip with a share of 0.
+    """
+    bounds = [n_clips * number // n_parts for number in range(n_parts + 1)]
+    cut = [range(first, last) for first, last in zip(bounds, bounds[1:], strict=False)]
+    return [Part(places, len(places) / n_clips) if places else Part(range(1), 0.0) for places in cut]
+
+
+class Feed(Iterator[tuple[float, Batch]]):
+    """This process's parts of the steps one after another, each with its share of the step, on the device.
+
+    On CUDA a thread makes each while the one before is learnt from. The CPU would only share its cores with itself.
+    """
+
+    def __init__(self, data: Data, steps: Iterable[int], accumulate: int, backend: Backend) -> None:
+        """Take what the steps see.
+
+        Args:
+            data: makes the batches.
+            steps: the steps to come.
+            accumulate: parts of a step for each process.
+            backend: device and processes.
+        """
+        self.data = data
+        self.steps = steps
+        self.accumulate = accumulate
+        self.backend = backend
+        self.waited_s = 0.0
+        """How long `next` took, in s."""
+        self._parts = (ahead if backend.device.type == "cuda" else map)(self._make, self._pieces())
+
+    def __next__(self) -> tuple[float, Batch]:
+        """Return the next part."""
+        began_s = time.perf_counter()
+        part = next(self._parts)
+        self.waited_s += time.perf_counter() - began_s
+        return part
+
+    def _pieces(self) -> Iterator[tuple[int, Part]]:
+        for step in self.steps:
+            cut = parts(self.data.n_clips(step), self.accumulate * self.backend.n_processes)
+            first = self.backend.rank * self.accumulate
+            yield from ((step, part) for part in cut[first : first + self.accumulate])
+
+    def _make(self, piece: tuple[int, Part]) -> tuple[float, Batch]:
+        step, part = piece
+        send = self.backend.send
+        with self.backend.here():
+            spectrograms, others, keep = self.data.part(step, part.places)
+            return part.share, (send(spectrograms), send(others), None if keep is None else send(keep))
+
+
+def ahead(make: Callable[[Piece], Made], pieces: Iterable[Piece]) -> Iterator[Made]:
+    """Make one thing after another, each in a thread while its predecessor is in use.
+
+    Raises:
+        Exception: what ``make`` raises, where its result would have come.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        before: Future[Made] | None = None
+        for piece in pieces:
+            following = thread.submit(make, piece)
+            if before is not None:
+                yield before.result()
+            before = following
+        if before is not None:
+            yield before.result()
+
+
+def check_division(place: str, steps: "config.Pretrain | config.Finetune", backend: Backend) -> None:
+    """Check that every part of a full batch has as many clips.
+
+    Raises:
+        AudiopgError: it has not.
+    """
+    n_parts = steps.accumulate * backend.n_processes
+    if steps.batch_size % n_parts:
+        msg = (
+            f"params.yaml: {place}.batch_size = {steps.batch_size} cannot be cut evenly for {backend.n_processes}"
+            f" processes × accumulate = {steps.accumulate}; use a multiple of {n_parts}, or other numbers of those"
+        )
+        raise AudiopgError(msg)

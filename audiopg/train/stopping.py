@@ -1,0 +1,27 @@
+"""SIGTERM, the way in which a cluster ends a job: held back until the step in progress is over."""
+
+import signal
+from types import FrameType, TracebackType
+
+
+class Stop:
+    """While it is entered, a first SIGTERM is only noted; a second one does what it did before."""
+
+    def __init__(self) -> None:
+        """Start without one."""
+        self.asked = False
+
+    def __enter__(self) -> "Stop":
+        """Hold the signal back."""
+        self._before = signal.signal(signal.SIGTERM, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let the signal do again what it did before."""
+        signal.signal(signal.SIGTERM, self._before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  (what a handler is called with)
+        self.asked = True
+        signal.signal(signal.SIGTERM, self._before)

@@ -1,0 +1,136 @@
+"""The states of a run while it lasts: two, whole, of this run."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from regression import CPU, Line, loss_of, training
+from torch import Tensor
+
+from audiopg.errors import AudiopgError
+from audiopg.train.checkpoints import Checkpoints
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "resume"
+
+
+def state(step: int) -> dict[str, Tensor]:
+    return {"at": torch.tensor(step), "losses": torch.arange(step, dtype=torch.float64)}
+
+
+def filled(folder: Path, run: str = "run") -> Checkpoints:
+    """Three states were written."""
+    checkpoints = Checkpoints(folder, run, 5)
+    for step in (5, 10, 15):
+        checkpoints.save(step, state(step), {"elapsed_s": f"{step}"})
+    return checkpoints
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def step_of(checkpoints: Checkpoints) -> int | None:
+    found = checkpoints.newest()
+    return None if found is None else int(found[0]["at"])
+
+
+def flip(path: Path) -> None:
+    """Change the last byte, which is one of a tensor."""
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-8])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def test_the_last_two_are_kept(folder: Path) -> None:
+    filled(folder)
+    assert names(folder) == ["000000010.safetensors", "000000015.safetensors"]
+    found = Checkpoints(folder, "run", 5).newest()
+    assert found is not None
+    assert torch.equal(found[0]["losses"], state(15)["losses"])
+    assert found[1]["elapsed_s"] == "15"
+
+
+@pytest.mark.parametrize("damage", [flip, cut, empty])
+def test_a_damaged_one_falls_back_to_the_one_before(
+    damage: object, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled(folder)
+    damage(folder / "000000015.safetensors")  # type: ignore[operator]
+    checkpoints = Checkpoints(folder, "run", 5)
+    assert step_of(checkpoints) == 10
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert "000000015.safetensors: damaged checkpoint; going back to 000000010.safetensors" in shown
+    checkpoints.save(15, state(15), {})
+    assert names(folder) == ["000000010.safetensors", "000000015.safetensors"]
+    assert step_of(Checkpoints(folder, "run", 5)) == 15
+
+
+def test_damaged_ones_alone_are_an_error(folder: Path) -> None:
+    filled(folder)
+    for path in folder.iterdir():
+        flip(path)
+    message = r"000000015\.safetensors: damaged checkpoint \(its checksum is another one\); delete it and run again"
+    with pytest.raises(AudiopgError, match=message):
+        Checkpoints(folder, "run", 5).newest()
+
+
+def test_the_state_of_another_run_is_not_continued(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    filled(folder, "one")
+    checkpoints = Checkpoints(folder, "two", 5)
+    assert checkpoints.newest() is None
+    assert "belongs to other parameters or other code; starting from the first step" in capsys.readouterr().err
+    checkpoints.save(5, state(5), {})
+    assert names(folder) == ["000000005.safetensors"]
+    assert step_of(Checkpoints(folder, "two", 5)) == 5
+
+
+def test_an_older_state_of_this_run_is_found_behind_a_later_one_of_another(folder: Path) -> None:
+    """As after a kill between writing the first state and removing those of the other run."""
+    filled(folder, "one")
+    kept = folder / "000000005.safetensors"
+    Checkpoints(folder.with_name("other"), "two", 5).save(5, state(5), {})
+    (folder.with_name("other") / kept.name).rename(kept)
+    assert step_of(Checkpoints(folder, "two", 5)) == 5
+
+
+def test_clearing_leaves_what_is_not_its_own(folder: Path) -> None:
+    checkpoints = filled(folder)
+    (folder / ".000000020.7.part.safetensors").touch()
+    checkpoints.clear()
+    assert not folder.exists()
+    checkpoints = filled(folder)
+    (folder / "notes.txt").touch()
+    checkpoints.clear()
+    assert names(folder) == ["notes.txt"]
+
+
+def test_a_run_keeps_two_and_continues_from_the_older_where_the_newer_is_damaged(folder: Path) -> None:
+    whole, first, second = training(22), training(22), training(22)
+    whole.fit(Line(), loss_of, CPU, "whole")
+    with pytest.raises(RuntimeError):
+        first.fit(Line(), loss_of, CPU, "first", Checkpoints(folder, "run", 5), after_step=fail_at(19))
+    assert names(folder) == ["000000010.safetensors", "000000015.safetensors"]
+    cut(folder / "000000015.safetensors")
+    data = Line()
+    second.fit(data, loss_of, CPU, "second", Checkpoints(folder, "run", 5))
+    assert data.seen[0][0] == 10
+    assert second.losses == whole.losses
+
+
+def fail_at(last: int) -> object:
+    def fail(step: int) -> None:
+        if step == last:
+            raise RuntimeError
+
+    return fail

@@ -1,0 +1,88 @@
+"""Parts of batches, and making them one ahead."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from regression import CPU, Killed, Line
+
+from audiopg import config
+from audiopg.config import Config
+from audiopg.errors import AudiopgError
+from audiopg.train import feed
+from audiopg.train.feed import Feed, ahead, check_division, parts
+
+
+@pytest.mark.parametrize("n_parts", [1, 2, 3, 7])
+@pytest.mark.parametrize("n_clips", [1, 2, 5, 16, 21])
+def test_parts_are_the_batch_in_order(n_clips: int, n_parts: int) -> None:
+    cut = parts(n_clips, n_parts)
+    assert len(cut) == n_parts
+    real = [part for part in cut if part.share]
+    assert [place for part in real for place in part.places] == list(range(n_clips))
+    assert all(part.share == len(part.places) / n_clips for part in real)
+    assert max(len(part.places) for part in real) - min(len(part.places) for part in real) <= 1
+    assert all(part.places == range(1) for part in cut if not part.share)
+    if n_clips >= n_parts:
+        assert len(real) == n_parts
+
+
+def test_processes_share_a_batch_between_them() -> None:
+    seen = []
+    for rank in range(3):
+        data = Line((16,))
+        list(Feed(data, range(2), 2, replace(CPU, rank=rank, n_processes=3)))
+        seen.append([list(places) for step, places in data.seen if step == 1])
+    assert sorted(place for own in seen for part in own for place in part) == list(range(16))
+    assert all(len(own) == 2 for own in seen)
+
+
+def test_what_is_made_ahead_is_the_same_and_one_ahead() -> None:
+    made: list[int] = []
+    begun = [threading.Event() for _ in range(6)]
+
+    def make(number: int) -> int:
+        made.append(number)
+        begun[number].set()
+        return number * number
+
+    used = []
+    for number, thing in enumerate(ahead(make, range(6))):
+        used.append(thing)
+        if number < 5:
+            assert begun[number + 1].wait(10)  # while this one is in use
+        assert not any(event.is_set() for event in begun[number + 2 :])
+    assert used == [0, 1, 4, 9, 16, 25]
+    assert made == list(range(6))
+
+
+def test_an_error_ahead_comes_where_its_result_would_have_come() -> None:
+    def make(number: int) -> int:
+        if number == 2:
+            raise Killed
+        return number
+
+    things = ahead(make, range(5))
+    assert [next(things), next(things)] == [0, 1]
+    with pytest.raises(Killed):
+        next(things)
+
+
+def test_a_feed_ahead_gives_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stream() -> Iterator[torch.Tensor]:
+        for share, (x, y, _) in Feed(Line((16, 5)), range(4), 2, CPU):
+            yield torch.cat([torch.tensor([share]), x.flatten(), y])
+
+    plain = list(stream())
+    monkeypatch.setattr(feed, "map", ahead, raising=False)
+    assert all(torch.equal(one, other) for one, other in zip(plain, stream(), strict=True))
+
+
+def test_a_batch_that_cannot_be_cut_evenly_is_refused(tiny: Config) -> None:
+    recipe: config.Pretrain = tiny.pretrain.model_copy(update={"batch_size": 16, "accumulate": 2})
+    check_division("pretrain", recipe, replace(CPU, n_processes=4))
+    message = r"params\.yaml: pretrain\.batch_size = 16 cannot be cut evenly for 3 processes × accumulate = 2; use a"
+    with pytest.raises(AudiopgError, match=message):
+        check_division("pretrain", recipe, replace(CPU, n_processes=3))
