@@ -23,7 +23,7 @@ from audiopg.models.classifier import Classifier
 from audiopg.models.vit import initialise
 from audiopg.tasks.card import Card
 from audiopg.tasks.manifest import Manifest
-from audiopg.train.augment import drop_path
+from audiopg.train.augment import drop_path, patch_drop
 from audiopg.train.batches import Batches
 from audiopg.train.loop import Training
 
@@ -68,16 +68,21 @@ def train(
     loss_function = functional.binary_cross_entropy_with_logits if batches.multi_label else functional.cross_entropy
     best = Best()
 
-    def batch_of(step: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    def batch_of(step: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         spectrograms, targets = batches.batch(step)
         draw = rng.generator(batches.seed, f"{batches.stream}/drop_path", step)
         keep = drop_path(recipe.drop_path, model.encoder.size.depth, len(targets), draw)
+        draw = rng.generator(batches.seed, f"{batches.stream}/patch_drop", step)
+        n_patches = spectrograms[0].numel() // model.encoder.embed.in_features
+        visible = patch_drop(recipe.patch_drop, n_patches, len(targets), draw)
         device = backend.device
-        return spectrograms.to(device), targets.to(device), None if keep is None else keep.to(device)
+        keep = None if keep is None else keep.to(device)
+        visible = None if visible is None else visible.to(device)
+        return spectrograms.to(device), targets.to(device), keep, visible
 
-    def loss_of(batch: tuple[Tensor, Tensor, Tensor | None]) -> Tensor:
-        spectrograms, targets, keep = batch
-        return loss_function(model(spectrograms, keep), targets)
+    def loss_of(batch: tuple[Tensor, Tensor, Tensor | None, Tensor | None]) -> Tensor:
+        spectrograms, targets, keep, visible = batch
+        return loss_function(model(spectrograms, keep, visible), targets)
 
     def select(step: int) -> None:
         if validate is not None and step % batches.per_epoch == 0:
@@ -124,8 +129,10 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     clips = recordings.load(tasks.find(task, section), manifest_path, cfg.features, section.clip_s)
     rows = split(manifest, fold)
     label, stream = f"{task} fold {fold} {init}", f"finetune/{task}/fold{fold}"
+    if recipe.normalise == "task":
+        clips = clips.normalised_to(rows.train)
     batches = Batches(clips, manifest.targets, rows.train, recipe, cfg.seed, stream, multi_label=card.multi_label)
-    model = Classifier(cfg.encoder, card.n_classes)
+    model = Classifier(cfg.encoder, card.n_classes, recipe.pooling)
     initialise(model, cfg.seed)
     if encoder_path is not None:
         model.encoder = load_encoder(encoder_path, cfg.encoder, cfg.features)
@@ -162,6 +169,8 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
         device=backend.name,
         init=init,
         fold=fold,
+        norm_mean=clips.log_mel.features.norm_mean,
+        norm_std=clips.log_mel.features.norm_std,
         **{f"n_{part}": len(numbers) for part, numbers in rows._asdict().items()},
         validation=[round(score, 6) for score in best.scores],
     )
