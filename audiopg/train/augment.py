@@ -99,9 +99,9 @@ def _span(length: int, side: float, draw: float) -> slice:
 def spec_augment(spectrograms: Tensor, recipe: "config.Finetune", silence: float, draw: np.random.Generator) -> Tensor:
     """Silence some bands of time and of frequency, drawn for each example.
 
-    Masked cells have the value of digital silence, also where the recording begins late or ends early. So a mask takes
-    sound away and never adds any: the 0 of the original would be the mean level of the corpus, a bright bar in a quiet
-    recording.
+    Masked cells get the value of digital silence, which the frames beyond a recording's ends have as well. So a mask
+    takes sound away and never adds any: the 0 of the original is the mean level of the corpus here, far above silence,
+    and would be a loud band in a quiet recording.
 
     Args:
         spectrograms: normalised log-mel, shape (B, F, M).
