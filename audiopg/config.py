@@ -389,8 +389,16 @@ class Finetune(Steps):
     sampling: Literal["shuffled", "balanced"]
     mixup_alpha: NonNegative
     mixup_domain: Literal["log_mel", "power"]
+    cutmix_alpha: NonNegative
     label_smoothing: Annotated[Float, Field(ge=0, lt=1)]
     shift_frames: Index
+    n_time_masks: Index
+    time_mask_frames: Count
+    n_mel_masks: Index
+    mel_mask_bins: Count
+    patch_drop: Annotated[Float, Field(ge=0, lt=1)]
+    pooling: Literal["mean", "attention"]
+    normalise: Literal["corpus", "task"]
     n_threads: Count
 
 
@@ -604,6 +612,20 @@ class Config(Section):
         return self.tasks[name]
 
     def recipe(self, task: str) -> Finetune:
-        """Return the fine-tuning recipe of one task: the common section with the task's own changes."""
+        """Return the fine-tuning recipe of one task: the common section with the task's own changes.
+
+        Raises:
+            AudiopgError: a change has an unknown key, or a mask is wider than the task's spectrograms.
+        """
         place = f"tasks.{task}.finetune"
-        return Finetune.model_validate(merge(self.finetune.model_dump(), self.task(task).finetune, place))
+        recipe = Finetune.model_validate(merge(self.finetune.model_dump(), self.task(task).finetune, place))
+        n_frames = self.features.n_frames(self.task(task).clip_s)
+        if recipe.n_time_masks and recipe.time_mask_frames > n_frames:
+            msg = f"{place}: time_mask_frames = {recipe.time_mask_frames} is more than the {n_frames} frames of a clip"
+            raise AudiopgError(msg)
+        if recipe.n_mel_masks and recipe.mel_mask_bins > self.features.n_mels:
+            msg = (
+                f"{place}: mel_mask_bins = {recipe.mel_mask_bins} is more than features.n_mels = {self.features.n_mels}"
+            )
+            raise AudiopgError(msg)
+        return recipe

@@ -173,8 +173,9 @@ def _finetune(cfg: config.Config, stage: str, task: str, speed: Speed) -> Row:
     """Fine-tuning on all folds; with a split there is a validation after each epoch."""
     recipe, reduced, (card, windows) = cfg.recipe(task), is_reduced(cfg), _card(cfg, task)
     n_patches = math.prod(cfg.grid(cfg.task(task).clip_s))
-    n_parameters = flops.classifier_parameters(cfg.encoder, card.n_classes)
-    kept = flops.encoder_activations(cfg.encoder, n_patches, reduced=reduced)
+    n_parameters = flops.classifier_parameters(cfg.encoder, card.n_classes, recipe.pooling)
+    n_kept = flops.n_visible(n_patches, recipe.patch_drop)
+    kept = flops.encoder_activations(cfg.encoder, n_kept, reduced=reduced)
     selects = card.protocol == "split"
     if selects:
         n_train, n_evaluated = card.sizes[0], recipe.n_epochs * card.sizes[1] + card.sizes[2]
@@ -185,7 +186,7 @@ def _finetune(cfg: config.Config, stage: str, task: str, speed: Speed) -> Row:
         task=task,
         n_runs=card.n_folds,
         n_parameters=n_parameters,
-        flops=flops.classifier_flops(cfg.encoder, n_patches, card.n_classes),
+        flops=flops.classifier_flops(cfg.encoder, n_patches, card.n_classes, recipe),
         memory_bytes=_training_memory(n_parameters, kept, recipe, reduced=reduced, selects=selects),
         rates=_rates(cfg, speed),
         clips_trained=recipe.n_epochs * n_train,

@@ -40,9 +40,11 @@ def encoder_parameters(encoder: config.Encoder) -> int:
     return size.width * (patch + 1) + size.depth * block_parameters(size.width) + 2 * size.width
 
 
-def classifier_parameters(encoder: config.Encoder, n_classes: int) -> int:
-    """Count the weights of the encoder and of one linear layer on top."""
-    return encoder_parameters(encoder) + (encoder.shape.width + 1) * n_classes
+def classifier_parameters(encoder: config.Encoder, n_classes: int, pooling: str) -> int:
+    """Count the weights of the encoder, of one linear layer on top, and of the queries of a pooling by attention."""
+    size = encoder.shape
+    queries = size.n_heads * size.width if pooling == "attention" else 0
+    return encoder_parameters(encoder) + (size.width + 1) * n_classes + queries
 
 
 def parameters(cfg: config.Config) -> Parameters:
@@ -54,7 +56,7 @@ def parameters(cfg: config.Config) -> Parameters:
 
 
 def n_visible(n_patches: int, mask_ratio: float) -> int:
-    """Count the patches that the encoder sees in pre-training, at least one."""
+    """Count the patches that the encoder sees when a share of them is left out, at least one."""
     return max(1, round(n_patches * (1 - mask_ratio)))
 
 
@@ -85,10 +87,12 @@ def autoencoder_flops(cfg: config.Config) -> Flops:
     return Flops(encoder.forward + after, encoder.training + 3 * after)
 
 
-def classifier_flops(encoder: config.Encoder, n_patches: int, n_classes: int) -> Flops:
-    """FLOPs of the classifier: the encoder on all patches, and the head."""
-    body, head = encoder_flops(encoder, n_patches), 2 * encoder.shape.width * n_classes
-    return Flops(body.forward + head, body.training + 3 * head)
+def classifier_flops(encoder: config.Encoder, n_patches: int, n_classes: int, recipe: config.Finetune) -> Flops:
+    """FLOPs of the classifier: encoder, pooling and head; forward on all patches, training on those that are kept."""
+    n_kept, head = n_visible(n_patches, recipe.patch_drop), 2 * encoder.shape.width * n_classes
+    pool = 2 * encoder.shape.width * encoder.shape.n_heads if recipe.pooling == "attention" else 0
+    forward = encoder_flops(encoder, n_patches).forward + n_patches * pool + head
+    return Flops(forward, encoder_flops(encoder, n_kept).training + 3 * (n_kept * pool + head))
 
 
 def block_activations(n_tokens: int, width: int, n_heads: int, *, reduced: bool) -> int:

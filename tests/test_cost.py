@@ -43,8 +43,13 @@ def autoencoder(cfg: Config, n_clips: int) -> tuple[nn.Module, Callable[[], Tens
 
 def classifier(cfg: Config, n_clips: int) -> tuple[nn.Module, Callable[[], Tensor]]:
     """A classifier, and a forward pass of it."""
-    model, (_, spectrogram) = Classifier(cfg.encoder, N_CLASSES), batch(cfg, n_clips)
+    model, (_, spectrogram) = Classifier(cfg.encoder, N_CLASSES, cfg.finetune.pooling), batch(cfg, n_clips)
     return model, lambda: model(spectrogram).sum()
+
+
+def changed(cfg: Config, **recipe: object) -> Config:
+    """The parameters with another recipe of fine-tuning."""
+    return cfg.model_copy(update={"finetune": cfg.finetune.model_copy(update=recipe)})
 
 
 def batch(cfg: Config, n_clips: int) -> tuple[int, Tensor]:
@@ -86,19 +91,37 @@ def test_weights_are_those_of_the_models(case: tuple[Config, int]) -> None:
     model, found = MaskedAutoencoder(cfg.encoder, cfg.pretrain.decoder, cfg.pretrain.mask_ratio), flops.parameters(cfg)
     assert found.encoder == n_weights(model.encoder)
     assert found.pretrain == n_weights(model)
-    assert flops.classifier_parameters(cfg.encoder, N_CLASSES) == n_weights(Classifier(cfg.encoder, N_CLASSES))
+    for pooling in ("mean", "attention"):
+        pooled, _ = classifier(changed(cfg, pooling=pooling), 1)
+        assert flops.classifier_parameters(cfg.encoder, N_CLASSES, pooling) == n_weights(pooled)
 
 
 def test_flops_are_those_that_a_counter_counts(case: tuple[Config, int]) -> None:
     cfg, n_clips = case
     n_patches = math.prod(cfg.grid(cfg.synth.clip_s))
-    for build, expected in (
-        (autoencoder, flops.autoencoder_flops(cfg)),
-        (classifier, flops.classifier_flops(cfg.encoder, n_patches, N_CLASSES)),
+    attention = changed(cfg, pooling="attention")
+    for build, built, expected in (
+        (autoencoder, cfg, flops.autoencoder_flops(cfg)),
+        (classifier, cfg, flops.classifier_flops(cfg.encoder, n_patches, N_CLASSES, cfg.finetune)),
+        (classifier, attention, flops.classifier_flops(cfg.encoder, n_patches, N_CLASSES, attention.finetune)),
     ):
-        _, forward = build(cfg, n_clips)
+        _, forward = build(built, n_clips)
         assert counted(forward) == n_clips * expected.forward
         assert counted(lambda forward=forward: forward().backward()) == n_clips * expected.training  # type: ignore[misc]
+
+
+def test_dropped_patches_are_spared_in_training_and_not_in_evaluation(tiny: Config) -> None:
+    whole, half = (
+        flops.classifier_flops(tiny.encoder, 64, 10, changed(tiny, patch_drop=share).finetune) for share in (0.0, 0.5)
+    )
+    head = 3 * 2 * tiny.encoder.shape.width * 10
+    assert half.forward == whole.forward
+    assert half.training - head == flops.encoder_flops(tiny.encoder, 32).training < whole.training / 2
+    spared, full = (
+        next(row for row in cost.rows(changed(tiny, patch_drop=share), A100) if row.stage == "finetune")
+        for share in (0.5, 0.0)
+    )
+    assert spared.memory_bytes < full.memory_bytes
 
 
 def test_visible_patches_are_counted_as_the_model_does(tiny: Config) -> None:

@@ -131,6 +131,20 @@ def rename(path: str, name: str) -> Callable[[dict[str, Any]], None]:
             rename("finetune/drop_path", "droppath"),
             "finetune.droppath: unknown key; did you mean 'drop_path'? (and 1 more)",
         ),
+        (put("finetune/cutmix_alpha", -1), "finetune.cutmix_alpha: Input should be greater than or equal to 0, found"),
+        (put("finetune/n_mel_masks", -1), "finetune.n_mel_masks: Input should be greater than or equal to 0, found -1"),
+        (put("finetune/mel_mask_bins", 0), "finetune.mel_mask_bins: Input should be greater than or equal to 1, found"),
+        (put("finetune/patch_drop", 1.0), "finetune.patch_drop: Input should be less than 1, found 1.0"),
+        (put("finetune/pooling", "max"), "finetune.pooling: Input should be 'mean' or 'attention', found 'max'"),
+        (put("finetune/normalise", "clip"), "finetune.normalise: Input should be 'corpus' or 'task', found 'clip'"),
+        (
+            put("tasks/drums/finetune", {"n_time_masks": 1, "time_mask_frames": 65}),
+            "tasks.drums.finetune: time_mask_frames = 65 is more than the 64 frames of a clip",
+        ),
+        (
+            put("tasks/drums/finetune", {"n_mel_masks": 1, "mel_mask_bins": 129}),
+            "tasks.drums.finetune: mel_mask_bins = 129 is more than features.n_mels = 128",
+        ),
         (put("tasks", {}), "tasks: Dictionary should have at least 1 item"),
     ],
 )
@@ -205,6 +219,20 @@ def test_slices_hold_what_a_stage_reads(quick: Config) -> None:
 def test_a_task_changes_single_values_of_the_recipe(quick: Config) -> None:
     assert quick.recipe("drums").n_epochs == quick.tasks["drums"].finetune["n_epochs"] != quick.finetune.n_epochs
     assert quick.recipe("drums").optimizer == quick.finetune.optimizer
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_option_of_fine_tuning_that_is_ours_is_off(name: str, profiles: Path) -> None:
+    config = params.parse(yaml.safe_load(profile(name, profiles)), name)
+    for task in config.tasks:
+        recipe = config.recipe(task)
+        assert (recipe.n_time_masks, recipe.n_mel_masks, recipe.patch_drop) == (0, 0, 0)
+        assert (recipe.pooling, recipe.normalise) == ("mean", "corpus")
+        if name in {"quick", "small"}:
+            assert (recipe.mixup_alpha, recipe.cutmix_alpha) == (0, 0)
+    if name == "paper":
+        blends = {task: (config.recipe(task).mixup_alpha, config.recipe(task).cutmix_alpha) for task in config.tasks}
+        assert (blends["esc50"], blends["speech_commands"]) == ((0.8, 1.0), (0, 0))
 
 
 @pytest.mark.parametrize("preset", ["paper", "world"])

@@ -5,7 +5,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from audiopg.tasks.card import Task
 from audiopg.tasks.manifest import Manifest, Row
 
 READ_AHEAD = 32  # recordings that may wait in memory
+FLATTEST = 1e-6  # a deviation below is that of rounding
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,11 @@ class Clips:
     window: int
     """Frames F that the model sees at a time."""
     log_mel: LogMel
-    """What made the spectrograms."""
+    """What would make the spectrograms as they are handed out."""
+    scale: float = 1.0
+    """What ``frames`` are multiplied by when they are handed out."""
+    shift: float = 0.0
+    """What is then added."""
 
     def __len__(self) -> int:
         """Count the recordings."""
@@ -55,8 +60,36 @@ class Clips:
         begin, end = max(offset, 0), min(offset + self.window, self.n_frames(row))
         window = np.full((self.window, self.frames.shape[1]), self.log_mel.silence, dtype=np.float32)
         if begin < end:
-            window[begin - offset : end - offset] = self.frames[self.starts[row] + begin : self.starts[row] + end]
+            frames = self.frames[self.starts[row] + begin : self.starts[row] + end]
+            window[begin - offset : end - offset] = frames * np.float32(self.scale) + np.float32(self.shift)
         return window
+
+    def normalised_to(self, rows: NDArray[np.int64]) -> "Clips":
+        """Return the same recordings, normalised by the mean and deviation of some of them.
+
+        Over all frames and mel bins of ``rows`` the mean becomes 0 and the standard deviation 0.5, as the corpus has
+        them by ``features.norm_mean`` and ``norm_std``. The silence at the end of a short recording counts.
+
+        Args:
+            rows: numbers of the recordings that are measured: those that train, and no others.
+
+        Raises:
+            AudiopgError: they have no deviation.
+        """
+        sums = np.zeros(3)
+        for row in rows.tolist():
+            frames = self.frames[self.starts[row] : self.starts[row + 1]].astype(np.float64)
+            sums += frames.size, frames.sum(), np.square(frames).sum()
+        count, total, squares = sums.tolist()
+        mean = total / count
+        std = max(squares / count - mean**2, 0.0) ** 0.5
+        if std < FLATTEST:
+            msg = f"the {len(rows)} training recordings are all silent: normalise 'task' has no deviation to scale by"
+            raise AudiopgError(msg)
+        made = self.log_mel.features
+        norms = {"norm_mean": made.norm_mean + 2 * made.norm_std * mean, "norm_std": 2 * made.norm_std * std}
+        log_mel = LogMel(made.model_copy(update=norms))
+        return replace(self, log_mel=log_mel, scale=0.5 / std, shift=-0.5 * mean / std)
 
     def batch(self, rows: Sequence[int], offsets: Sequence[int]) -> Tensor:
         """Return one window of each recording, shape (B, F, M), float32."""

@@ -133,7 +133,8 @@ class Encoder(nn.Module):
 def initialise(model: nn.Module, seed: int, place: str = "") -> None:
     """Set all parameters from their address (seed, parameter name): a model's weights do not depend on what ran before.
 
-    Matrices are Xavier-uniform as in MAE, vectors 0, norm gains 1, the mask token normal with σ = 0.02.
+    Matrices are Xavier-uniform as in MAE, vectors and pooling queries 0, norm gains 1, the mask token normal with
+    σ = 0.02.
 
     Args:
         model: what is set, in place.
@@ -144,7 +145,7 @@ def initialise(model: nn.Module, seed: int, place: str = "") -> None:
     for name, parameter in model.named_parameters():
         if id(parameter) in gains:
             parameter.fill_(1.0)
-        elif name.endswith("bias"):
+        elif name.endswith(("bias", "query")):
             parameter.zero_()
         else:
             draw = rng.generator(seed, f"init/{place}{name}", 0)

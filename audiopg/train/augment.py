@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from audiopg import config
     from audiopg.data.clips import Clips
 
 
@@ -48,7 +49,6 @@ def mixup(  # noqa: PLR0913
         union: whether a blend has the labels of both, as in sounds that are heard together; else each label has its
             share.
 
-    Differs from the paper: mixup only; the release alternates it with CutMix on ESC-50.
     Source: Zhang et al. (2018), one share per batch.
     """
     if alpha == 0:
@@ -57,6 +57,85 @@ def mixup(  # noqa: PLR0913
     partner = torch.from_numpy(draw.permutation(len(targets))).to(targets.device)
     both = torch.maximum(targets, targets[partner]) if union else torch.lerp(targets, targets[partner], share)
     return blend(spectrograms, spectrograms[partner], share), both
+
+
+def cutmix(
+    spectrograms: Tensor, targets: Tensor, alpha: float, draw: np.random.Generator, *, union: bool
+) -> tuple[Tensor, Tensor]:
+    """Replace a rectangle of time and frequency of each example by that of another one of the batch.
+
+    The rectangle has the spectrogram's proportions and its centre anywhere, and is cut at the edges; the share of a
+    label is the area that was really replaced, not the one that was drawn.
+
+    Args:
+        spectrograms: shape (B, F, M).
+        targets: labels, shape (B, C).
+        alpha: both parameters of the Beta distribution of the share, above 0.
+        draw: source of the share, the pairing and the rectangle.
+        union: whether the result has the labels of both, as long as something of each is left; else each label has its
+            share.
+
+    Source: Yun et al. (2019), one rectangle per batch.
+    """
+    n_frames, n_mels = spectrograms.shape[1:]
+    side = (1 - float(draw.beta(alpha, alpha))) ** 0.5
+    partner = torch.from_numpy(draw.permutation(len(targets)))
+    frames, mels = _span(n_frames, side, draw.random()), _span(n_mels, side, draw.random())
+    mixed = spectrograms.clone()
+    mixed[:, frames, mels] = spectrograms[partner, frames, mels]
+    share = (frames.stop - frames.start) * (mels.stop - mels.start) / (n_frames * n_mels)
+    if union and 0 < share < 1:
+        return mixed, torch.maximum(targets, targets[partner])
+    return mixed, torch.lerp(targets, targets[partner], share)
+
+
+def _span(length: int, side: float, draw: float) -> slice:
+    """Return the part of an axis that a rectangle covers: ``side`` of it around a cell drawn by a number in [0, 1)."""
+    width = round(side * length)
+    start = int(draw * length) - width // 2
+    return slice(max(start, 0), min(start + width, length))
+
+
+def spec_augment(spectrograms: Tensor, recipe: "config.Finetune", silence: float, draw: np.random.Generator) -> Tensor:
+    """Silence some bands of time and of frequency, drawn for each example.
+
+    Masked cells get the value of digital silence, which the frames beyond a recording's ends have as well. So a mask
+    takes sound away and never adds any: the 0 of the original is the mean level of the corpus here, far above silence,
+    and would be a loud band in a quiet recording.
+
+    Args:
+        spectrograms: normalised log-mel, shape (B, F, M).
+        recipe: number and largest width of the masks.
+        silence: value of a bin of a digitally silent frame.
+        draw: source of the masks.
+
+    Source: Park et al. (2019), without its time warping; widths uniform from 0 to the largest, then places uniform.
+    """
+    batch_size, n_frames, n_mels = spectrograms.shape
+    times = _masks(recipe.n_time_masks, recipe.time_mask_frames, (batch_size, n_frames), draw)
+    bins = _masks(recipe.n_mel_masks, recipe.mel_mask_bins, (batch_size, n_mels), draw)
+    return spectrograms.masked_fill(times[:, :, None] | bins[:, None, :], silence)
+
+
+def _masks(count: int, widest: int, shape: tuple[int, int], draw: np.random.Generator) -> Tensor:
+    """Draw which cells of an axis ``count`` masks cover, shape (B, cells) as given, bool."""
+    batch_size, length = shape
+    widths = draw.integers(0, widest + 1, (batch_size, count, 1))
+    starts = np.floor(draw.random((batch_size, count, 1)) * (length - widths + 1))
+    cells = np.arange(length)
+    return torch.from_numpy(((cells >= starts) & (cells < starts + widths)).any(axis=1))
+
+
+def patch_drop(rate: float, n_patches: int, batch_size: int, draw: np.random.Generator) -> Tensor | None:
+    """Draw which patches each example keeps, numbers in rising order, shape (B, V), or None when all are kept.
+
+    V is 1 - ``rate`` of the patches, rounded, and at least 1.
+    Source: Liu et al., PatchDropout (2023).
+    """
+    if rate == 0:
+        return None
+    n_kept = max(1, round(n_patches * (1 - rate)))
+    return torch.from_numpy(np.sort(np.argsort(draw.random((batch_size, n_patches)))[:, :n_kept]))
 
 
 def drop_path(rate: float, depth: int, batch_size: int, draw: np.random.Generator) -> Tensor | None:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from audiopg import config, rng
 from audiopg.data.clips import Clips
-from audiopg.train.augment import mixup, random_offsets
+from audiopg.train.augment import cutmix, mixup, random_offsets, spec_augment
 
 
 class Batches:
@@ -60,18 +60,28 @@ class Batches:
         rows = self.order(epoch)[number * size : (number + 1) * size]
         draw = rng.generator(self.seed, f"{self.stream}/augment", step)
         offsets = random_offsets(self.clips, rows.tolist(), self.recipe.shift_frames, draw.random(len(rows)))
-        spectrograms, targets = mixup(
-            self.clips.batch(rows.tolist(), offsets),
-            torch.from_numpy(self.targets[rows]),
-            self.recipe.mixup_alpha,
-            draw,
-            blend=self.clips.log_mel.add if self.recipe.mixup_domain == "power" else torch.lerp,
-            union=self.multi_label,
-        )
+        spectrograms, targets = self.clips.batch(rows.tolist(), offsets), torch.from_numpy(self.targets[rows])
+        if self._cuts(step):
+            spectrograms, targets = cutmix(
+                spectrograms, targets, self.recipe.cutmix_alpha, draw, union=self.multi_label
+            )
+        else:
+            blend = self.clips.log_mel.add if self.recipe.mixup_domain == "power" else torch.lerp
+            spectrograms, targets = mixup(
+                spectrograms, targets, self.recipe.mixup_alpha, draw, blend=blend, union=self.multi_label
+            )
+        masks = rng.generator(self.seed, f"{self.stream}/masks", step)
+        spectrograms = spec_augment(spectrograms, self.recipe, self.clips.log_mel.silence, masks)
         # a label that may stand beside others is a choice of two, else of all classes
         n_choices = 2 if self.multi_label else targets.shape[1]
         smoothing = self.recipe.label_smoothing
         return spectrograms, targets * (1 - smoothing) + smoothing / n_choices
+
+    def _cuts(self, step: int) -> bool:
+        """Tell whether a step has CutMix; with mixup beside it, every second one on average."""
+        if 0 in (self.recipe.cutmix_alpha, self.recipe.mixup_alpha):
+            return self.recipe.cutmix_alpha > 0
+        return rng.generator(self.seed, f"{self.stream}/cutmix", step).random() < 0.5  # noqa: PLR2004  (one of two)
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """Return the recordings of one epoch in their order, as many as there are in training.

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made")
 Piece = TypeVar("Piece")
-Batch = tuple[Tensor, Tensor, Tensor | None]
-"""Spectrograms, what goes with each of them, and drop-path factors or None."""
+Batch = tuple[Tensor, Tensor, *tuple[Tensor | None, ...]]
+"""Spectrograms, what goes with each of them, and what the model draws, such as drop-path factors; None for nothing."""
 
 
 class Data(Protocol):
@@ -94,8 +94,9 @@ class Feed(Iterator[tuple[float, Batch]]):
         step, part = piece
         send = self.backend.send
         with self.backend.here():
-            spectrograms, others, keep = self.data.part(step, part.places)
-            return part.share, (send(spectrograms), send(others), None if keep is None else send(keep))
+            spectrograms, others, *drawn = self.data.part(step, part.places)
+            sent = (None if tensor is None else send(tensor) for tensor in drawn)
+            return part.share, (send(spectrograms), send(others), *sent)
 
 
 def ahead(make: Callable[[Piece], Made], pieces: Iterable[Piece]) -> Iterator[Made]:

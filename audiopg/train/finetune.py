@@ -24,7 +24,7 @@ from audiopg.models.classifier import Classifier
 from audiopg.models.vit import initialise
 from audiopg.tasks.card import Card
 from audiopg.tasks.manifest import Manifest
-from audiopg.train.augment import drop_path
+from audiopg.train.augment import drop_path, patch_drop
 from audiopg.train.batches import Batches
 from audiopg.train.feed import Batch, check_division
 from audiopg.train.loop import Training
@@ -53,10 +53,10 @@ class Best:
 class Fold:
     """The steps of one fold's training."""
 
-    def __init__(self, batches: Batches, depth: int) -> None:
-        """Take the batches, and the number of the encoder's blocks."""
+    def __init__(self, batches: Batches, encoder: config.Encoder) -> None:
+        """Take the batches, and the size of the encoder that they are for."""
         self.batches = batches
-        self.depth = depth
+        self.encoder = encoder
         self._whole = lru_cache(maxsize=1)(self._make)  # its parts come one after another
 
     def n_clips(self, step: int) -> int:
@@ -65,10 +65,15 @@ class Fold:
         return min(size, len(self.batches.rows) - number * size)
 
     def part(self, step: int, places: range) -> Batch:
-        """Return spectrograms (B, F, M), targets (B, C) and drop-path factors (depth, 2, B) of some clips."""
-        spectrograms, targets, keep = self._whole(step)
+        """Return spectrograms (B, F, M), targets (B, C), drop-path factors (depth, 2, B) and visible patches (B, V)."""
+        spectrograms, targets, keep, visible = self._whole(step)
         chosen = slice(places.start, places.stop)
-        return spectrograms[chosen], targets[chosen], None if keep is None else keep[:, :, chosen]
+        return (
+            spectrograms[chosen],
+            targets[chosen],
+            None if keep is None else keep[:, :, chosen],
+            None if visible is None else visible[chosen],
+        )
 
     def names(self, step: int) -> str:
         """List the recordings of a step by their place in the manifest, counted from 0."""
@@ -77,10 +82,14 @@ class Fold:
         rows = self.batches.order(epoch)[number * size : (number + 1) * size]
         return f"recordings {', '.join(map(str, rows))} of the manifest"
 
-    def _make(self, step: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _make(self, step: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        recipe, seed, stream = self.batches.recipe, self.batches.seed, self.batches.stream
         spectrograms, targets = self.batches.batch(step)
-        draw = rng.generator(self.batches.seed, f"{self.batches.stream}/drop_path", step)
-        return spectrograms, targets, drop_path(self.batches.recipe.drop_path, self.depth, len(targets), draw)
+        draw = rng.generator(seed, f"{stream}/drop_path", step)
+        keep = drop_path(recipe.drop_path, self.encoder.shape.depth, len(targets), draw)
+        draw = rng.generator(seed, f"{stream}/patch_drop", step)
+        n_patches = spectrograms[0].numel() // (self.encoder.patch_frames * self.encoder.patch_mels)
+        return spectrograms, targets, keep, patch_drop(recipe.patch_drop, n_patches, len(targets), draw)
 
 
 def train(
@@ -107,15 +116,15 @@ def train(
     )
 
     def loss_of(run: torch.nn.Module, batch: Batch) -> Tensor:
-        spectrograms, targets, keep = batch
-        return loss_function(run(spectrograms, keep), targets)
+        spectrograms, targets, *drawn = batch
+        return loss_function(run(spectrograms, *drawn), targets)
 
     def select(step: int) -> None:
         if validate is not None and step % batches.per_epoch == 0:
             with training.average.applied():
                 best.offer(validate(), model)
 
-    training.fit(Fold(batches, model.encoder.size.depth), loss_of, backend, label, after_step=select)
+    training.fit(Fold(batches, model.encoder.config), loss_of, backend, label, after_step=select)
     if validate is None:
         training.average.settle()
     else:
@@ -158,8 +167,10 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     clips = recordings.load(tasks.find(task, section), manifest_path, cfg.features, section.clip_s)
     rows = split(manifest, fold)
     label, stream = f"{task} fold {fold} {init}", f"finetune/{task}/fold{fold}"
+    if recipe.normalise == "task":
+        clips = clips.normalised_to(rows.train)
     batches = Batches(clips, manifest.targets, rows.train, recipe, cfg.seed, stream, multi_label=card.multi_label)
-    model = Classifier(cfg.encoder, card.n_classes)
+    model = Classifier(cfg.encoder, card.n_classes, recipe.pooling)
     initialise(model, cfg.seed)
     if encoder_path is not None:
         model.encoder = load_encoder(encoder_path, cfg.encoder, cfg.features)
@@ -198,6 +209,8 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
         device=backend.name,
         init=init,
         fold=fold,
+        norm_mean=clips.log_mel.features.norm_mean,
+        norm_std=clips.log_mel.features.norm_std,
         **{f"n_{part}": len(numbers) for part, numbers in rows._asdict().items()},
         validation=[round(score, 6) for score in best.scores],
     )

@@ -10,8 +10,9 @@ import pytest
 import soundfile
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from audiopg import config, params, storage
+from audiopg import config, params, rng, storage, tensors
 from audiopg.compute import Backend
 from audiopg.config import Config
 from audiopg.data import prepare
@@ -66,7 +67,7 @@ def batches(
 ) -> Batches:
     """Batches of the separable recordings, without augmentation but for ``changes``."""
     clips, classes = separable(tiny.features)
-    plain = {"shift_frames": 0, "label_smoothing": 0.0, "mixup_alpha": 0.0}
+    plain = {"shift_frames": 0, "label_smoothing": 0.0, "mixup_alpha": 0.0, "cutmix_alpha": 0.0}
     recipe = tiny.recipe("drums").model_copy(update=plain | changes)
     targets = classes if targets is None else np.asarray(targets, dtype=np.float32)
     return Batches(clips, targets, rows, recipe, seed, "x", multi_label=multi_label)
@@ -136,7 +137,7 @@ def test_parts_of_a_fine_tuning_are_worth_the_whole(tiny: Config, multi_label: b
 
 def test_a_fold_names_its_recordings(tiny: Config) -> None:
     data = batches(tiny, np.arange(3, 8), n_epochs=1, batch_size=3)
-    fold = finetune.Fold(data, 6)
+    fold = finetune.Fold(data, tiny.encoder)
     assert [fold.n_clips(step) for step in range(2)] == [3, 2]
     named = [fold.names(step) for step in range(2)]
     assert named[0] == f"recordings {', '.join(map(str, data.order(0)[:3]))} of the manifest"
@@ -191,6 +192,108 @@ def test_the_domain_of_mixup_changes_the_sound_and_not_the_labels(tiny: Config) 
     added = batches(tiny, np.arange(8), mixup_domain="power", **changes).batch(1)
     assert torch.equal(blended[1], added[1])
     assert (added[0] - blended[0]).abs().max() > 0.1
+
+
+EVERYTHING = {
+    "mixup_alpha": 0.8,
+    "cutmix_alpha": 1.0,
+    "n_time_masks": 2,
+    "time_mask_frames": 8,
+    "n_mel_masks": 2,
+    "patch_drop": 0.5,
+    "drop_path": 0.2,
+    "pooling": "attention",
+    "normalise": "task",
+}
+
+
+def test_what_is_off_moves_no_draw(tiny: Config) -> None:
+    """Batches as they were before there was anything but shifts and mixup, drawn here once more."""
+    data = batches(tiny, np.arange(1, 18), batch_size=5, shift_frames=6, mixup_alpha=0.8, label_smoothing=0.1)
+    for step in range(8):
+        order = rng.generator(0, "x/order", step // 4).permutation(np.arange(1, 18))
+        rows = order[step % 4 * 5 :][:5]
+        draw = rng.generator(0, "x/augment", step)
+        offsets = np.floor(draw.random(len(rows)) * 7).astype(int) - 6
+        share = 1 - draw.beta(0.8, 0.8)
+        partner = torch.from_numpy(draw.permutation(len(rows)))
+        clips, targets = data.clips.batch(rows.tolist(), offsets.tolist()), torch.from_numpy(data.targets[rows])
+        mixed, labels = data.batch(step)
+        assert torch.equal(mixed, torch.lerp(clips, clips[partner], share))
+        assert torch.equal(labels, torch.lerp(targets, targets[partner], share) * (1 - 0.1) + 0.1 / 3)
+
+
+def test_masks_leave_all_other_draws_alone(tiny: Config) -> None:
+    changes = {"batch_size": 8, "shift_frames": 6, "mixup_alpha": 0.8}
+    masks = {"n_time_masks": 1, "time_mask_frames": 8, "n_mel_masks": 1}
+    plain, masked = batches(tiny, np.arange(8), **changes), batches(tiny, np.arange(8), **changes, **masks)
+    for step in range(4):
+        (before, labels), (after, same) = plain.batch(step), masked.batch(step)
+        hidden = before != after
+        assert torch.equal(labels, same)
+        assert 0 < hidden.float().mean() < 0.5
+        assert after[hidden].unique().tolist() == pytest.approx([plain.clips.log_mel.silence])
+
+
+def test_of_mixup_and_cutmix_each_batch_has_one(tiny: Config) -> None:
+    rows = np.arange(8)
+    both = batches(tiny, rows, batch_size=8, mixup_alpha=0.8, cutmix_alpha=1.0)
+    alone = [batches(tiny, rows, batch_size=8, mixup_alpha=a, cutmix_alpha=b) for a, b in ((0.8, 0.0), (0.0, 1.0))]
+    cuts = 0
+    for step in range(200):
+        found = both.batch(step)[0]
+        matches = [torch.equal(found, one.batch(step)[0]) for one in alone]
+        assert sum(matches) == 1
+        cuts += matches[1]
+    assert cuts == pytest.approx(100, abs=25)
+
+
+def test_patches_are_dropped_in_training_alone(tiny: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training sees other halves of the patches in each step, prediction sees all."""
+    seen: list[Tensor | None] = []
+    forward = Classifier.forward
+
+    def watched(self: Classifier, x: Tensor, keep: Tensor | None = None, visible: Tensor | None = None) -> Tensor:
+        seen.append(visible)
+        return forward(self, x, keep, visible)
+
+    monkeypatch.setattr(Classifier, "forward", watched)
+    data = batches(tiny, np.arange(16), n_epochs=2, batch_size=8, patch_drop=0.5)
+    model = Classifier(tiny.encoder, 3)
+    initialise(model, 0)
+    finetune.train(model, data, CPU, "dropped", None)
+    shown = [visible for visible in seen if visible is not None]
+    assert [visible.shape for visible in shown] == [(8, 8)] * 4  # of 2 by 8 patches
+    assert not torch.equal(shown[0], shown[1])
+    predict(model, data.clips, np.arange(16, 24), CPU, "dropped")
+    assert seen[4:] == [None]
+
+
+def test_both_initialisations_see_the_same_draws(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With everything on, all that enters the model in training is the same from scratch and pre-trained."""
+    paths = separable_task(tiny, tmp_path, monkeypatch)
+    save_encoder(tmp_path / "encoder.safetensors", untrained(tiny.encoder, 99), tiny.features)
+    seen: dict[str, list[tuple[Tensor | None, ...]]] = {"scratch": [], "pretrained": []}
+    forward = Classifier.forward
+    cfg = tiny.model_copy(
+        update={"finetune": tiny.finetune.model_copy(update=EVERYTHING | {"n_epochs": 4, "batch_size": 6})}
+    )
+    for init, encoder in (("scratch", None), ("pretrained", tmp_path / "encoder.safetensors")):
+
+        def watched(self: Classifier, *inputs: Tensor | None, init: str = init) -> Tensor:
+            seen[init].append(inputs)
+            return forward(self, *inputs)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(Classifier, "forward", watched)
+        finetune.run(cfg, "drums", 4, init, *paths, encoder, tmp_path / init)  # type: ignore[arg-type]
+    assert len(seen["scratch"]) == len(seen["pretrained"]) == 4 * 3 + 1
+    for ours, theirs in zip(*seen.values(), strict=True):
+        for one, other in zip(ours, theirs, strict=True):
+            assert one is not None
+            assert other is not None
+            assert torch.equal(one, other)
+    assert (tmp_path / "scratch" / "loss.csv").read_bytes() != (tmp_path / "pretrained" / "loss.csv").read_bytes()
+    assert tensors.read(tmp_path / "scratch" / "classifier.safetensors")[0]["pooling.query"].any()
 
 
 @pytest.mark.slow
@@ -249,11 +352,10 @@ def test_own_recordings_with_several_labels_go_the_whole_way(
     assert storage.read_json(tmp_path / "probe" / "scores.json")["logmel_stats"]
 
 
-@pytest.mark.parametrize("protocol", ["folds", "split"])
-def test_the_clips_that_are_reported_reach_neither_training_nor_selection(
-    protocol: str, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With other test clips the weights and the chosen epoch are the same, and the reported figure is another."""
+def separable_task(
+    tiny: Config, folder: Path, monkeypatch: pytest.MonkeyPatch, protocol: str = "folds"
+) -> tuple[Path, Path]:
+    """Write manifest and card of the separable recordings, four folds or a split, and let them be what is loaded."""
     clips, targets = separable(tiny.features)
     part = ["train", "train", "val", "test"]
     rows = [
@@ -269,24 +371,36 @@ def test_the_clips_that_are_reported_reach_neither_training_nor_selection(
         )
         for number, target in enumerate(targets)
     ]
-    manifest = Manifest(tuple(rows))
-    manifest.write(tmp_path / "manifest.csv")
+    Manifest(tuple(rows)).write(folder / "manifest.csv")
     sizes = (6,) * 4 if protocol == "folds" else (12, 6, 6)
-    card = replace(TASKS["drums"].card, protocol=protocol, sizes=sizes, n_classes=3)
-    card.write(tmp_path / "card.json")
-    config = tiny.model_copy(update={"finetune": tiny.finetune.model_copy(update={"n_epochs": 6, "batch_size": 6})})
-    tested = manifest.parts == (4 if protocol == "folds" else "test")
+    replace(TASKS["drums"].card, protocol=protocol, sizes=sizes, n_classes=3).write(folder / "card.json")
+    monkeypatch.setattr(finetune.recordings, "load", lambda *_: clips)
+    return folder / "manifest.csv", folder / "card.json"
+
+
+@pytest.mark.parametrize("changes", [{}, {"normalise": "task"}])
+@pytest.mark.parametrize("protocol", ["folds", "split"])
+def test_the_clips_that_are_reported_reach_neither_training_nor_selection(
+    protocol: str, changes: dict[str, Any], tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With other test clips the weights and the chosen epoch are the same, and the reported figure is another."""
+    paths = separable_task(tiny, tmp_path, monkeypatch, protocol)
+    clips, _ = separable(tiny.features)
+    recipe = tiny.finetune.model_copy(update=changes | {"n_epochs": 6, "batch_size": 6})
+    config = tiny.model_copy(update={"finetune": recipe})
+    tested = Manifest.read(paths[0]).parts == (4 if protocol == "folds" else "test")
     other = clips.frames.copy().reshape(24, 32, 128)
-    other[tested] = np.roll(other[tested], 40, axis=2)
+    other[tested] = 2 * np.roll(other[tested], 40, axis=2) + 1
     for name, frames in (("a", clips.frames), ("b", other.reshape(-1, 128))):
         changed = replace(clips, frames=frames)
         monkeypatch.setattr(finetune.recordings, "load", lambda *_, changed=changed: changed)
-        paths = (tmp_path / "manifest.csv", tmp_path / "card.json")
         run = 4 if protocol == "folds" else 1
         finetune.run(config, "drums", run, "scratch", *paths, None, tmp_path / name)
     for file in ("classifier.safetensors", "loss.csv"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
     cards = [storage.read_json(tmp_path / name / "run.json") for name in "ab"]
     assert cards[0]["validation"] == cards[1]["validation"]
+    norms = {card["norm_mean"] for card in cards} | {tiny.features.norm_mean}
+    assert len(norms) == (2 if changes else 1)
     assert len(cards[0]["validation"]) == (6 if protocol == "split" else 0)
     assert (tmp_path / "a" / "predictions.csv").read_bytes() != (tmp_path / "b" / "predictions.csv").read_bytes()
