@@ -36,9 +36,10 @@ batches; *linear probe* and *k-NN probe* read the frozen pre-trained encoder; *r
 encoder before pre-training, *log-mel statistics* one of the mean and deviation of each mel bin."""
 LATENT_LEGEND = """\
 Physics on probe corpora that no training saw (*notes* are recorded, and scored on instruments that were held out):
-held-out R² of a linear read-out, its layer and pooling chosen in the training half, with 95 % intervals; and the mean
-angle between the subspaces of both factors in the last layer, beside the median of random subspaces with the
-embedding's own covariance (p: share of random pairs at least as orthogonal, after Holm's correction).
+held-out R² of a linear read-out, its layer and pooling chosen in the training half, with 95 % intervals; and the angle
+between the main directions of both factors in the last layer, without the error of the estimates, with its 95 %
+interval, beside the median of random directions with the embedding's own covariance over natural clips (p: share of
+random directions at least as orthogonal, after Holm's correction).
 `results/latent/claims.md` judges each factor and pair."""
 
 
@@ -81,7 +82,8 @@ def markdown(frame: pd.DataFrame, latent: Path) -> str:
         if factor in read
     ]
     angles = [
-        [encoder, corpus, f"{o['mean_deg']:.1f}", f"{o['null_median_deg']:.1f}", f"{o['p_holm']:.3f}"]
+        [encoder, corpus, f"{o['angle_deg']:.0f} [{o['low_deg']:.0f}, {o['high_deg']:.0f}]", f"{o['null_deg']:.0f}"]
+        + [f"{o['p_holm']:.3f}"]
         for corpus, pairs in found["orthogonality"].items()
         for encoder, o in pairs.get(" ".join(PAPER), {}).items()
     ]

@@ -69,7 +69,7 @@ ROWS = ("pretrained", "random", "logmel_stats")
 
 def latent_file(cfg: Config) -> Path:
     path = Path("results/latent/metrics.json")
-    angles = {"mean_deg": 80.0, "null_median_deg": 45.5, "p_holm": 0.01}
+    angles = {"angle_deg": 80.0, "low_deg": 71.2, "high_deg": 88.0, "null_deg": 45.5, "p_holm": 0.01}
     read = {name: {"score": score, "low": 0.1, "high": 0.95} for name, score in zip(ROWS, (0.9, 0.5, 0.7), strict=True)}
     found = {
         "decodability": {"events": {"f0_octaves": read, "event_level_db": read, "snr_db": read}},

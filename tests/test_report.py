@@ -66,7 +66,7 @@ def test_from_folds_to_table(cfg: Config) -> None:
     text = (OUT / "table.md").read_text()
     assert "0.200 ± 0.141" in text
     assert text.count("| 0.900 [0.100, 0.950] | 0.500 [0.100, 0.950] | 0.700 [0.100, 0.950] |") == len(PAPER)
-    assert "| pretrained | events   | 80.0" in text
+    assert "| pretrained | events   | 80 [71, 88]" in text
 
 
 def test_a_task_with_a_split_and_several_metrics(cfg: Config) -> None:

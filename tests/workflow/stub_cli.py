@@ -126,7 +126,7 @@ def text(path: Path, content: str) -> str:
             ["class", "actual", "predicted", "factor"],
             ["step", "epoch", "loss", "layer", "score", "x", "y"],
         )
-        numbers += ["null_median_deg", "mean_deg", "r2_after", "number", "share", "component", "time_ms"]
+        numbers += ["null_deg", "angle_deg", "r2_before", "r2_after", "number", "share", "component", "time_ms"]
         head = ",".join([*words, *numbers, "digest"])
         return f"{head}\n{'a,' * len(words)}{f'{number:.4f},' * len(numbers)}{content}\n"
     if path.suffix == ".svg":
