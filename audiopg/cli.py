@@ -282,6 +282,18 @@ def table(
 
 
 @app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(help="Results of runs that differ in their seed.")],
+    out: Annotated[Path | None, typer.Option(help="Table to write (CSV).")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="The printed table to write (Markdown).")] = None,
+) -> None:
+    """Pool runs that differ in their seed: figures over folds and seeds, and tests of their differences."""
+    from audiopg import compare as stage
+
+    typer.echo(stage.run(folders, out, markdown), nl=False)
+
+
+@app.command()
 def verify(
     files: Annotated[list[Path] | None, typer.Argument(help="Results to trace down to the recordings.")] = None,
     params: Params = PARAMS,

@@ -403,13 +403,16 @@ class Finetune(Steps):
 
 
 class Task(Section):
-    """One benchmark: the length of its clips, and where its recipe differs from the ``finetune`` section.
+    """One benchmark: the length of its clips, the share of its training recordings that are used, its recipe.
+
+    The recipe is where it differs from the ``finetune`` section.
 
     A task that is not registered, that is, somebody's own recordings, has the last three keys as well, and may leave
     out the others.
     """
 
     clip_s: Positive = 2.56
+    train_share: Annotated[Float, Field(gt=0, le=1)] = 1.0
     finetune: dict[str, Any] = {}
     manifest: str | None = None
     audio_root: str | None = None

@@ -106,7 +106,14 @@ class Row:
         return train_s + evaluate_s + self.cpu_flops / CPU_FLOPS
 
 
-def probe_flops(card: Card, width: int, n_layers: int, n_penalties: int, *, neighbours: bool) -> int:
+def n_used(card: Card, n_clips: int, share: float) -> int:
+    """Recordings that a share of some training recordings is, one of each class at least, give or take the rounding."""
+    return max(round(share * n_clips), 1 if card.multi_label else card.n_classes)
+
+
+def probe_flops(  # noqa: PLR0913  (what a fit takes)
+    card: Card, width: int, n_layers: int, n_penalties: int, *, neighbours: bool, share: float = 1.0
+) -> int:
     """FLOPs of choosing and fitting a ridge probe on each fold of a task, and of k-NN probes if asked for.
 
     A fit of N clips is the covariance of D features (2 N D², or 2 N² D where N is smaller), the products with the
@@ -115,12 +122,13 @@ def probe_flops(card: Card, width: int, n_layers: int, n_penalties: int, *, neig
     total = 0
     for held_out in range(card.n_folds):
         if card.protocol == "folds":
-            learn = [size for number, size in enumerate(card.sizes) if number != held_out]
-            turns, test = [(sum(learn) - size, size) for size in learn], card.sizes[held_out]
-            used = sum(learn)
+            whole, test = card.n_clips - card.sizes[held_out], card.sizes[held_out]
+            used = n_used(card, whole, share)
+            learn = [size * used // whole for number, size in enumerate(card.sizes) if number != held_out]
+            turns = [(used - size, size) for size in learn]
         else:
-            turns, test = [(card.sizes[0], card.sizes[1])], card.sizes[2]
-            used = card.sizes[0] + card.sizes[1]
+            train, test = n_used(card, card.sizes[0], share), card.sizes[2]
+            turns, used = [(train, card.sizes[1])], train + card.sizes[1]
         fits = [(n, n_layers * n_penalties) for n, _ in turns] + [(used, 1)]
         for n, times in fits:
             rank = min(n, width)
@@ -172,15 +180,16 @@ def _pretrain(cfg: config.Config, speed: Speed) -> Row:
 def _finetune(cfg: config.Config, stage: str, task: str, speed: Speed) -> Row:
     """Fine-tuning on all folds; with a split there is a validation after each epoch."""
     recipe, reduced, (card, windows) = cfg.recipe(task), is_reduced(cfg), _card(cfg, task)
+    share = cfg.task(task).train_share
     n_patches = math.prod(cfg.grid(cfg.task(task).clip_s))
     n_parameters = flops.classifier_parameters(cfg.encoder, card.n_classes, recipe.pooling)
     n_kept = flops.n_visible(n_patches, recipe.patch_drop)
     kept = flops.encoder_activations(cfg.encoder, n_kept, reduced=reduced)
     selects = card.protocol == "split"
     if selects:
-        n_train, n_evaluated = card.sizes[0], recipe.n_epochs * card.sizes[1] + card.sizes[2]
+        n_train, n_evaluated = n_used(card, card.sizes[0], share), recipe.n_epochs * card.sizes[1] + card.sizes[2]
     else:
-        n_train, n_evaluated = (card.n_folds - 1) * card.n_clips, card.n_clips
+        n_train, n_evaluated = sum(n_used(card, card.n_clips - size, share) for size in card.sizes), card.n_clips
     return Row(
         stage=stage,
         task=task,
@@ -205,7 +214,7 @@ def _training_memory(
 
 def _probe(cfg: config.Config, task: str, speed: Speed) -> Row:
     """Embedding of all recordings by the pre-trained and an untrained encoder, and the probes."""
-    (card, windows), size = _card(cfg, task), cfg.encoder.shape
+    (card, windows), size, share = _card(cfg, task), cfg.encoder.shape, cfg.task(task).train_share
     n_layers, n_penalties = size.depth + 2, len(cfg.probe.ridge_alphas)
     return Row(
         stage="probe",
@@ -214,9 +223,9 @@ def _probe(cfg: config.Config, task: str, speed: Speed) -> Row:
         **_embedding(cfg, cfg.task(task).clip_s, embeddings.BATCH_SIZE, n_encoders=1),
         rates=_rates(cfg, speed),
         clips_evaluated=round(2 * windows * card.n_clips),
-        cpu_flops=probe_flops(card, size.width, n_layers, n_penalties, neighbours=True)
-        + probe_flops(card, size.width, n_layers, n_penalties, neighbours=False)
-        + probe_flops(card, 2 * cfg.features.n_mels, 1, n_penalties, neighbours=False),
+        cpu_flops=probe_flops(card, size.width, n_layers, n_penalties, neighbours=True, share=share)
+        + probe_flops(card, size.width, n_layers, n_penalties, neighbours=False, share=share)
+        + probe_flops(card, 2 * cfg.features.n_mels, 1, n_penalties, neighbours=False, share=share),
     )
 
 

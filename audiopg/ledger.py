@@ -118,7 +118,8 @@ def watched(cfg: config.Config) -> dict[str, Any]:
     """
     recordings = {task: own.digest(section) for task, section in cfg.tasks.items()}
     clip_s = {task: section.clip_s for task, section in cfg.tasks.items()}
-    return {**closure.stage_digests(), "recordings": recordings, "clip_s": clip_s}
+    train_share = {task: section.train_share for task, section in cfg.tasks.items()}
+    return {**closure.stage_digests(), "recordings": recordings, "clip_s": clip_s, "train_share": train_share}
 
 
 def sync() -> None:

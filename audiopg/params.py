@@ -13,14 +13,15 @@ from audiopg.errors import AudiopgError
 from audiopg.registry import suggestion
 
 # What each stage reads. Snakemake compares these values, dvc.yaml lists the same names (a test holds them together),
-# and each run card records them. DVC has a task's clip_s from results/code.json, since it may be absent.
+# and each run card records them. Probes read single keys of a task, which may be absent: DVC has them from
+# results/code.json.
 # Averages and the table are refused where the run cards below them tell of other parameters, so both read all of those.
 READS: dict[str, tuple[str, ...]] = {
     "fetch": (),
     "prepare": (),
     "pretrain": ("seed", "compute", "synth", "features", "encoder", "pretrain"),
     "finetune": ("seed", "compute", "features", "encoder", "finetune", "tasks.{task}"),
-    "probe": ("seed", "compute", "features", "encoder", "probe", "tasks.{task}.clip_s"),
+    "probe": ("seed", "compute", "features", "encoder", "probe", "tasks.{task}.clip_s", "tasks.{task}.train_share"),
     "aggregate": ("seed", "compute", "features", "encoder", "finetune", "probe", "tasks.{task}"),
     "latent": (
         *("seed", "compute", "synth", "features", "encoder", "latent"),

@@ -129,7 +129,7 @@ def run(
     """
     averages = [metrics / f"{path.parent.name}.json" for path in cards]
     read = [*cards, *averages, latent, losses]
-    verification.check(runs, cfg, read)
+    made = verification.check(runs, cfg, read)
     frame = table([Card.read(path) for path in cards], metrics)
     storage.write_text(out / "table.csv", frame.to_csv(index=False))
     storage.write_text(out / "table.md", markdown(frame, latent))
@@ -140,4 +140,5 @@ def run(
         params.reads(cfg, "table"),
         [*read, *runs],
         [out / name for name in OUTPUTS],
+        stages=verification.makers(made),
     )

@@ -78,13 +78,16 @@ def verify(cfg: config.Config, files: Sequence[Path], folder: Path = RESULTS) ->
     yield f"{n_files} files agree with their {len(cards)} run cards, with params.yaml and with the code"
 
 
-def check(paths: Sequence[Path], cfg: config.Config, files: Sequence[Path]) -> None:
+def check(paths: Sequence[Path], cfg: config.Config, files: Sequence[Path]) -> Cards:
     """Refuse to go on from results that were not made by the present parameters and code, or not in one way.
 
     Args:
         paths: run cards of the results.
         cfg: all parameters.
         files: results that are read now; each must be the one that a card describes.
+
+    Returns:
+        The cards, by path.
 
     Raises:
         AudiopgError: a card disagrees with ``params.yaml``, with the code, with another card or with a result.
@@ -97,6 +100,17 @@ def check(paths: Sequence[Path], cfg: config.Config, files: Sequence[Path]) -> N
         more = f" (and {len(wrong) - 1} more; `audiopg verify` lists them)" if len(wrong) > 1 else ""
         msg = f"{wrong[0]}{more}; `snakemake --forcerun STAGE` makes results again, `snakemake --forceall` all of them"
         raise AudiopgError(msg)
+    return cards
+
+
+def makers(cards: Cards) -> dict[str, dict[str, Any]]:
+    """Tell code, device, machine and versions of each ``<stage> <task>``, in which its cards agree."""
+    return {
+        f"{card['stage']} {card['task'] or ''}".strip(): {
+            key: card[key] for key in ("code", "device", "machine", "versions")
+        }
+        for card in cards.values()
+    }
 
 
 def disagreements(cards: Cards, cfg: config.Config) -> Iterator[str]:
@@ -113,7 +127,7 @@ def disagreements(cards: Cards, cfg: config.Config) -> Iterator[str]:
             if written.setdefault(file, digest) != digest:
                 yield f"{path}: made from another {file} than other results, or than its run card describes"
         other = first.setdefault((stage, task or ""), path)
-        here, there = dict(_leaves(card)), dict(_leaves(cards[other]))
+        here, there = dict(leaves(card)), dict(leaves(cards[other]))
         for key in PLACE:
             if here.get(key) != there.get(key):
                 yield f"{path}: made with {key} = {here.get(key)}, but {other} with {there.get(key)}"
@@ -122,8 +136,8 @@ def disagreements(cards: Cards, cfg: config.Config) -> Iterator[str]:
 def _differences(card: Mapping[str, Any], cfg: config.Config) -> Iterator[str]:
     """Say in what parameters, code and recordings a card differs from what there is now."""
     stage, task = card["stage"], card["task"]
-    now = dict(_leaves(params.reads(cfg, stage, task or "")))
-    then = dict(_leaves(card["params"]))
+    now = dict(leaves(params.reads(cfg, stage, task or "")))
+    then = dict(leaves(card["params"]))
     for name in sorted(now.keys() | then.keys()):
         if now.get(name) != then.get(name):
             yield f"with {name} = {then.get(name)}, params.yaml has {now.get(name)}"
@@ -201,10 +215,10 @@ def trace(file: str, cards: Cards) -> Iterator[str]:
     yield from lines(file, cards[makers[file]]["outputs"][file], 0)
 
 
-def _leaves(value: object, name: str = "") -> Iterator[tuple[str, object]]:
+def leaves(value: object, name: str = "") -> Iterator[tuple[str, object]]:
     """List the single values of nested mappings by dotted name."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _leaves(item, f"{name}.{key}" if name else str(key))
+            yield from leaves(item, f"{name}.{key}" if name else str(key))
     else:
         yield name, value

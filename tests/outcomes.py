@@ -52,14 +52,17 @@ def fold_files(cfg: Config, card: Card = DRUMS, metrics: Sequence[str] = ("accur
             made = [path.with_name(name) for name in ("metrics.json", "predictions.csv", "classes.csv", "loss.csv")]
             read = [SOURCE / card.name / "manifest.csv", *([ENCODER] if init == "pretrained" else [])]
             run = path.with_name("run.json")
-            run_card(run, "finetune", cfg, read, made, task=card.name, init=init, fold=fold)
+            sizes = {"n_train": 100 - fold, "n_test": fold}
+            run_card(run, "finetune", cfg, read, made, task=card.name, init=init, fold=fold, **sizes)
             paths.append(path)
     return paths
 
 
 def probe_file(cfg: Config, card: Card = DRUMS, metrics: Sequence[str] = ("accuracy",)) -> Path:
     path = Path("results/probe") / card.name / "scores.json"
-    storage.write_json(path, {row: dict.fromkeys(metrics, [0.1, 0.3]) for row in report.CHOICES})
+    storage.write_json(
+        path, {row: dict.fromkeys(metrics, ([0.1, 0.3] * card.n_folds)[: card.n_folds]) for row in report.CHOICES}
+    )
     run_card(path.with_name("run.json"), "probe", cfg, [ENCODER], [path], task=card.name)
     return path
 

@@ -45,6 +45,7 @@ RANKS = {
     "bench": 6,
     "cost": 6,
     "export": 6.1,
+    "compare": 6.1,
     "cli": 7,
     "__main__": 7.1,
 }

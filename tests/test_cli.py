@@ -58,6 +58,7 @@ def test_help_lists_every_stage() -> None:
         "aggregate",
         "latent",
         "table",
+        "compare",
         "verify",
         "render",
         "graph",

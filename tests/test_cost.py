@@ -192,6 +192,25 @@ def test_a_ridge_probe_by_hand() -> None:
     assert cost.probe_flops(split, 10, 3, 2, neighbours=True) == fits + near
 
 
+def test_a_share_of_the_training_recordings_by_hand(profiles: Path) -> None:
+    cfg = cost.of_profile("paper", profiles)
+    changed = {name: section.model_copy(update={"train_share": 0.1}) for name, section in cfg.tasks.items()}
+    rows = {(row.stage, row.task): row for row in cost.rows(cfg.model_copy(update={"tasks": changed}), A100)}
+    assert rows["finetune", "esc50"].clips_trained == 5 * 100 * 160
+    assert rows["finetune", "esc50"].clips_evaluated == 2000
+    words = rows["scratch", "speech_commands"]
+    assert (words.clips_trained, words.clips_evaluated) == (50 * 8_484, 50 * 9_981 + 11_005)
+    assert rows["probe", "esc50"].clips_evaluated == 2 * 2000
+    whole = {(row.stage, row.task): row for row in cost.rows(cfg, A100)}
+    assert rows["probe", "esc50"].cpu_flops < 0.2 * whole["probe", "esc50"].cpu_flops
+    assert cost.n_used(TASKS["esc50"].card, 1600, 0.01) == 50  # one of each class
+    assert cost.n_used(TASKS["fsd50k"].card, 1000, 0.01) == 10
+    gram, factor = 2 * 10 * 10 + 2 * 10 * 50, 10**3 // 3
+    fits = 4 * 3 * 2 * (120 * gram + factor) + 160 * gram + factor
+    near = 4 * 3 * 2 * 120 * 40 * 10 + 2 * 160 * 400 * 10  # neighbours of whole folds, in a tenth of the others
+    assert cost.probe_flops(TASKS["esc50"].card, 10, 3, 2, neighbours=True, share=0.1) == 5 * (fits + near)
+
+
 def test_stages_and_clips_of_the_paper(profiles: Path) -> None:
     cfg = cost.of_profile("paper", profiles)
     rows = {(row.stage, row.task): row for row in cost.rows(cfg, A100)}

@@ -94,6 +94,11 @@ def rename(path: str, name: str) -> Callable[[dict[str, Any]], None]:
             put("synth/sources/fm/parameters/modulation_index/scl", "log"),
             "synth.sources.fm.parameters.modulation_index.scl: unknown key; did you mean 'scale'?",
         ),
+        (put("tasks/drums/train_share", 0), "tasks.drums.train_share: Input should be greater than 0, found 0"),
+        (
+            put("tasks/drums/train_share", 1.1),
+            "tasks.drums.train_share: Input should be less than or equal to 1, found",
+        ),
         (put("tasks/drums", {}), "tasks.drums: clip_s: missing; only own recordings have a default"),
         (
             put("tasks/mine", {"clip_s": 0.32, "manifest": "a.csv", "protocol": "3-fold"}),
@@ -214,6 +219,23 @@ def test_slices_hold_what_a_stage_reads(quick: Config) -> None:
     assert set(slices) == {"seed", "compute", "features", "encoder", "finetune", "tasks.drums"}
     assert slices["tasks.drums"]["clip_s"] == quick.tasks["drums"].clip_s
     json.dumps(slices)
+
+
+@pytest.mark.parametrize("name", ["paper", "quick", "small"])
+def test_the_share_is_in_the_file_so_that_an_experiment_can_set_it(name: str, profiles: Path) -> None:
+    """`dvc exp run -S` changes keys that are there."""
+    tasks = yaml.safe_load(profile(name, profiles))["tasks"]
+    assert [section["train_share"] for section in tasks.values()] == [1.0] * len(tasks)
+
+
+@pytest.mark.parametrize("stage", ["finetune", "probe", "aggregate", "table"])
+def test_what_trains_on_a_share_of_the_recordings_is_made_again_with_another(stage: str, quick: Config) -> None:
+    shares = [
+        quick.model_copy(update={"tasks": {"drums": quick.tasks["drums"].model_copy(update={"train_share": share})}})
+        for share in (1.0, 0.5)
+    ]
+    whole, half = (params.canonical(params.reads(cfg, stage, "drums")) for cfg in shares)
+    assert whole != half
 
 
 def test_a_task_changes_single_values_of_the_recipe(quick: Config) -> None:

@@ -64,7 +64,7 @@ def test_from_folds_to_table(cfg: Config) -> None:
     assert rows[2]["selection"] == "layer and penalty inside the training folds"
     assert {row["paper"] for row in rows} == {""}
     text = (OUT / "table.md").read_text()
-    assert "0.200 ± 0.141" in text
+    assert "0.200 ± 0.115" in text
     assert text.count("| 0.900 [0.100, 0.950] | 0.500 [0.100, 0.950] | 0.700 [0.100, 0.950] |") == len(PAPER)
     assert "| pretrained | events   | 80 [71, 88]" in text
 

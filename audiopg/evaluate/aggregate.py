@@ -14,7 +14,9 @@ from audiopg.tasks.card import Card
 def run(
     cfg: config.Config, card_path: Path, fold_metrics: Sequence[Path], probe: Path, out: Path, folder: Path
 ) -> None:
-    """Average fine-tuned folds and probe rows into one file, ``{row: {metric: {mean, std, n}}}``.
+    """Average fine-tuned folds and probe rows into one file.
+
+    The file has ``{row: {metric: {mean, std, n, scores}}}``, and the recordings of each fold as ``n_train, n_test``.
 
     Args:
         cfg: all parameters.
@@ -33,9 +35,10 @@ def run(
     rows = _figures(card, fold_metrics) | storage.read_json(probe)
     verification.check([path.with_name("run.json") for path in [*fold_metrics, probe]], cfg, read)
     averages = {
-        row: {metric: mean_and_std(values) for metric, values in figures.items()} for row, figures in rows.items()
+        row: {metric: mean_and_std(values) | {"scores": values} for metric, values in figures.items()}
+        for row, figures in rows.items()
     }
-    storage.write_json(out, averages)
+    storage.write_json(out, averages | _sizes(fold_metrics))
     made = summary.write(folds, "average precision" if card.multi_label else "recall", folder)
     provenance.write_card(
         folder / "run.json",
@@ -45,6 +48,13 @@ def run(
         [out, *made],
         task=card.name,
     )
+
+
+def _sizes(fold_metrics: Sequence[Path]) -> dict[str, list[int]]:
+    """Collect how many recordings each fold trains on and reports, from its run cards, in the order of the folds."""
+    runs = [storage.read_json(path.with_name("run.json")) for path in fold_metrics]
+    by_fold = dict(sorted((run["fold"], run) for run in runs if run["init"] == "pretrained"))
+    return {name: [run[name] for run in by_fold.values()] for name in ("n_train", "n_test")}
 
 
 def _figures(card: Card, fold_metrics: Sequence[Path]) -> dict[str, Any]:

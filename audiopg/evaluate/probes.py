@@ -54,12 +54,14 @@ def nearest(n_layers: int, probe: config.Probe) -> tuple[Any, dict[str, list[Any
     return make_pipeline(FunctionTransformer(), StandardScaler(), neighbours), grid
 
 
-def scores(
+def scores(  # noqa: PLR0913  (the data, the protocol and the probe)
     probe: Callable[[int, config.Probe], tuple[Any, dict[str, list[Any]]]],
     features: NDArray[np.float32],
     manifest: Manifest,
     card: Card,
     cfg: config.Probe,
+    share: float = 1.0,
+    seed: int = 0,
 ) -> dict[str, list[float]]:
     """Figures of a probe on each run of a task.
 
@@ -72,6 +74,8 @@ def scores(
         manifest: labels, folds or splits, and groups.
         card: metric and number of runs.
         cfg: the ``probe`` section.
+        share: of the training recordings, as `split`.
+        seed: as `split`.
 
     Returns:
         ``{metric: [figure of each run]}``.
@@ -88,7 +92,7 @@ def scores(
 
     found: dict[str, list[float]] = {}
     for run in range(1, card.n_folds + 1):
-        train, val, test = split(manifest, run)
+        train, val, test = split(manifest, run, share, seed)
         used = np.concatenate([train, val])
         # the parts that take turns in being selected on; -1 is never one
         turns = np.repeat([-1, 0], [len(train), len(val)]) if len(val) else manifest.parts[train].astype(np.int64)
@@ -133,10 +137,11 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
         "probe_random": embed(clips, untrained(cfg.encoder, cfg.seed), backend, f"{task}: embedding, random weights"),
         "logmel_stats": embed(clips, None, backend, f"{task}: log-mel statistics"),
     }
+    given = (manifest, card, cfg.probe, section.train_share, cfg.seed)
     rows = {
-        "probe_linear": scores(linear, embeddings, manifest, card, cfg.probe),
-        "probe_knn": scores(nearest, embeddings, manifest, card, cfg.probe),
-        **{row: scores(linear, features, manifest, card, cfg.probe) for row, features in controls.items()},
+        "probe_linear": scores(linear, embeddings, *given),
+        "probe_knn": scores(nearest, embeddings, *given),
+        **{row: scores(linear, features, *given) for row, features in controls.items()},
     }
     storage.write_json(out / "scores.json", rows)
     provenance.write_card(

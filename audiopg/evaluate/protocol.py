@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from audiopg import rng
 from audiopg.errors import AudiopgError
 from audiopg.tasks.manifest import Manifest
 
@@ -18,8 +19,16 @@ class Split(NamedTuple):
     test: NDArray[np.int64]
 
 
-def split(manifest: Manifest, fold: int) -> Split:
+def split(manifest: Manifest, fold: int, share: float = 1.0, seed: int = 0) -> Split:
     """Hold one fold out, or take the three parts of a task that has them (its only run is number 1).
+
+    Args:
+        manifest: labels, folds or splits, and groups.
+        fold: number of the held-out fold, from 1.
+        share: of the training recordings, in (0, 1]; what selects and what is reported stays whole. Recordings are
+            chosen one by one, not by groups, since a speaker says many words; where each has one label, so many of
+            each label, one at least. A smaller share is a part of a larger one.
+        seed: with the fold, the address of the choice.
 
     Raises:
         AudiopgError: the manifest has no such fold, or a group lies in two parts.
@@ -37,4 +46,13 @@ def split(manifest: Manifest, fold: int) -> Split:
         if seen.setdefault(group, part) != part:
             msg = f"fold {fold}: group '{group}' lies in {seen[group]} and in {part}"
             raise AudiopgError(msg)
-    return Split(*(np.flatnonzero(of_row == part) for part in ("training", "validation", "test")))
+    parts_of = Split(*(np.flatnonzero(of_row == part) for part in ("training", "validation", "test")))
+    order = rng.generator(seed, "train_share", fold).permutation(parts_of.train)
+    return parts_of._replace(train=_first(order, manifest.targets, share))
+
+
+def _first(order: NDArray[np.int64], targets: NDArray[np.float32], share: float) -> NDArray[np.int64]:
+    """Take a share of some rows, the first of each label, or of all where labels are several; sorted."""
+    labels = targets.argmax(axis=1) if (targets.sum(axis=1) == 1).all() else np.zeros(len(targets), dtype=np.int64)
+    of_label = [order[labels[order] == label] for label in np.unique(labels[order])]
+    return np.sort(np.concatenate([rows[: max(1, round(share * len(rows)))] for rows in of_label]))

@@ -165,7 +165,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     backend = compute.backend(cfg.compute, recipe.n_threads, trains=True)
     check_division("finetune", recipe, backend)
     clips = recordings.load(tasks.find(task, section), manifest_path, cfg.features, section.clip_s)
-    rows = split(manifest, fold)
+    rows = split(manifest, fold, section.train_share, cfg.seed)
     label, stream = f"{task} fold {fold} {init}", f"finetune/{task}/fold{fold}"
     if recipe.normalise == "task":
         clips = clips.normalised_to(rows.train)

@@ -147,6 +147,54 @@ def test_a_split_has_three_parts() -> None:
         split(in_splits(), 2)
 
 
+def test_a_share_has_so_many_of_each_label_and_leaves_the_rest_whole() -> None:
+    """Of 60, 60 and 4 recordings of three labels in training: a tenth, but one at least."""
+    rows = [row for row in manifest().rows if row.labels != ("c2",) or int(row.path[:3]) < 15]
+    listed = Manifest(tuple(rows))
+    whole, found = split(listed, 3), split(listed, 3, 0.1, seed=7)
+    labels = listed.targets.argmax(axis=1)
+    assert np.bincount(labels[whole.train]).tolist() == [60, 60, 4]
+    assert np.bincount(labels[found.train]).tolist() == [6, 6, 1]
+    assert set(found.train) < set(whole.train)
+    assert found.train.tolist() == sorted(found.train)
+    assert np.array_equal(found.test, whole.test)
+    assert [len(part) for part in split(in_splits(), 1, 0.25)] == [30, 60, 60]
+
+
+def test_a_share_is_a_matter_of_fold_and_seed_and_grows_by_adding() -> None:
+    listed = manifest()
+    tenth = split(listed, 1, 0.1, seed=7).train
+    assert np.array_equal(tenth, split(listed, 1, 0.1, seed=7).train)
+    assert set(tenth) < set(split(listed, 1, 0.3, seed=7).train)
+    assert not np.array_equal(tenth, split(listed, 1, 0.1, seed=8).train)
+    other = split(listed, 2, 0.1, seed=7).train
+    both = listed.parts > 2  # in training in either fold
+    assert set(tenth[both[tenth]]) != set(other[both[other]])
+    everything = split(listed, 1, 1.0, seed=7)
+    assert np.array_equal(everything.train, np.flatnonzero(listed.parts != 1))
+    assert everything.train.dtype == split(listed, 1).train.dtype == np.int64
+
+
+def test_with_several_labels_a_share_is_of_all_recordings() -> None:
+    rows = [replace(row, labels=(f"a{row.path}", *row.labels)) for row in manifest().rows]
+    assert len(split(Manifest(tuple(rows)), 1, 0.1).train) == 18
+
+
+def test_probes_learn_from_the_share_alone(fitted: list[GridSearchCV]) -> None:
+    """Selection included: what the other training recordings are makes no difference."""
+    listed, values = manifest(), features(1)
+    poisoned = values.copy()
+    shares = [split(listed, fold, 0.25, seed=5).train for fold in (1, 2, 3, 4)]
+    unused = np.setdiff1d(np.arange(240), np.concatenate(shares))
+    assert len(unused) > 20
+    poisoned[unused] = 9
+    for found in (values, poisoned):
+        scores(linear, found, listed, CARD, PROBE, 0.25, 5)
+    for before, after in zip(fitted[:4], fitted[4:], strict=True):
+        assert np.array_equal(before.predict(values), after.predict(values))
+    assert all(search.n_splits_ == 3 for search in fitted)
+
+
 @pytest.mark.parametrize(("first", "second"), [("train", "test"), ("train", "val"), ("val", "test")])
 def test_a_group_in_two_parts_is_an_error(first: str, second: str) -> None:
     rows = [*in_splits().rows, *(Row(f"{s}.wav", ("a",), None, s, "same", 1.0, "", "", "") for s in (first, second))]

@@ -19,6 +19,7 @@ from audiopg.data import prepare
 from audiopg.data.clips import Clips
 from audiopg.data.synthetic import SyntheticClips
 from audiopg.evaluate import probes
+from audiopg.evaluate.protocol import split
 from audiopg.features import LogMel
 from audiopg.models.checkpoint import save_encoder
 from audiopg.models.classifier import Classifier
@@ -376,6 +377,40 @@ def separable_task(
     replace(TASKS["drums"].card, protocol=protocol, sizes=sizes, n_classes=3).write(folder / "card.json")
     monkeypatch.setattr(finetune.recordings, "load", lambda *_: clips)
     return folder / "manifest.csv", folder / "card.json"
+
+
+def test_all_that_learns_on_a_fold_learns_from_one_share_of_it(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pre-trained, from scratch and probes: with other sounds in place of the unused recordings nothing changes."""
+    paths = separable_task(tiny, tmp_path, monkeypatch)
+    save_encoder(tmp_path / "encoder.safetensors", untrained(tiny.encoder, 99), tiny.features)
+    clips, _ = separable(tiny.features)
+    section = tiny.tasks["drums"].model_copy(update={"train_share": 0.5})
+    recipe = tiny.finetune.model_copy(update={"n_epochs": 2, "batch_size": 4, "normalise": "task"})
+    probe = tiny.probe.model_copy(update={"knn_k": 1})
+    cfg = tiny.model_copy(update={"tasks": {"drums": section}, "finetune": recipe, "probe": probe})
+    parts = [split(Manifest.read(paths[0]), fold, 0.5, cfg.seed) for fold in (1, 2, 3, 4)]
+    unused = np.setdiff1d(np.arange(24), np.concatenate([parts[3].train, parts[3].test]))
+    assert len(unused) == len(parts[3].train) == 9
+    other = clips.frames.copy().reshape(24, 32, 128)
+    other[unused] = 5
+    for name, frames in (("a", clips.frames), ("b", other.reshape(-1, 128))):
+        changed = replace(clips, frames=frames)
+        monkeypatch.setattr(finetune.recordings, "load", lambda *_, changed=changed: changed)
+        for init, encoder in (("scratch", None), ("pretrained", tmp_path / "encoder.safetensors")):
+            finetune.run(cfg, "drums", 4, init, *paths, encoder, tmp_path / name / init)  # type: ignore[arg-type]
+        probes.run(cfg, "drums", *paths, tmp_path / "encoder.safetensors", tmp_path / name / "probe")
+    for init in ("scratch", "pretrained"):
+        for file in ("classifier.safetensors", "loss.csv", "metrics.json"):
+            assert (tmp_path / "a" / init / file).read_bytes() == (tmp_path / "b" / init / file).read_bytes()
+        card = storage.read_json(tmp_path / "a" / init / "run.json")
+        assert (card["n_train"], card["n_val"], card["n_test"]) == (9, 0, 6)
+        assert len((tmp_path / "a" / init / "loss.csv").read_text().splitlines()) == 1 + 2 * 3  # steps of four or less
+    found = [storage.read_json(tmp_path / name / "probe" / "scores.json") for name in "ab"]
+    fourth = [[row["accuracy"][3] for row in rows.values()] for rows in found]
+    assert fourth[0] == fourth[1]
+    assert found[0] != found[1]  # the other folds hold some of them out
 
 
 @pytest.mark.parametrize("changes", [{}, {"normalise": "task"}])

@@ -75,7 +75,8 @@ def test_both_compare_the_parameters_that_the_stage_reads(
         slices = params.reads(config, rule(name), name.partition("@")[2])
         read = {repr(params.canonical(item)) for item in slices.items()}
         assert {value for value in record["params"] if value.startswith("'[")} == read, output
-        followed = sorted(key for key in slices if not key.endswith(".clip_s"))  # by results/code.json
+        elsewhere = (".clip_s", ".train_share")  # in results/code.json
+        followed = sorted(key for key in slices if not key.endswith(elsewhere))
         assert stages[name]["params"].get("params.yaml", []) == followed, name
 
 
@@ -87,8 +88,8 @@ def test_both_compare_the_code_of_the_stage(stages: dict[str, Any], records: dic
         code = [value.strip("'") for value in record["params"] if re.fullmatch("'[0-9a-f]{64}'", value)]
         assert f'"{record["rule"]}": "{code[0]}"' in digests, output
         (name,) = owners(stages, output)
-        more = {"fetch": "recordings", "prepare": "recordings", "probe": "clip_s"}.get(rule(name))
-        keys = [record["rule"], *([f"{more}.{name.partition('@')[2]}"] if more else [])]
+        more = {"fetch": ["recordings"], "prepare": ["recordings"], "probe": ["clip_s", "train_share"]}
+        keys = [record["rule"], *(f"{key}.{name.partition('@')[2]}" for key in more.get(rule(name), []))]
         assert stages[name]["params"][CODE] == sorted(keys), name
 
 
