@@ -89,7 +89,7 @@ def reconstruct(model: MaskedAutoencoder, spectrogram: Tensor, indices: Sequence
     """
     patches = model.encoder.patches(spectrogram)
     noise = torch.from_numpy(uniforms(seed, MASK_STREAM, indices, patches.shape[1])).to(spectrogram.device)
-    _, prediction, masked = model(spectrogram, noise)
+    _, prediction, masked, _ = model(spectrogram, noise)
     error = (prediction - model.target(spectrogram)).square().mean(dim=-1)
     variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)
     hidden = masked.bool()[..., None].expand_as(patches)

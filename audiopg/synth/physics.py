@@ -50,7 +50,8 @@ def read(score: Score) -> dict[str, Floats]:
     loudest = np.nanargmax(np.stack([voice.level_db for voice in score.voices]), axis=0)
 
     def heard(name: str) -> NDArray[Any]:
-        return np.stack([getattr(voice, name) for voice in score.voices])[loudest, clips]
+        column: NDArray[Any] = np.stack([getattr(voice, name) for voice in score.voices])[loudest, clips]
+        return column
 
     source, n_events, level_db = heard("source"), heard("n_events"), heard("event_level_db")
     weakest_db = np.nanmin(level_db, axis=1) - np.nanmax(level_db, axis=1)

@@ -33,7 +33,7 @@ class PhysicsLoss:
             targets: as `Physics.targets`, shape (B, numbers + labels), NaN where there is nothing to tell.
         """
         known, values = ~targets.isnan(), targets.nan_to_num()
-        numbers, *labels = outputs.split([self.n_numbers, *self.n_classes], dim=1)
+        numbers, *labels = torch.split(outputs, [self.n_numbers, *self.n_classes], dim=1)
         errors = [(numbers - values[:, : self.n_numbers]).square()]
         for logits, classes in zip(labels, values[:, self.n_numbers :].T, strict=True):
             errors.append(functional.cross_entropy(logits, classes.long(), reduction="none")[:, None])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from audiopg import closure, compute, config, params, provenance, rng, storage
 from audiopg.data.synthetic import SyntheticClips
 from audiopg.models.checkpoint import save_encoder
-from audiopg.models.mae import MaskedAutoencoder
+from audiopg.models.mae import MaskedAutoencoder, Reconstruction
 from audiopg.models.vit import initialise
 from audiopg.philox import uniforms
 from audiopg.synth.physics import Physics
@@ -86,13 +86,16 @@ def objective(corpus: Corpus, device: torch.device) -> Callable[[nn.Module, Batc
         device: what the loss is computed on.
     """
     if corpus.physics is None:
-        return lambda run, batch: run(*batch).loss  # type: ignore[no-any-return]
+        return lambda run, batch: run(*batch).loss
     weight, physics_loss = corpus.cfg.pretrain.physics_weight, PhysicsLoss(corpus.physics, device)
 
     def both(run: nn.Module, batch: Batch) -> Tensor:
-        *seen, targets = batch
-        found = run(*seen)
-        return found.loss + weight * physics_loss(found.physics, targets)  # type: ignore[no-any-return]
+        spectrograms, noise, *drawn = batch
+        keep, targets = drawn
+        assert targets is not None  # the corpus has physics
+        found: Reconstruction = run(spectrograms, noise, keep)
+        assert found.physics is not None  # the model has a head
+        return found.loss + weight * physics_loss(found.physics, targets)
 
     return both
 
