@@ -366,6 +366,7 @@ class Pretrain(Steps):
     budget_min: Positive | None
     mask_ratio: Annotated[Float, Field(gt=0, lt=1)]
     decoder: Decoder
+    physics_weight: NonNegative
     drop_path: Annotated[Float, Field(ge=0, lt=1)]
     optimizer: Optimizer
     save_every: Count

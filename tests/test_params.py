@@ -57,6 +57,10 @@ def rename(path: str, name: str) -> Callable[[dict[str, Any]], None]:
             "pretrain: one of n_steps and budget_min must be a number, and the other null",
         ),
         (put("pretrain/budget_min", 0), "pretrain.budget_min: Input should be greater than 0, found 0"),
+        (
+            put("pretrain/physics_weight", -1),
+            "pretrain.physics_weight: Input should be greater than or equal to 0, found",
+        ),
         (put("pretrain/accumulate", 3), "pretrain: batch_size = 64 must be a multiple of accumulate = 3"),
         (put("finetune/accumulate", 5), "finetune: batch_size = 32 must be a multiple of accumulate = 5"),
         (
@@ -198,6 +202,7 @@ def test_what_a_run_can_do_is_off_unless_asked_for(profiles: Path) -> None:
         assert config.pretrain.budget_min is None
         assert (config.pretrain.accumulate, config.finetune.accumulate) == (1, 1)
         assert (config.pretrain.drop_path, config.finetune.layer_decay) == (0, 1)
+        assert config.pretrain.physics_weight == 0
         for optimizer in (config.pretrain.optimizer, config.finetune.optimizer):
             assert (optimizer.ema_decay, optimizer.on_non_finite) == (0, "stop")
 

@@ -41,13 +41,14 @@ class Reconstruction:
 
 
 def load(path: Path, encoder: config.Encoder, pretrain: config.Pretrain) -> MaskedAutoencoder:
-    """Read the masked autoencoder from the state of a pre-training, with or without its optimiser.
+    """Read the masked autoencoder from the state of a pre-training, with or without its optimiser, without a head.
 
     Raises:
         AudiopgError: the file is missing or damaged, or was made for another size.
     """
     state, _ = tensors.read(path)
     weights = {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
+    weights = {name: tensor for name, tensor in weights.items() if not name.startswith("physics.")}
     model = MaskedAutoencoder(encoder, pretrain.decoder, pretrain.mask_ratio)
     try:
         model.load_state_dict(weights, strict=True)
@@ -88,7 +89,7 @@ def reconstruct(model: MaskedAutoencoder, spectrogram: Tensor, indices: Sequence
     """
     patches = model.encoder.patches(spectrogram)
     noise = torch.from_numpy(uniforms(seed, MASK_STREAM, indices, patches.shape[1])).to(spectrogram.device)
-    _, prediction, masked = model(spectrogram, noise)
+    _, prediction, masked, _ = model(spectrogram, noise)
     error = (prediction - model.target(spectrogram)).square().mean(dim=-1)
     variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)
     hidden = masked.bool()[..., None].expand_as(patches)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from audiopg import config
 from audiopg.features import LogMel
+from audiopg.synth.score import Score
 from audiopg.synth.world import World
 
 # Pre-training counts its clips from 0; the probe corpus begins where no training run arrives.
@@ -23,5 +24,9 @@ class SyntheticClips:
 
     def batch(self, indices: Sequence[int]) -> Tensor:
         """Return the spectrograms of the clips with these indices, shape (B, F, M)."""
-        out: Tensor = self.log_mel(self.world.play(indices))
-        return out
+        return self.with_score(indices)[0]
+
+    def with_score(self, indices: Sequence[int]) -> tuple[Tensor, Score]:
+        """Return the spectrograms of the clips with these indices, shape (B, F, M), and what was played."""
+        score = self.world.score(indices)
+        return self.log_mel(self.world.render(score)), score

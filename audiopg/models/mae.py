@@ -21,18 +21,23 @@ class Reconstruction(NamedTuple):
     """Predicted patches, in the target's normalisation, shape (B, L, patch)."""
     masked: Tensor
     """1 where a patch was hidden, shape (B, L)."""
+    physics: Tensor | None
+    """What the head tells of the clip, shape (B, n_physics); None without one."""
 
 
 class MaskedAutoencoder(nn.Module):
     """An encoder of visible patches and a light decoder over all of them.
 
     The target is each patch with its own mean removed and its own standard deviation set to 1; the loss is the squared
-    error over hidden patches.
+    error over hidden patches. A head, if there is one, sees the mean of the visible tokens; it is linear, so that what
+    it tells has to be in the tokens.
     Source: He et al. (2022); AudioPG's sizes.
     """
 
-    def __init__(self, encoder: "config.Encoder", decoder: "config.Decoder", mask_ratio: float) -> None:
-        """Build from the ``encoder`` section and ``pretrain.decoder``."""
+    def __init__(
+        self, encoder: "config.Encoder", decoder: "config.Decoder", mask_ratio: float, n_physics: int = 0
+    ) -> None:
+        """Build from the ``encoder`` section, ``pretrain.decoder`` and the outputs of the head; 0 builds none."""
         super().__init__()
         self.mask_ratio = mask_ratio
         self.encoder = Encoder(encoder)
@@ -41,6 +46,7 @@ class MaskedAutoencoder(nn.Module):
         self.decoder_blocks = nn.ModuleList(Block(decoder.width, decoder.n_heads) for _ in range(decoder.depth))
         self.decoder_norm = nn.LayerNorm(decoder.width, eps=NORM_EPS)
         self.predict = nn.Linear(decoder.width, encoder.patch_frames * encoder.patch_mels)
+        self.physics = nn.Linear(self.encoder.size.width, n_physics) if n_physics else None
 
     def n_visible(self, n_patches: int) -> int:
         """Count the patches that stay visible, at least one."""
@@ -64,7 +70,9 @@ class MaskedAutoencoder(nn.Module):
         order = noise.argsort(dim=1, stable=True)
         visible = order[:, : self.n_visible(order.shape[1])]
         n_time = spectrogram.shape[1] // self.encoder.config.patch_frames
-        tokens = self.decoder_embed(self.encoder(spectrogram, visible, keep))
+        encoded = self.encoder(spectrogram, visible, keep)
+        physics = None if self.physics is None else self.physics(encoded.mean(dim=1)).float()
+        tokens = self.decoder_embed(encoded)
         index = visible[..., None].expand(-1, -1, tokens.shape[-1])
         x = self.mask_token.to(tokens.dtype).repeat(order.shape[0], order.shape[1], 1).scatter(1, index, tokens)
         x = x + sincos_2d(n_time, order.shape[1] // n_time, tokens.shape[-1]).to(x)
@@ -73,4 +81,4 @@ class MaskedAutoencoder(nn.Module):
         prediction = self.predict(self.decoder_norm(x)).float()
         masked = torch.ones_like(order, dtype=prediction.dtype).scatter(1, visible, 0.0)
         error = (prediction - self.target(spectrogram)).square().mean(dim=-1)
-        return Reconstruction((error * masked).sum() / masked.sum(), prediction, masked)
+        return Reconstruction((error * masked).sum() / masked.sum(), prediction, masked, physics)

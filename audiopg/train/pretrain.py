@@ -2,23 +2,27 @@
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from audiopg import closure, compute, config, params, provenance, rng, storage
 from audiopg.data.synthetic import SyntheticClips
 from audiopg.models.checkpoint import save_encoder
-from audiopg.models.mae import MaskedAutoencoder
+from audiopg.models.mae import MaskedAutoencoder, Reconstruction
 from audiopg.models.vit import initialise
 from audiopg.philox import uniforms
+from audiopg.synth.physics import Physics
 from audiopg.synth.score import clip_name
 from audiopg.train.augment import drop_path
 from audiopg.train.checkpoints import Checkpoints
 from audiopg.train.feed import Batch, check_division
 from audiopg.train.live import Live
 from audiopg.train.loop import Training
+from audiopg.train.physics import PhysicsLoss
 
 LAST_STEPS = 50  # that the final loss is the mean of
 
@@ -30,7 +34,7 @@ class Outputs:
     encoder: Path
     """Weights of the encoder."""
     state: Path
-    """Weights of encoder and decoder, optimiser, losses."""
+    """Weights of encoder, decoder and head, optimiser, losses."""
     loss: Path
     """Loss of each step, CSV."""
     card: Path
@@ -45,25 +49,55 @@ class Corpus:
         self.cfg = cfg
         self.clips = SyntheticClips(cfg.synth, cfg.features, cfg.seed, device)
         self.n_patches = math.prod(cfg.grid(cfg.synth.clip_s))
+        self.physics = Physics(cfg.synth) if cfg.pretrain.physics_weight else None
 
     def n_clips(self, step: int) -> int:  # noqa: ARG002  (all steps have as many)
         """Count the clips of a step."""
         return self.cfg.pretrain.batch_size
 
     def part(self, step: int, places: range) -> Batch:
-        """Return spectrograms (B, F, M), mask noise (B, L) and drop-path factors (depth, 2, B) of some clips."""
+        """Return spectrograms (B, F, M), mask noise (B, L) and drop-path factors (depth, 2, B) of some clips.
+
+        With a weight of the physics, its targets follow, as `Physics.targets`.
+        """
         recipe = self.cfg.pretrain
         first = step * recipe.batch_size
         indices = range(first + places.start, first + places.stop)
         noise = torch.from_numpy(uniforms(self.cfg.seed, "pretrain/mask", indices, self.n_patches))
         draw = rng.generator(self.cfg.seed, "pretrain/drop_path", step)
         keep = drop_path(recipe.drop_path, self.cfg.encoder.shape.depth, recipe.batch_size, draw)
-        return self.clips.batch(indices), noise, None if keep is None else keep[:, :, places.start : places.stop]
+        keep = None if keep is None else keep[:, :, places.start : places.stop]
+        if self.physics is None:
+            return self.clips.batch(indices), noise, keep
+        spectrograms, score = self.clips.with_score(indices)
+        return spectrograms, noise, keep, torch.from_numpy(self.physics.targets(score))
 
     def names(self, step: int) -> str:
         """Name the first and the last clip of a step."""
         size = self.cfg.pretrain.batch_size
         return f"clips {clip_name(self.cfg.seed, step * size)}..{clip_name(self.cfg.seed, (step + 1) * size - 1)}"
+
+
+def objective(corpus: Corpus, device: torch.device) -> Callable[[nn.Module, Batch], Tensor]:
+    """Return the loss of a part of a step: of the reconstruction and, with a weight, of the physics.
+
+    Args:
+        corpus: makes the parts.
+        device: what the loss is computed on.
+    """
+    if corpus.physics is None:
+        return lambda run, batch: run(*batch).loss
+    weight, physics_loss = corpus.cfg.pretrain.physics_weight, PhysicsLoss(corpus.physics, device)
+
+    def both(run: nn.Module, batch: Batch) -> Tensor:
+        spectrograms, noise, *drawn = batch
+        keep, targets = drawn
+        assert targets is not None  # the corpus has physics
+        found: Reconstruction = run(spectrograms, noise, keep)
+        assert found.physics is not None  # the model has a head
+        return found.loss + weight * physics_loss(found.physics, targets)
+
+    return both
 
 
 def run(cfg: config.Config, resume: Path, live: Path, outputs: Outputs) -> None:
@@ -76,14 +110,16 @@ def run(cfg: config.Config, resume: Path, live: Path, outputs: Outputs) -> None:
         outputs: where the results go.
 
     Raises:
-        AudiopgError: no such device, a loss that is not finite, a full disk.
+        AudiopgError: no such device, a loss that is not finite, a full disk, physics asked for where nothing varies.
     """
     recipe = cfg.pretrain
     backend = compute.backend(cfg.compute, recipe.n_threads, trains=True)
     check_division("pretrain", recipe, backend)
     reads, code = params.reads(cfg, "pretrain"), closure.digest(__name__)
     run_digest = hashlib.sha256((params.canonical(reads) + code + backend.name).encode()).hexdigest()
-    model = MaskedAutoencoder(cfg.encoder, recipe.decoder, recipe.mask_ratio)
+    corpus = Corpus(cfg, backend.device)
+    n_physics = corpus.physics.n_outputs if corpus.physics else 0
+    model = MaskedAutoencoder(cfg.encoder, recipe.decoder, recipe.mask_ratio, n_physics)
     initialise(model, cfg.seed)
     model.to(backend.device)
     training = Training(
@@ -95,8 +131,8 @@ def run(cfg: config.Config, resume: Path, live: Path, outputs: Outputs) -> None:
     )
     checkpoints = Checkpoints(resume, run_digest, recipe.save_every)
     training.fit(
-        Corpus(cfg, backend.device),
-        lambda run, batch: run(*batch).loss,
+        corpus,
+        objective(corpus, backend.device),
         backend,
         "pretrain",
         checkpoints,

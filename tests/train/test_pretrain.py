@@ -3,11 +3,10 @@
 import math
 import shutil
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from pretraining import changed, losses, run
 
 from audiopg import storage, tensors
 from audiopg.config import Config
@@ -15,30 +14,9 @@ from audiopg.data.synthetic import SyntheticClips
 from audiopg.errors import AudiopgError
 from audiopg.models.mae import MaskedAutoencoder
 from audiopg.models.vit import initialise
-from audiopg.train import pretrain
-from audiopg.train.pretrain import Corpus, Outputs
+from audiopg.train.pretrain import Corpus
 
 CPU = torch.device("cpu")
-
-
-def changed(cfg: Config, **changes: Any) -> Config:
-    """Parameters with a few steps, in float32, with other values in the section or in its optimiser."""
-    optimizer = {name: changes.pop(name) for name in list(changes) if name in type(cfg.pretrain.optimizer).model_fields}
-    few = {"n_steps": 3, "batch_size": 4, "save_every": 2, "n_threads": torch.get_num_threads()}
-    few["optimizer"] = cfg.pretrain.optimizer.model_copy(update=optimizer)
-    compute = cfg.compute.model_copy(update={"device": "cpu", "precision": "float32"} | changes.pop("compute", {}))
-    return cfg.model_copy(update={"compute": compute, "pretrain": cfg.pretrain.model_copy(update=few | changes)})
-
-
-def run(cfg: Config, folder: Path) -> Outputs:
-    names = ("encoder.safetensors", "state.safetensors", "loss.csv", "run.json")
-    outputs = Outputs(*(folder / name for name in names))
-    pretrain.run(cfg, folder / "resume", folder / "live", outputs)
-    return outputs
-
-
-def losses(outputs: Outputs) -> list[float]:
-    return np.genfromtxt(outputs.loss, delimiter=",", skip_header=1)[:, 1].tolist()  # type: ignore[no-any-return]
 
 
 def test_a_step_sees_its_clips_masks_and_paths_whatever_it_is_cut_into(tiny: Config) -> None:

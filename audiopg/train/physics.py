@@ -1,0 +1,40 @@
+"""The second objective of pre-training: tell the physics of a clip from what the encoder makes of its patches."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from audiopg.synth.physics import Physics
+
+
+class PhysicsLoss:
+    """How far a head is from the physics: about 1 if it knows the distributions only, 0 if it knows the clips.
+
+    Squared error of standardised numbers, cross-entropy of classes over the entropy of their choice: each target has
+    a loss of 1 before anything is learnt, so that all weigh the same. What a clip does not have is left out.
+    The sum over the clips that have a target is divided by all clips times the share that has it in the corpus, not
+    by how many of this batch have it: so parts of a batch add up to the whole, whichever clips they hold. Hence a
+    rare target counts seldom, and then much.
+    """
+
+    def __init__(self, physics: Physics, device: torch.device) -> None:
+        """Take the targets, and the device that the loss is computed on."""
+        self.n_numbers = len(physics.numbers)
+        self.n_classes = [label.n_classes for label in physics.labels.values()]
+        weights = [1 / number.presence for number in physics.numbers.values()]
+        weights += [1 / label.entropy for label in physics.labels.values()]
+        self.weights = torch.tensor(weights, device=device)
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean over clips and targets, a scalar.
+
+        Args:
+            outputs: of the head, shape (B, `Physics.n_outputs`).
+            targets: as `Physics.targets`, shape (B, numbers + labels), NaN where there is nothing to tell.
+        """
+        known, values = ~targets.isnan(), targets.nan_to_num()
+        numbers, *labels = torch.split(outputs, [self.n_numbers, *self.n_classes], dim=1)
+        errors = [(numbers - values[:, : self.n_numbers]).square()]
+        for logits, classes in zip(labels, values[:, self.n_numbers :].T, strict=True):
+            errors.append(functional.cross_entropy(logits, classes.long(), reduction="none")[:, None])
+        return (torch.cat(errors, dim=1) * known * self.weights).mean()
