@@ -48,7 +48,10 @@ def classifier_parameters(encoder: config.Encoder, n_classes: int, pooling: str)
 
 
 def parameters(cfg: config.Config) -> Parameters:
-    """Count the weights that are pre-trained."""
+    """Count the weights that are pre-trained.
+
+    Without the head of the physics: of the larger preset, 31 · 769 of 111 million.
+    """
     decoder, patch = cfg.pretrain.decoder, cfg.encoder.patch_frames * cfg.encoder.patch_mels
     around = (cfg.encoder.shape.width + 1) * decoder.width + (decoder.width + 1) * patch
     inside = decoder.depth * block_parameters(decoder.width) + 2 * decoder.width + decoder.width
@@ -77,7 +80,10 @@ def encoder_flops(encoder: config.Encoder, n_tokens: int) -> Flops:
 
 
 def autoencoder_flops(cfg: config.Config) -> Flops:
-    """FLOPs of the masked autoencoder: the encoder on visible patches, the decoder on all."""
+    """FLOPs of the masked autoencoder: the encoder on visible patches, the decoder on all.
+
+    Without the head of the physics: of the larger preset, 2 · 31 · 768 of 5e10 forward.
+    """
     decoder, n_patches = cfg.pretrain.decoder, math.prod(cfg.grid(cfg.synth.clip_s))
     visible = n_visible(n_patches, cfg.pretrain.mask_ratio)
     encoder = encoder_flops(cfg.encoder, visible)
