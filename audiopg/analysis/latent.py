@@ -135,17 +135,10 @@ def embedded(
         yield corpus, activations(corpus, encoders, log_mel, Path(folder))
 
 
-def in_all_corpora(
+def in_natural(
     cfg: config.Config, encoders: Mapping[str, Encoder], log_mel: LogMel, out: Path
-) -> Iterator[Findings]:
-    """Analyse all corpora, several at a time, the one that pre-training hears first: random directions come from it.
-
-    Args:
-        cfg: all parameters.
-        encoders: by name, in evaluation, on one device.
-        log_mel: the features, on the device.
-        out: folder that has room for the embeddings of ``latent.n_threads`` corpora.
-    """
+) -> tuple[Findings, dict[str, Cloud]]:
+    """Analyse the corpus that is shown, and measure the embeddings' covariance in it; `in_corpus` tells of the rest."""
     with embedded(SHOWN, cfg, encoders, log_mel, out) as (corpus, embeddings):
         clouds = {encoder: Cloud.of(embedding(embeddings[encoder])) for encoder in encoders}
         found = analyse(SHOWN, corpus, embeddings, clouds, cfg.latent, cfg.seed)
@@ -153,14 +146,29 @@ def in_all_corpora(
         classes = {factor: sources[labels] for factor, labels in corpus.classes.items()}
         pretrained = embedding(embeddings["pretrained"])
         found.tables["embedding"] = projections.project(SHOWN, pretrained, corpus.factors | classes)
-    yield found
+    return found, clouds
 
-    def found_in(name: str) -> Findings:
-        with embedded(name, cfg, encoders, log_mel, out) as (corpus, embeddings):
-            return analyse(name, corpus, embeddings, clouds, cfg.latent, cfg.seed)
 
-    with ThreadPoolExecutor(cfg.latent.n_threads) as pool:
-        yield from pool.map(found_in, [name for name in cfg.latent.corpora if name != SHOWN])
+def in_corpus(  # noqa: PLR0913
+    name: str,
+    cfg: config.Config,
+    encoders: Mapping[str, Encoder],
+    log_mel: LogMel,
+    clouds: Mapping[str, Cloud],
+    out: Path,
+) -> Findings:
+    """Analyse another corpus.
+
+    Args:
+        name: of the corpus.
+        cfg: all parameters.
+        encoders: by name, in evaluation, on one device.
+        log_mel: the features, on the device.
+        clouds: by encoder, from which random directions are drawn.
+        out: folder that has room for the embeddings.
+    """
+    with embedded(name, cfg, encoders, log_mel, out) as (corpus, embeddings):
+        return analyse(name, corpus, embeddings, clouds, cfg.latent, cfg.seed)
 
 
 def together(findings: list[Findings]) -> Findings:
@@ -258,10 +266,16 @@ def run(cfg: config.Config, encoder_path: Path, state_path: Path, out: Path) -> 
         "random": untrained(cfg.encoder, cfg.seed).eval().to(backend.device),
     }
     log_mel = LogMel(cfg.features).to(backend.device)
-    draw_pictures(cfg, encoders, state_path, log_mel, out)
-    each = in_all_corpora(cfg, encoders, log_mel, out)
-    n_corpora = len(cfg.latent.corpora)
-    found = together(list(progress(each, "latent", total=n_corpora, per_item=cfg.latent.n_clips)))
+    with ThreadPoolExecutor(cfg.latent.n_threads) as pool:
+        natural = pool.submit(in_natural, cfg, encoders, log_mel, out)
+        pictures = pool.submit(draw_pictures, cfg, encoders, state_path, log_mel, out)
+        first, clouds = natural.result()
+        others = [name for name in cfg.latent.corpora if name != SHOWN]
+        each = pool.map(lambda name: in_corpus(name, cfg, encoders, log_mel, clouds, out), others)
+        found = together(
+            [first, *progress(each, "latent", total=len(others), per_item=cfg.latent.n_clips)],
+        )
+        pictures.result()
     for name, table in found.tables.items():
         storage.write_table(out / f"{name}.csv", table)
     figures.score_per_layer(found.tables["decodability"], out / "decodability.png")
