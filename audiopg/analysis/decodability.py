@@ -62,7 +62,7 @@ def decode(  # noqa: PLR0913
             for _, order in orders[target.factor]:
                 chance.append(target.score(target.parts(true[order], next(predicted)).sum(axis=0)))
                 next(left_out)
-            drawn = resamples.scores(target, parts, defined[known.held_out])
+            drawn = resamples.scores(target.score, parts, defined[known.held_out])
             low, high = interval(drawn)
             yield {
                 "factor": target.factor,

@@ -199,7 +199,7 @@ def interventions(table: pd.DataFrame, path: Path) -> None:
             panel.set_title(_words(rows["corpus"].iloc[0]), fontsize=9)
             panel.set_xlabel("factor read", fontsize=8)
         bar = figure.colorbar(image, ax=panels, ticks=[0, 0.5, 1], pad=0.02)
-        bar.set_label("held-out R² of ranks", fontsize=9)
+        bar.set_label("held-out r² of ranks", fontsize=9)
         figure.supxlabel("in brackets: without a random subspace of the same size", fontsize=8)
         return figure
 

@@ -9,35 +9,49 @@ import pandas as pd
 
 from audiopg.analysis.ridge import Matrix, Ridge, ridge
 from audiopg.analysis.subspaces import Bases, Cloud, angles, halved, ranks, readable, responses, spans
-from audiopg.analysis.targets import Known, Resamples, Target
+from audiopg.analysis.targets import Known, Resamples
 
 N_RANDOM = 5
 
 
+def agreement_parts(true: Matrix, read: Matrix) -> Matrix:
+    """What each clip adds to the sums of which `agreement` is made; both arguments (N,), the result (N, 6)."""
+    y, x = true - true.mean(), read - read.mean()
+    return np.stack([np.ones_like(y), y, x, y * y, x * x, x * y], axis=1)
+
+
+def agreement(sums: Matrix) -> Matrix:
+    """Squared correlation, of sums of `agreement_parts` over clips, shape (..., 6); 0 where a probe reads a constant.
+
+    Not R²: with a subspace taken out, a probe may read too little, or other things as well, and still tell the factor.
+    """
+    count, y, x, yy, xx, xy = np.moveaxis(sums, -1, 0)
+    spread = (yy - y**2 / count) * (xx - x**2 / count)
+    return np.asarray(np.divide((xy - x * y / count) ** 2, spread, out=np.zeros_like(spread), where=spread > 0))
+
+
 def read_without(
-    taken: Sequence[Matrix | None], probes: Sequence[Mapping[str, Ridge]], features: Matrix, targets: Sequence[Target]
-) -> dict[str, Matrix]:
-    """What frozen probes read once a subspace is taken out: parts of each factor's score (see `Target.parts`).
+    taken: Sequence[Matrix | None], probes: Sequence[Mapping[str, Ridge]], features: Matrix, factors: Bases
+) -> Bases:
+    """What frozen probes read once a subspace is taken out: `agreement_parts` of each factor.
 
     Args:
         taken: for each set of probes an orthonormal basis of what is set to zero, shape (D, n); None for nothing.
         probes: sets of probes by factor, each trained on other clips; the parts are their mean.
         features: of the scored clips, less the mean of the training clips, shape (N, D).
-        targets: of the scored clips.
+        factors: ranks of the scored clips, shape (N,).
     """
-    parts: dict[str, Matrix] = {target.factor: np.zeros(()) for target in targets}
+    parts = {name: np.zeros((len(features), 6)) for name in factors}
     for basis, trained in zip(taken, probes, strict=True):
         left = features if basis is None else features - features @ basis @ basis.T
-        for target in targets:
-            parts[target.factor] = parts[target.factor] + target.parts(
-                target.values, trained[target.factor].predict(left)
-            ) / len(probes)
+        for name, rank in factors.items():
+            parts[name] += agreement_parts(rank, trained[name].predict(left)[:, 0]) / len(probes)
     return parts
 
 
 def interventions(  # noqa: PLR0913
     features: Matrix,
-    targets: Sequence[Target],
+    factors: dict[str, Matrix],
     probes: Sequence[Mapping[str, Ridge]],
     shown: Sequence[Bases],
     cloud: Cloud,
@@ -48,7 +62,7 @@ def interventions(  # noqa: PLR0913
 
     Args:
         features: of the scored clips, less the mean of the training clips, shape (N, D).
-        targets: of the scored clips.
+        factors: ranks of the scored clips, shape (N,).
         probes: sets of probes by factor.
         shown: for each set the factors' subspaces, as clips show them that the set was not trained on.
         cloud: from which random subspaces are drawn.
@@ -58,8 +72,11 @@ def interventions(  # noqa: PLR0913
     everyone = np.ones(len(features), bool)
 
     def without(*taken: Matrix | None) -> dict[str, Matrix]:
-        parts = read_without(taken, probes, features, targets)
-        return {t.factor: np.append(resamples.scores(t, parts[t.factor], everyone), _score(t, parts)) for t in targets}
+        parts = read_without(taken, probes, features, factors)
+        return {
+            name: np.append(resamples.scores(agreement, part, everyone), agreement(part.sum(axis=0)))
+            for name, part in parts.items()
+        }
 
     untouched = without(*(None for _ in probes))
     sizes = {bases[name].shape[1] for bases in shown for name in bases}
@@ -88,14 +105,9 @@ def interventions(  # noqa: PLR0913
     return pd.DataFrame(rows)
 
 
-def _score(target: Target, parts: Mapping[str, Matrix]) -> float:
-    return float(target.score(parts[target.factor].sum(axis=0)))
-
-
 def kept(after: Matrix, before: Matrix) -> Matrix:
-    """Share of an R² that stays; nothing stays of nothing."""
-    share = np.divide(np.maximum(after, 0), before, out=np.zeros_like(before), where=before > 0)
-    return np.asarray(share)
+    """Share that stays; nothing stays of nothing."""
+    return np.asarray(np.divide(after, before, out=np.zeros_like(before), where=before > 0))
 
 
 def in_encoder(  # noqa: PLR0913
@@ -118,9 +130,9 @@ def in_encoder(  # noqa: PLR0913
     ]
     # what one half shows is taken from what the other half's probes read
     shown = [spans(responses(x[train], factors, side.astype(float)), factors) for side in (~half, half)]
-    targets = [Target(factor, rank[known.held_out, None]) for factor, rank in ranked.items()]
+    scored = {factor: rank[known.held_out] for factor, rank in ranked.items()}
     resamples = Resamples(known.groups, known.held_out, draw)
-    return pairs, interventions(x[known.held_out], targets, probes, shown, cloud, resamples, draw)
+    return pairs, interventions(x[known.held_out], scored, probes, shown, cloud, resamples, draw)
 
 
 def orthogonality(  # noqa: PLR0913
@@ -152,7 +164,7 @@ def orthogonality(  # noqa: PLR0913
         p_together`` (of all pairs' mean squared cosine) ``, self_first_deg, self_second_deg`` (between two estimates)
         ``, readable``;
         interventions with columns ``encoder, erased, factor, r2_before, r2_after, r2_random, kept, kept_low, kept_high,
-        kept_random``, R² of ranks.
+        kept_random``; here r² is the squared correlation of what a probe reads with the rank.
     """
     pairs: list[pd.DataFrame] = []
     losses: list[pd.DataFrame] = []

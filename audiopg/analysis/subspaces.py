@@ -157,7 +157,7 @@ def squared_cosines(first: dict[str, Matrix], second: dict[str, Matrix]) -> Matr
 
     The cosine is estimated in both halves of the clips, and the product taken: independent errors cancel in its mean,
     which a square would add up. It shrinks by the reliability of both directions, which their two estimates tell.
-    At most 1; below 0 where the halves disagree on the sign.
+    At most 1; below 0, at least -1, where the halves disagree on the sign.
 
     Args:
         first: from `responses` in one half of the clips.
@@ -168,14 +168,19 @@ def squared_cosines(first: dict[str, Matrix], second: dict[str, Matrix]) -> Matr
     reliable = {name: max(float(line @ other[name]), 1e-3) for name, line in one.items()}
     return np.array(
         [
-            min(1.0, float((one[a] @ one[b]) * (other[a] @ other[b])) / (reliable[a] * reliable[b]))
+            float((one[a] @ one[b]) * (other[a] @ other[b])) / (reliable[a] * reliable[b])
             for a, b in combinations(one, 2)
         ]
-    )
+    ).clip(-1, 1)
 
 
 def _unit(line: Matrix) -> Matrix:
     return line / np.linalg.norm(line)
+
+
+def _between(one: Matrix, other: Matrix) -> float:
+    """Angle in degrees of two estimates of one direction, at most 90."""
+    return float(degrees(np.maximum(_unit(one) @ _unit(other), 0) ** 2))
 
 
 def degrees(squared: Matrix) -> Matrix:
@@ -217,8 +222,10 @@ def angles(  # noqa: PLR0913
     null = np.stack([(lines[a] * lines[b]).sum(axis=(1, 2)) ** 2 for a, b in pairs], axis=1)
     # small cosines count; averaged over what the cosine may be, given the clips
     p_values = np.array([p_value(-resampled[:, i], -null[:, i]).mean() for i in range(len(pairs))])
-    p_together = float(p_value(-resampled.mean(axis=1), -null.mean(axis=1)).mean())
-    own = {name: float(degrees(np.square(_unit(halves[0][name][0]) @ _unit(halves[1][name][0])))) for name in factors}
+    read = np.array([factors[a].rank_is_read and factors[b].rank_is_read for a, b in pairs])
+    # a direction that is noise is orthogonal to all others
+    together = p_value(-resampled[:, read].mean(axis=1), -null[:, read].mean(axis=1)).mean() if read.any() else 1.0
+    own = {name: _between(halves[0][name][0], halves[1][name][0]) for name in factors}
     subspaces = spans(responses(features, factors, np.ones(len(features))), factors)
     random = {name: cloud.random(n_null, basis.shape[1], draw) for name, basis in subspaces.items()}
     rows: list[dict[str, Any]] = []
@@ -242,10 +249,10 @@ def angles(  # noqa: PLR0913
             "null_deg": float(np.median(degrees(null[:, i]))),
             "effect_deg": float(degrees(found[i]) - np.median(degrees(null[:, i]))),
             "p_value": p_values[i],
-            "p_together": p_together,
+            "p_together": float(together),
             "self_first_deg": own[a],
             "self_second_deg": own[b],
-            "readable": factors[a].rank_is_read and factors[b].rank_is_read,
+            "readable": bool(read[i]),
         }
         rows.append(row)
     return pd.DataFrame(rows).assign(p_holm=holm(p_values))

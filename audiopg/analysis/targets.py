@@ -1,5 +1,6 @@
 """Factors as regression targets, their scores, and the bootstrap of a score."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,19 +96,19 @@ class Resamples:
             [np.bincount(draw.integers(n, size=n), minlength=n).astype(np.uint8) for _ in range(N_RESAMPLES)]
         )
 
-    def scores(self, target: Target, parts: Matrix, defined: Mask) -> Matrix:
+    def scores(self, score: Callable[[Matrix], Matrix], parts: Matrix, defined: Mask) -> Matrix:
         """A score on each resample, given the probe, shape (resamples,); NaN where one has too few clips.
 
         Args:
-            target: what is scored.
-            parts: from `Target.parts`, shape (clips with a meaning, parts).
+            score: makes a score of sums of parts over clips, such as `Target.score`.
+            parts: what each clip adds, such as `Target.parts`, shape (clips with a meaning, parts).
             defined: which of the held-out clips those are.
         """
         group = self.group[defined]
         member = csr_array((np.ones(len(group)), (group, np.arange(len(group)))), (self.counts.shape[1], len(group)))
         sums = member @ parts
         # in pieces: all counts as float64 would take 100 MB for 25,000 clips
-        scores = [target.score(piece.astype(np.float64) @ sums) for piece in np.array_split(self.counts, 10)]
+        scores = [score(piece.astype(np.float64) @ sums) for piece in np.array_split(self.counts, 10)]
         return np.concatenate(scores)
 
 

@@ -274,7 +274,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
         signal, noise = generator.standard_normal((2, n, 1))
         target = Target("a", signal + noise)
         parts = target.parts(target.values, signal)
-        low, high = interval(Resamples(np.arange(n), everyone, generator).scores(target, parts, everyone))
+        low, high = interval(Resamples(np.arange(n), everyone, generator).scores(target.score, parts, everyone))
         covered += low < 0.5 < high
         widths.append(high - low)
     assert 0.88 < covered / 150 < 0.99
@@ -289,7 +289,7 @@ def test_the_interval_is_that_of_scores_of_clips_drawn_by_group() -> None:
     resamples = Resamples(groups, np.ones(60, bool), generator)
     assert (resamples.counts.sum(axis=1) == 20).all()
     target = Target("a", true)
-    found = resamples.scores(target, target.parts(true, predicted)[defined], defined)
+    found = resamples.scores(target.score, target.parts(true, predicted)[defined], defined)
     drawn = [np.repeat(np.flatnonzero(defined), counts[groups[defined] - 7]) for counts in resamples.counts]
     scores = [r2_score(true[clips], predicted[clips]) for clips in drawn]
     np.testing.assert_allclose(found, scores)
@@ -302,7 +302,7 @@ def test_copies_in_a_group_are_no_new_clips() -> None:
     target = Target("a", signal + noise)
     parts, everyone = target.parts(target.values, signal), np.ones(900, bool)
     alone, together = (
-        np.ptp(interval(Resamples(groups, everyone, draw(16)).scores(target, parts, everyone)))
+        np.ptp(interval(Resamples(groups, everyone, draw(16)).scores(target.score, parts, everyone)))
         for groups in (np.arange(900), np.arange(900) // 9)
     )
     assert together / alone == pytest.approx(3, rel=0.15)
