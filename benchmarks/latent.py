@@ -15,7 +15,8 @@ import torch
 
 from audiopg import params
 from audiopg.analysis.corpora import Corpus
-from audiopg.analysis.latent import analyse
+from audiopg.analysis.latent import analyse, embedding
+from audiopg.analysis.subspaces import Cloud
 
 MB = 1 << 20
 
@@ -50,7 +51,8 @@ def main() -> None:
         embeddings = planted(Path(folder), n_clips, width)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         begun = time.perf_counter()
-        analyse("planted", corpus, embeddings, latent, 0)
+        clouds = {name: Cloud.of(embedding(embeddings[name])) for name in ("pretrained", "random")}
+        analyse("planted", corpus, embeddings, clouds, latent, 0)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     one_layer = n_clips * 2 * width * 8 / MB
     print(f"{n_clips} clips, width {width}: {before} MB before, at most {peak} MB,")
