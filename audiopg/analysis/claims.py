@@ -13,7 +13,7 @@ from audiopg.analysis.significance import SIGNIFICANCE
 READ_WELL = 0.5
 # From here on an angle is a right one.
 RIGHT_DEG = 75
-# A factor stays when nine tenths of its R² are left, and is gone when less than half is.
+# A factor stays when nine tenths of its r² are left, and is gone when less than half is.
 STAYS, GONE = 0.9, 0.5
 
 # What the paper claims: these two factors can be read, from orthogonal subspaces.

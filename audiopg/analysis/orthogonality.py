@@ -31,28 +31,28 @@ def agreement(sums: Matrix) -> Matrix:
 
 
 def read_without(
-    taken: Sequence[Matrix | None], probes: Sequence[Mapping[str, Ridge]], features: Matrix, factors: Bases
-) -> Bases:
+    taken: Sequence[Matrix | None], probes: Sequence[Ridge], features: Matrix, factors: dict[str, Matrix]
+) -> dict[str, Matrix]:
     """What frozen probes read once a subspace is taken out: `agreement_parts` of each factor.
 
     Args:
         taken: for each set of probes an orthonormal basis of what is set to zero, shape (D, n); None for nothing.
-        probes: sets of probes by factor, each trained on other clips; the parts are their mean.
+        probes: of all factors, each set trained on other clips; the parts are their mean.
         features: of the scored clips, less the mean of the training clips, shape (N, D).
         factors: ranks of the scored clips, shape (N,).
     """
     parts = {name: np.zeros((len(features), 6)) for name in factors}
     for basis, trained in zip(taken, probes, strict=True):
         left = features if basis is None else features - features @ basis @ basis.T
-        for name, rank in factors.items():
-            parts[name] += agreement_parts(rank, trained[name].predict(left)[:, 0]) / len(probes)
+        for (name, rank), read in zip(factors.items(), trained.predict(left).T, strict=True):
+            parts[name] += agreement_parts(rank, read) / len(probes)
     return parts
 
 
 def interventions(  # noqa: PLR0913
     features: Matrix,
     factors: dict[str, Matrix],
-    probes: Sequence[Mapping[str, Ridge]],
+    probes: Sequence[Ridge],
     shown: Sequence[Bases],
     cloud: Cloud,
     resamples: Resamples,
@@ -63,7 +63,7 @@ def interventions(  # noqa: PLR0913
     Args:
         features: of the scored clips, less the mean of the training clips, shape (N, D).
         factors: ranks of the scored clips, shape (N,).
-        probes: sets of probes by factor.
+        probes: sets of probes of all factors.
         shown: for each set the factors' subspaces, as clips show them that the set was not trained on.
         cloud: from which random subspaces are drawn.
         resamples: bootstrap of the scored clips.
@@ -123,13 +123,11 @@ def in_encoder(  # noqa: PLR0913
     ranked = {factor: ranks(values, train) for factor, values in known.factors.items()}
     factors = {factor: readable(x[train], rank[train], groups, alphas, draw) for factor, rank in ranked.items()}
     half = halved(groups, draw)
-    pairs = angles(x[train], factors, half, groups, cloud, n_null, draw)
-    probes = [
-        {name: ridge(x[train][side], rank[train][side, None], alphas, groups[side]) for name, rank in ranked.items()}
-        for side in (half, ~half)
-    ]
+    seen, labels = x[train], np.stack([rank[train] for rank in ranked.values()], axis=1)
+    pairs = angles(seen, factors, half, groups, cloud, n_null, draw)
+    probes = [ridge(seen[side], labels[side], alphas, groups[side]) for side in (half, ~half)]
     # what one half shows is taken from what the other half's probes read
-    shown = [spans(responses(x[train], factors, side.astype(float)), factors) for side in (~half, half)]
+    shown = [spans(responses(seen, factors, side.astype(float)), factors) for side in (~half, half)]
     scored = {factor: rank[known.held_out] for factor, rank in ranked.items()}
     resamples = Resamples(known.groups, known.held_out, draw)
     return pairs, interventions(x[known.held_out], scored, probes, shown, cloud, resamples, draw)

@@ -404,7 +404,7 @@ def test_what_is_left_of_a_factor_without_another_has_a_closed_form(angle_deg: f
 def test_the_share_that_stays_has_the_interval_of_paired_resamples() -> None:
     features, factors = planted(20.0, 0.3, n=2)
     scored = {name: values[HELD_OUT] for name, values in factors.items()}
-    probes = [{name: ridge(features, values[:, None], ALPHAS, ALONE) for name, values in factors.items()}]
+    probes = [ridge(features, np.stack(list(factors.values()), axis=1), ALPHAS, ALONE)]
     shown = [{name: line[:, None] for name, line in zip("ab", axes(20.0, 2), strict=True)}]
     resamples = Resamples(ALONE, HELD_OUT, draw(40))
     arguments = (features[HELD_OUT], scored, probes, shown, ROUND, resamples, draw(41))
@@ -422,12 +422,8 @@ def test_each_set_of_probes_loses_its_own_subspace() -> None:
     features, factors = planted(90.0, n=2)
     train = ~HELD_OUT
     scored = {name: ranks(values, train)[HELD_OUT] for name, values in factors.items()}
-    probes = [
-        {
-            name: ridge(features[train], ranks(values, train)[train, None], ALPHAS, ALONE[train])
-            for name, values in factors.items()
-        }
-    ] * 2
+    labels = np.stack([ranks(values, train)[train] for values in factors.values()], axis=1)
+    probes = [ridge(features[train], labels, ALPHAS, ALONE[train])] * 2
     a, elsewhere = axes(90.0, 2)[:1].T, axes(90.0, 4)[2:3].T
 
     def r2(*taken: Array | None) -> list[float]:
