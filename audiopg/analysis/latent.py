@@ -266,6 +266,7 @@ def run(cfg: config.Config, encoder_path: Path, state_path: Path, out: Path) -> 
         "random": untrained(cfg.encoder, cfg.seed).eval().to(backend.device),
     }
     log_mel = LogMel(cfg.features).to(backend.device)
+    out.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(cfg.latent.n_threads) as pool:
         natural = pool.submit(in_natural, cfg, encoders, log_mel, out)
         pictures = pool.submit(draw_pictures, cfg, encoders, state_path, log_mel, out)
