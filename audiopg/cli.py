@@ -284,13 +284,15 @@ def table(
 @app.command()
 def compare(
     folders: Annotated[list[Path], typer.Argument(help="Results of runs that differ in their seed.")],
+    along: Annotated[str | None, typer.Option(help="Parameter that may differ too, such as pretrain.n_steps.")] = None,
     out: Annotated[Path | None, typer.Option(help="Table to write (CSV).")] = None,
     markdown: Annotated[Path | None, typer.Option(help="The printed table to write (Markdown).")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Curves over that parameter to write (PNG).")] = None,
 ) -> None:
     """Pool runs that differ in their seed: figures over folds and seeds, and tests of their differences."""
     from audiopg import compare as stage
 
-    typer.echo(stage.run(folders, out, markdown), nl=False)
+    typer.echo(stage.run(folders, out, markdown, along, picture), nl=False)
 
 
 @app.command()

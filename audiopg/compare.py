@@ -1,4 +1,4 @@
-"""Several runs that differ in their seed as one table: figures over folds and seeds, and tests of their differences."""
+"""Several runs as one table: figures over folds and seeds, tests of their differences, curves over a parameter."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,19 +7,29 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
 from tabulate import tabulate
 
-from audiopg import storage, verification
+from audiopg import params, storage, verification
 from audiopg.errors import AudiopgError
 from audiopg.evaluate.metrics import mean_and_std
+from audiopg.pictures import BLUE, CLASSES, GREY, VERMILION, save
 from audiopg.report import TITLES
 
 # What is asked: does pre-training help, and does the frozen encoder know more than simple features or chance do?
 PAIRS = (("pretrained", "scratch"), ("probe_linear", "logmel_stats"), ("probe_linear", "probe_random"))
 DECIMALS = 6  # of the scores; what a difference has beyond them is rounding
 LEAST_SHOWN = 0.001
+DECADE = 10  # values of a parameter that span more are drawn on a logarithmic axis
+DRAWN = {
+    "pretrained": {"color": BLUE, "marker": "o"},
+    "scratch": {"color": VERMILION, "marker": "s"},
+    "probe_linear": {"color": BLUE, "marker": "o", "linestyle": "--", "markerfacecolor": "none"},
+    "probe_random": {"color": CLASSES[1], "marker": "v", "linestyle": "--"},
+    "logmel_stats": {"color": GREY, "marker": "D", "linestyle": "--"},
+}
 
 LEGEND = """\
 Mean ± standard deviation over folds × seeds; a difference is taken within a fold and seed. *t* and *Wilcoxon* are p of
@@ -74,37 +84,57 @@ class Run:
         if card.get("stage") != "table" or "stages" not in card:
             msg = f"{path}: not the run card of a results table of this version; make the run again"
             raise AudiopgError(msg)
-        params, metrics = dict(card["params"]), {}
-        for task in params["tasks"]:
+        given, metrics = dict(card["params"]), {}
+        for task in given["tasks"]:
             file = folder / "metrics" / f"{task}.json"
             metrics[task] = storage.read_json(file)
             if storage.file_digest(file) != card["inputs"][f"results/metrics/{task}.json"]:
                 msg = f"{file}: is not what {path} describes"
                 raise AudiopgError(msg)
-        seed = params.pop("seed")
+        seed = given.pop("seed")
         recordings = {file: digest for file, digest in card["inputs"].items() if file.startswith("results/tasks/")}
-        facts = dict(verification.leaves({**params, "stages": card["stages"], "inputs": recordings}))
-        shares = {task: section["train_share"] for task, section in params["tasks"].items()}
+        facts = dict(verification.leaves({**given, "stages": card["stages"], "inputs": recordings}))
+        shares = {task: section["train_share"] for task, section in given["tasks"].items()}
         return cls(folder, seed, facts, shares, metrics)
 
 
-def check(runs: Sequence[Run]) -> None:
-    """Refuse runs that differ in anything but their seed, or that have the same one.
+def check(runs: Sequence[Run], along: str | None = None) -> None:
+    """Refuse runs that differ in anything but their seed and one parameter, or in neither.
 
     Raises:
-        AudiopgError: names both runs, and the first key that they differ in.
+        AudiopgError: names both runs, and the first key that they differ in; or a run that has no such parameter.
     """
-    first, seeds = runs[0], {runs[0].seed: runs[0].folder}
-    for run in runs[1:]:
+    first = runs[0]
+    known: dict[tuple[str, int], Path] = {}
+    may_differ = "the seed" if along is None else f"the seed and {along}"
+    for run in runs:
+        if along is not None and along not in run.facts:
+            msg = f"{run.folder}: has no parameter {along}"
+            raise AudiopgError(msg)
         for key in [*first.facts, *run.facts]:
             here, there = run.facts.get(key), first.facts.get(key)
-            if here != there:
-                msg = f"{run.folder}: has {key} = {here}, but {first.folder} has {there}; only the seed may differ"
+            if here != there and key != along:
+                msg = f"{run.folder}: has {key} = {here}, but {first.folder} has {there}; only {may_differ} may differ"
                 raise AudiopgError(msg)
-        if run.seed in seeds:
-            msg = f"{run.folder}: has seed = {run.seed}, as {seeds[run.seed]} has; each run needs one of its own"
+        place = (params.canonical(run.facts.get(along or "")), run.seed)
+        if place in known:
+            msg = f"{run.folder}: has seed = {run.seed}, as {known[place]} has; each run needs one of its own"
             raise AudiopgError(msg)
-        seeds[run.seed] = run.folder
+        known[place] = run.folder
+
+
+def groups(runs: Sequence[Run], along: str) -> list[tuple[Any, list[Run]]]:
+    """Put runs together that have one value of a parameter: numbers in ascending order, others as they come."""
+    found: dict[str, tuple[Any, list[Run]]] = {}
+    for run in runs:
+        value = run.facts[along]
+        found.setdefault(params.canonical(value), (value, []))[1].append(run)
+    each = list(found.values())
+    return sorted(each, key=lambda group: group[0]) if _are_numbers([value for value, _ in each]) else each
+
+
+def _are_numbers(values: Sequence[object]) -> bool:
+    return all(isinstance(value, int | float) for value in values)
 
 
 def corrected_t_test(differences: NDArray[np.float64], test_to_train: float) -> tuple[float, float]:
@@ -160,14 +190,21 @@ def table(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(found, columns=COLUMNS)
 
 
-def markdown(frame: pd.DataFrame, seeds: Sequence[int]) -> str:
-    """Return the table for the eye, and below it what it rests on."""
+def markdown(frame: pd.DataFrame, seeds: Sequence[int], along: str | None = None) -> str:
+    """Return the table for the eye, and below it what it rests on.
+
+    Args:
+        frame: as `table`; with ``along``, a column of that name goes before.
+        seeds: of all runs.
+        along: the parameter that differs, if one does.
+    """
     lines = []
     for row in frame.to_dict("records"):
         difference = " - " in row["row"]
         sign = "+" if difference else ""
         lines.append(
             [
+                *([] if along is None else [str(row[along])]),
                 row["task"],
                 f"{row['train_share']:g}",
                 " − ".join(TITLES[name] for name in row["row"].split(" - ")),  # noqa: RUF001  (a minus)
@@ -180,7 +217,8 @@ def markdown(frame: pd.DataFrame, seeds: Sequence[int]) -> str:
             ]
         )
     headers = ["task", "train_share", "row", "metric", "mean ± std", "folds", "seeds", "t", "Wilcoxon", "corrected t"]
-    shown = tabulate(lines, [*headers, "n_test/n_train"], "github", disable_numparse=True)
+    headers = [*([] if along is None else [along]), *headers, "n_test/n_train"]
+    shown = tabulate(lines, headers, "github", disable_numparse=True)
     return "\n\n".join([shown, LEGEND, f"Seeds: {', '.join(map(str, seeds))}."]) + "\n"
 
 
@@ -190,23 +228,67 @@ def _p(p: float) -> str:
     return f"{p:.3f}" if p >= LEAST_SHOWN else f"< {LEAST_SHOWN:g}"
 
 
-def run(folders: Sequence[Path], out: Path | None, page: Path | None) -> str:
+def picture(frame: pd.DataFrame, along: str, path: Path) -> None:
+    """Draw the figures of each task over a parameter, mean ± standard deviation, a panel per task and metric.
+
+    Args:
+        frame: as `table`, with a column named ``along`` before.
+        along: the parameter.
+        path: PNG file.
+    """
+    values = list(dict.fromkeys(frame[along]))
+    numbers = _are_numbers(values)
+    places = dict(zip(values, values if numbers else range(len(values)), strict=True))
+    panels = list(frame.groupby(["task", "metric"], sort=False))
+    figure = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
+    for panel, ((task, metric), rows) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for row, style in DRAWN.items():
+            of_row = rows[rows["row"] == row]
+            x = of_row[along].map(places)
+            panel.errorbar(x, of_row["mean"], of_row["std"].fillna(0), capsize=2, label=TITLES[row], **style)
+        panel.set(title=task, xlabel=along, ylabel=f"{metric}, mean ± std")
+        if numbers and min(values) > 0 and max(values) >= DECADE * min(values):
+            panel.set_xscale("log")
+        panel.set_xticks(list(places.values()), [str(value) for value in places], minor=False)
+        panel.minorticks_off()
+        panel.grid(alpha=0.3)
+    figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    save(figure, path)
+
+
+def run(
+    folders: Sequence[Path], out: Path | None, page: Path | None, along: str | None = None, curve: Path | None = None
+) -> str:
     """Pool runs and return the table for the eye.
 
     Args:
         folders: ``results`` of each run, or a folder with its ``run.json`` and ``metrics/``.
         out: where the table goes as CSV, if anywhere.
         page: where the table for the eye goes, if anywhere.
+        along: dotted name of a parameter that may differ as well; runs are pooled for each of its values.
+        curve: where the figures over that parameter are drawn, if anywhere.
 
     Raises:
-        AudiopgError: as `Run.read` and `check`.
+        AudiopgError: as `Run.read` and `check`; or a curve along nothing.
     """
+    if curve is not None and along is None:
+        msg = "--picture draws figures over a parameter: name it with --along"
+        raise AudiopgError(msg)
     runs = [Run.read(folder) for folder in folders]
-    check(runs)
-    frame = table(runs)
-    text = markdown(frame, [each.seed for each in runs])
+    check(runs, along)
+    if along is None:
+        frame = table(runs)
+    else:
+        frames = []
+        for value, pooled in groups(runs, along):
+            frames.append(table(pooled))
+            frames[-1].insert(0, along, [value] * len(frames[-1]))
+        frame = pd.concat(frames, ignore_index=True)
+    text = markdown(frame, list(dict.fromkeys(each.seed for each in runs)), along)
     if out is not None:
         storage.write_table(out, frame)
     if page is not None:
         storage.write_text(page, text)
+    if curve is not None and along is not None:
+        picture(frame, along, curve)
     return text

@@ -99,6 +99,68 @@ def test_pooled_over_folds_and_seeds_and_paired_within_them() -> None:
     assert frame.loc["probe_linear - logmel_stats"]["mean"] == pytest.approx(-0.0125)
 
 
+def with_steps(place: int, n_steps: object) -> compare.Run:
+    return replace(a_run(place), facts=a_run(place).facts | {"pretrain.n_steps": n_steps})
+
+
+def test_groups_along_a_parameter_are_in_order_and_hold_their_own_seeds() -> None:
+    runs = [with_steps(0, 1000), with_steps(0, 250), with_steps(1, 1000), with_steps(1, 500)]
+    compare.check(runs, "pretrain.n_steps")
+    found = compare.groups(runs, "pretrain.n_steps")
+    assert [(value, [run.seed for run in pooled]) for value, pooled in found] == [
+        (250, [42]),
+        (500, [43]),
+        (1000, [42, 43]),
+    ]
+    words = [with_steps(0, "b"), with_steps(0, "a"), with_steps(1, "b")]
+    assert [(value, len(pooled)) for value, pooled in compare.groups(words, "pretrain.n_steps")] == [("b", 2), ("a", 1)]
+    lists = [with_steps(0, [1, 2]), with_steps(0, [1])]
+    compare.check(lists, "pretrain.n_steps")
+    assert len(compare.groups(lists, "pretrain.n_steps")) == 2
+
+
+def test_along_a_parameter_all_else_is_held_equal() -> None:
+    other = replace(with_steps(1, 250), facts={"pretrain.n_steps": 250, "probe.knn_k": 3})
+    with pytest.raises(AudiopgError, match=r"has probe.knn_k = 3, .* only the seed and pretrain.n_steps may differ$"):
+        compare.check([with_steps(0, 1000), other], "pretrain.n_steps")
+    with pytest.raises(AudiopgError, match=r"^run0: has seed = 42, as run0 has; each run needs one of its own$"):
+        compare.check([with_steps(0, 250), with_steps(0, 1000), with_steps(0, 250)], "pretrain.n_steps")
+    with pytest.raises(AudiopgError, match=r"^run0: has no parameter pretrain.steps$"):
+        compare.check([with_steps(0, 250)], "pretrain.steps")
+
+
+def test_curves_show_each_figure_over_the_parameter(
+    cfg: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = []
+    for n_steps in (4000, 100, 1000):
+        pretrain = cfg.pretrain.model_copy(update={"n_steps": n_steps})
+        folders.append(finish(tmp_path / str(n_steps), cfg.model_copy(update={"pretrain": pretrain}), monkeypatch))
+    drawn: list[Any] = []
+    monkeypatch.setattr(compare, "save", lambda figure, path: drawn.append((figure, path)))
+    shown = compare.run(folders, tmp_path / "t.csv", None, "pretrain.n_steps", tmp_path / "t.png")
+    rows = list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))
+    assert list(rows[0]) == ["pretrain.n_steps", *compare.COLUMNS]
+    assert list(dict.fromkeys(row["pretrain.n_steps"] for row in rows)) == ["100", "1000", "4000"]
+    assert shown.splitlines()[0].split("|")[1].strip() == "pretrain.n_steps"
+    assert shown.splitlines()[2].split("|")[1].strip() == "100"
+    ((figure, path),) = drawn
+    (panel,) = figure.axes
+    assert (path, panel.get_xscale(), panel.get_title()) == (tmp_path / "t.png", "log", "drums")
+    lines = {container.get_label(): container.lines[0] for container in panel.containers}
+    assert list(lines) == [report.TITLES[row] for row in compare.DRAWN]
+    means = {(row["pretrain.n_steps"], row["row"]): float(row["mean"]) for row in rows}
+    for row in compare.DRAWN:
+        assert list(lines[report.TITLES[row]].get_xdata()) == [100, 1000, 4000]
+        expected = [means[n_steps, row] for n_steps in ("100", "1000", "4000")]
+        assert list(lines[report.TITLES[row]].get_ydata()) == pytest.approx(expected)
+
+
+def test_a_curve_needs_a_parameter(tmp_path: Path) -> None:
+    with pytest.raises(AudiopgError, match="name it with --along"):
+        compare.run([tmp_path], None, None, None, tmp_path / "t.png")
+
+
 def test_for_the_eye() -> None:
     lines = compare.markdown(compare.table([a_run(0), a_run(1)]), [42, 43]).splitlines()
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| drums")]
