@@ -1,6 +1,7 @@
 """Snakemake's rules and DVC's stages are two descriptions of one graph: nothing may stand in one of them only."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from audiopg import closure, ledger, params
 from audiopg.config import Config
+from audiopg.profiles import profile
 from audiopg.tasks import TASKS
 
 CODE = "results/code.json"
@@ -109,6 +111,15 @@ def test_every_registered_task_has_its_stages_in_both(fresh: Any, tmp_path: Path
     for name, stage in stages.items():
         for out in stage["outs"]:
             assert any(Path(output).is_relative_to(out) for output in outputs), f"{name}: {out}"
+
+
+def test_profile_paper_is_the_four_benchmarks_with_all_their_folds(checkout: Any, tmp_path: Path) -> None:
+    project = checkout.copy(tmp_path)
+    (project.root / "params.yaml").write_text(profile("paper", project.root / "workflow" / "params"))
+    folds = Counter(tuple(Path(output).parts[2:4]) for output in project.pending() if output.endswith("/metrics.json"))
+    sizes = {"esc50": 5, "urbansound8k": 10, "fsd50k": 1, "speech_commands": 1}
+    expected = {(task, init): n for task, n in sizes.items() for init in ("pretrained", "scratch")}
+    assert {place: n for place, n in folds.items() if place[-1] in {"pretrained", "scratch"}} == expected
 
 
 def test_every_parameter_is_read_by_a_stage(config: Config) -> None:
