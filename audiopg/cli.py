@@ -184,12 +184,13 @@ def pretrain(
 
 
 @app.command()
-def finetune(
+def finetune(  # noqa: PLR0913, PLR0917  (the options)
     task: Task,
     fold: Annotated[int, typer.Option(help="Held-out fold, from 1.")],
     init: Annotated[Init, typer.Option(help="Where the encoder's weights come from.")],
     manifest: Manifest,
     card: Card,
+    resume: Annotated[Path, typer.Option(help="Folder that keeps the state while the run lasts.")],
     out_dir: Annotated[Path, typer.Option(help="Folder for metrics, predictions, losses, weights and card.")],
     encoder: Annotated[Path | None, typer.Option(help="Pre-trained encoder; not from scratch.")] = None,
     params: Params = PARAMS,
@@ -202,7 +203,7 @@ def finetune(
     from audiopg.train import finetune as stage
 
     start: Literal["pretrained", "scratch"] = init.value
-    stage.run(config, task, fold, start, manifest, card, encoder, out_dir)
+    stage.run(config, task, fold, start, manifest, card, encoder, resume=resume, out=out_dir)
 
 
 @app.command()

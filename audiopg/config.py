@@ -380,6 +380,11 @@ class Pretrain(Steps):
         return self
 
 
+def n_visible(n_patches: int, hidden: float) -> int:
+    """Count the patches that are encoded when a share of them is left out, at least one."""
+    return max(1, round(n_patches * (1 - hidden)))
+
+
 class Finetune(Steps):
     """Fine-tuning recipe, the same for pre-trained and scratch encoders."""
 
@@ -400,6 +405,8 @@ class Finetune(Steps):
     patch_drop: Annotated[Float, Field(ge=0, lt=1)]
     pooling: Literal["mean", "attention"]
     normalise: Literal["corpus", "task"]
+    standardise: bool
+    save_every: Count
     n_threads: Count
 
 

@@ -178,12 +178,15 @@ def _pretrain(cfg: config.Config, speed: Speed) -> Row:
 
 
 def _finetune(cfg: config.Config, stage: str, task: str, speed: Speed) -> Row:
-    """Fine-tuning on all folds; with a split there is a validation after each epoch."""
+    """Fine-tuning on all folds; with a split there is a validation after each epoch.
+
+    The clips that are evaluated are also those that a standardised head takes its statistics from.
+    """
     recipe, reduced, (card, windows) = cfg.recipe(task), is_reduced(cfg), _card(cfg, task)
     share = cfg.task(task).train_share
     n_patches = math.prod(cfg.grid(cfg.task(task).clip_s))
     n_parameters = flops.classifier_parameters(cfg.encoder, card.n_classes, recipe.pooling)
-    n_kept = flops.n_visible(n_patches, recipe.patch_drop)
+    n_kept = config.n_visible(n_patches, recipe.patch_drop)
     kept = flops.encoder_activations(cfg.encoder, n_kept, reduced=reduced)
     selects = card.protocol == "split"
     if selects:
@@ -199,7 +202,7 @@ def _finetune(cfg: config.Config, stage: str, task: str, speed: Speed) -> Row:
         memory_bytes=_training_memory(n_parameters, kept, recipe, reduced=reduced, selects=selects),
         rates=_rates(cfg, speed),
         clips_trained=recipe.n_epochs * n_train,
-        clips_evaluated=round(windows * n_evaluated),
+        clips_evaluated=round(windows * (n_evaluated + (n_train if recipe.standardise else 0))),
     )
 
 

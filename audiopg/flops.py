@@ -58,11 +58,6 @@ def parameters(cfg: config.Config) -> Parameters:
     return Parameters(encoder_parameters(cfg.encoder), around + inside)
 
 
-def n_visible(n_patches: int, mask_ratio: float) -> int:
-    """Count the patches that the encoder sees when a share of them is left out, at least one."""
-    return max(1, round(n_patches * (1 - mask_ratio)))
-
-
 def block_flops(n_tokens: int, width: int) -> int:
     """FLOPs of a block, forward: projections and perceptron 24 n D², attention scores and values 4 n² D."""
     return 24 * n_tokens * width**2 + 4 * n_tokens**2 * width
@@ -85,7 +80,7 @@ def autoencoder_flops(cfg: config.Config) -> Flops:
     Without the head of the physics: of the larger preset, 2 · 31 · 768 of 5e10 forward.
     """
     decoder, n_patches = cfg.pretrain.decoder, math.prod(cfg.grid(cfg.synth.clip_s))
-    visible = n_visible(n_patches, cfg.pretrain.mask_ratio)
+    visible = config.n_visible(n_patches, cfg.pretrain.mask_ratio)
     encoder = encoder_flops(cfg.encoder, visible)
     after = 2 * visible * cfg.encoder.shape.width * decoder.width
     after += decoder.depth * block_flops(n_patches, decoder.width)
@@ -95,7 +90,7 @@ def autoencoder_flops(cfg: config.Config) -> Flops:
 
 def classifier_flops(encoder: config.Encoder, n_patches: int, n_classes: int, recipe: config.Finetune) -> Flops:
     """FLOPs of the classifier: encoder, pooling and head; forward on all patches, training on those that are kept."""
-    n_kept, head = n_visible(n_patches, recipe.patch_drop), 2 * encoder.shape.width * n_classes
+    n_kept, head = config.n_visible(n_patches, recipe.patch_drop), 2 * encoder.shape.width * n_classes
     pool = 2 * encoder.shape.width * encoder.shape.n_heads if recipe.pooling == "attention" else 0
     forward = encoder_flops(encoder, n_patches).forward + n_patches * pool + head
     return Flops(forward, encoder_flops(encoder, n_kept).training + 3 * (n_kept * pool + head))
@@ -127,7 +122,7 @@ def encoder_activations(encoder: config.Encoder, n_tokens: int, *, reduced: bool
 def autoencoder_activations(cfg: config.Config, *, reduced: bool) -> int:
     """Bytes that the masked autoencoder keeps of one clip: also both ends of the decoder, and its float32 error."""
     decoder, n_patches = cfg.pretrain.decoder, math.prod(cfg.grid(cfg.synth.clip_s))
-    visible = n_visible(n_patches, cfg.pretrain.mask_ratio)
+    visible = config.n_visible(n_patches, cfg.pretrain.mask_ratio)
     item, patch = 2 if reduced else 4, cfg.encoder.patch_frames * cfg.encoder.patch_mels
     kept = encoder_activations(cfg.encoder, visible, reduced=reduced) + visible * cfg.encoder.shape.width * item
     kept += decoder.depth * block_activations(n_patches, decoder.width, decoder.n_heads, reduced=reduced)

@@ -1,6 +1,8 @@
 """Run cards: what a result was made from, by which code, and where."""
 
+import hashlib
 import importlib.metadata
+import json
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +12,29 @@ from audiopg import __version__, closure, storage
 
 # what numbers can depend on
 PACKAGES = ("torch", "torchaudio", "numpy", "scipy", "numba", "scikit-learn", "soxr", "soundfile")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of all that numbers can depend on, by name."""
+    return {
+        "audiopg": __version__,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def run_digest(stage: str, reads: Mapping[str, Any], inputs: Sequence[Path], *place: str) -> str:
+    """Return a digest of all that a run depends on: what a state that it leaves can be continued by.
+
+    Args:
+        stage: name of the stage, and so of its code.
+        reads: the parameters it reads, by dotted name.
+        inputs: the files it reads.
+        place: what else tells runs apart, such as the device and the fold.
+    """
+    files = [storage.file_digest(file) for file in inputs]
+    whole = [stage, closure.stage_digest(stage), dict(reads), files, versions(), *place]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
 def write_card(
@@ -46,11 +71,7 @@ def write_card(
         "code": closure.stage_digest(stage),
         "device": device,
         "machine": f"{platform.system()} {platform.machine()}",
-        "versions": {
-            "audiopg": __version__,
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in PACKAGES},
-        },
+        "versions": versions(),
         **facts,
     }
     storage.write_json(path, card)

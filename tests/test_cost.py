@@ -124,13 +124,6 @@ def test_dropped_patches_are_spared_in_training_and_not_in_evaluation(tiny: Conf
     assert spared.memory_bytes < full.memory_bytes
 
 
-def test_visible_patches_are_counted_as_the_model_does(tiny: Config) -> None:
-    for mask_ratio in (0.01, 0.5, 0.75, 0.8, 0.99):
-        model = MaskedAutoencoder(tiny.encoder, tiny.pretrain.decoder, mask_ratio)
-        for n_patches in (1, 7, 10, 64, 512):
-            assert flops.n_visible(n_patches, mask_ratio) == model.n_visible(n_patches)
-
-
 def test_activations_in_float32_are_those_kept_within_two_thousandths(case: tuple[Config, int]) -> None:
     cfg, n_clips = case
     n_patches = math.prod(cfg.grid(cfg.synth.clip_s))
@@ -209,6 +202,13 @@ def test_a_share_of_the_training_recordings_by_hand(profiles: Path) -> None:
     fits = 4 * 3 * 2 * (120 * gram + factor) + 160 * gram + factor
     near = 4 * 3 * 2 * 120 * 40 * 10 + 2 * 160 * 400 * 10  # neighbours of whole folds, in a tenth of the others
     assert cost.probe_flops(TASKS["esc50"].card, 10, 3, 2, neighbours=True, share=0.1) == 5 * (fits + near)
+
+
+def test_a_standardised_head_sees_the_training_recordings_once_more(profiles: Path) -> None:
+    cfg = cost.of_profile("paper", profiles)
+    for standardise, more in ((False, 0), (True, 5 * 1600)):
+        rows = cost.rows(changed(cfg, standardise=standardise), A100)
+        assert next(row for row in rows if (row.stage, row.task) == ("scratch", "esc50")).clips_evaluated == 2000 + more
 
 
 def test_stages_and_clips_of_the_paper(profiles: Path) -> None:

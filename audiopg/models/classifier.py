@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from audiopg import config
 
 
+FLATTEST = 1e-6  # a spread below is that of rounding
+
+
 class AttentionPooling(nn.Module):
     """Mean of the tokens with learned weights, for each head and its part of the width others.
 
@@ -35,7 +38,16 @@ class AttentionPooling(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Mean of the encoder's tokens, plain or weighted by attention, then a linear layer."""
+    """Mean of the encoder's tokens, plain or weighted by attention, then a linear layer.
+
+    The layer reads the mean as it is, or less ``centre`` and over ``spread``, which do not learn: what all clips have
+    in common is many times what tells them apart, and a layer on the mean itself first has to unlearn it.
+    """
+
+    centre: Tensor
+    """Shape (D,)."""
+    spread: Tensor
+    """Shape (D,), above 0."""
 
     def __init__(
         self, encoder: "config.Encoder", n_classes: int, pooling: Literal["mean", "attention"] = "mean"
@@ -45,15 +57,24 @@ class Classifier(nn.Module):
         self.encoder = Encoder(encoder)
         size = self.encoder.size
         self.pooling = AttentionPooling(size.width, size.n_heads) if pooling == "attention" else None
+        self.register_buffer("centre", torch.zeros(size.width))
+        self.register_buffer("spread", torch.ones(size.width))
         self.head = nn.Linear(size.width, n_classes)
 
-    def forward(self, spectrogram: Tensor, keep: Tensor | None = None, visible: Tensor | None = None) -> Tensor:
-        """Return logits, shape (B, C), of normalised log-mel spectrograms, shape (B, F, M).
-
-        ``keep`` holds the drop-path factors, shape (depth, 2, B); None drops nothing. ``visible`` holds the numbers of
-        the patches that are encoded and pooled, shape (B, V), int64; None takes all.
-        """
+    def embedding(self, spectrogram: Tensor, visible: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
+        """Return pooled tokens, shape (B, D); arguments as `Encoder.forward`, of which all tokens are pooled."""
         tokens = self.encoder(spectrogram, visible, keep)
-        pooled = tokens.mean(dim=1) if self.pooling is None else self.pooling(tokens)
-        logits: Tensor = self.head(pooled)
+        pooled: Tensor = tokens.mean(dim=1) if self.pooling is None else self.pooling(tokens)
+        return pooled
+
+    @torch.no_grad()
+    def standardise(self, embeddings: Tensor) -> None:
+        """Take centre and spread from embeddings, shape (N, D); what does not vary keeps a spread of 1."""
+        spread, centre = torch.std_mean(embeddings, dim=0)
+        self.centre.copy_(centre)
+        self.spread.copy_(torch.where(spread > FLATTEST, spread, 1.0))
+
+    def forward(self, spectrogram: Tensor, visible: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
+        """Return logits, shape (B, C), of normalised log-mel spectrograms, as `embedding`."""
+        logits: Tensor = self.head((self.embedding(spectrogram, visible, keep) - self.centre) / self.spread)
         return logits

@@ -1,15 +1,13 @@
 """The masked autoencoder: reconstruct the patches that the encoder was not shown."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from audiopg import config
 from audiopg.models.positions import sincos_2d
 from audiopg.models.vit import NORM_EPS, Block, Encoder
-
-if TYPE_CHECKING:
-    from audiopg import config
 
 
 class Reconstruction(NamedTuple):
@@ -34,9 +32,7 @@ class MaskedAutoencoder(nn.Module):
     Source: He et al. (2022); AudioPG's sizes.
     """
 
-    def __init__(
-        self, encoder: "config.Encoder", decoder: "config.Decoder", mask_ratio: float, n_physics: int = 0
-    ) -> None:
+    def __init__(self, encoder: config.Encoder, decoder: config.Decoder, mask_ratio: float, n_physics: int = 0) -> None:
         """Build from the ``encoder`` section, ``pretrain.decoder`` and the outputs of the head; 0 builds none."""
         super().__init__()
         self.mask_ratio = mask_ratio
@@ -47,10 +43,6 @@ class MaskedAutoencoder(nn.Module):
         self.decoder_norm = nn.LayerNorm(decoder.width, eps=NORM_EPS)
         self.predict = nn.Linear(decoder.width, encoder.patch_frames * encoder.patch_mels)
         self.physics = nn.Linear(self.encoder.size.width, n_physics) if n_physics else None
-
-    def n_visible(self, n_patches: int) -> int:
-        """Count the patches that stay visible, at least one."""
-        return max(1, round(n_patches * (1 - self.mask_ratio)))
 
     def target(self, spectrogram: Tensor) -> Tensor:
         """Patches with mean 0 and standard deviation 1 each, shape (B, L, patch)."""
@@ -68,14 +60,14 @@ class MaskedAutoencoder(nn.Module):
             keep: the encoder's drop-path factors, shape (depth, 2, B); None drops nothing.
         """
         order = noise.argsort(dim=1, stable=True)
-        visible = order[:, : self.n_visible(order.shape[1])]
+        visible = order[:, : config.n_visible(order.shape[1], self.mask_ratio)]
         n_time = spectrogram.shape[1] // self.encoder.config.patch_frames
         encoded = self.encoder(spectrogram, visible, keep)
         physics = None if self.physics is None else self.physics(encoded.mean(dim=1)).float()
         tokens = self.decoder_embed(encoded)
         index = visible[..., None].expand(-1, -1, tokens.shape[-1])
         x = self.mask_token.to(tokens.dtype).repeat(order.shape[0], order.shape[1], 1).scatter(1, index, tokens)
-        x = x + sincos_2d(n_time, order.shape[1] // n_time, tokens.shape[-1]).to(x)
+        x = x + sincos_2d(n_time, order.shape[1] // n_time, tokens.shape[-1], x.device).to(x.dtype)
         for block in self.decoder_blocks:
             x = block(x)
         prediction = self.predict(self.decoder_norm(x)).float()

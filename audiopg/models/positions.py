@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+CPU = torch.device("cpu")
+
 
 @lru_cache(maxsize=16)
-def sincos_2d(n_time: int, n_frequency: int, width: int) -> Tensor:
+def sincos_2d(n_time: int, n_frequency: int, width: int, device: torch.device = CPU) -> Tensor:
     """Positions of a grid: the first half of the width codes time, the second half frequency.
 
     Each half holds sines, then cosines, of the coordinate at wavelengths from 2π to 10000 · 2π.
@@ -17,6 +19,7 @@ def sincos_2d(n_time: int, n_frequency: int, width: int) -> Tensor:
         n_time: patches along time.
         n_frequency: patches along frequency, the faster axis.
         width: width D of the embedding.
+        device: where they are needed, and are kept.
 
     Returns:
         Shape (n_time · n_frequency, D), float32, in [-1, 1].
@@ -31,4 +34,4 @@ def sincos_2d(n_time: int, n_frequency: int, width: int) -> Tensor:
     rates = 10000.0 ** -(np.arange(width // 4) / (width // 4))
     time, frequency = np.meshgrid(np.arange(n_time), np.arange(n_frequency), indexing="ij")
     angles = [axis.reshape(-1, 1) * rates for axis in (time, frequency)]
-    return torch.from_numpy(np.hstack([f(angle) for angle in angles for f in (np.sin, np.cos)])).float()
+    return torch.from_numpy(np.hstack([f(angle) for angle in angles for f in (np.sin, np.cos)])).float().to(device)

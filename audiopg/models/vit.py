@@ -32,10 +32,15 @@ class Block(nn.Module):
     def attend(self, x: Tensor) -> Tensor:
         """Multi-head self-attention, (B, L, D) to (B, L, D)."""
         batch, length, width = x.shape
-        qkv = self.qkv(x).view(batch, length, 3, self.n_heads, width // self.n_heads)
+        qkv = self.qkv(self.norm_attention(x)).view(batch, length, 3, self.n_heads, width // self.n_heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         mixed = functional.scaled_dot_product_attention(query, key, value)
         out: Tensor = self.project(mixed.transpose(1, 2).reshape(batch, length, width))
+        return out
+
+    def perceive(self, x: Tensor) -> Tensor:
+        """Two-layer perceptron of each token, (B, L, D) to (B, L, D)."""
+        out: Tensor = self.contract(functional.gelu(self.expand(self.norm_mlp(x))))
         return out
 
     def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
@@ -45,10 +50,10 @@ class Block(nn.Module):
             x: tokens, shape (B, L, D).
             keep: factors of the two residual branches, shape (2, B): 0 drops a branch (drop-path); None is all ones.
         """
-        scale = torch.ones(2, 1, 1, 1, device=x.device, dtype=x.dtype) if keep is None else keep[:, :, None, None]
-        x = x + scale[0] * self.attend(self.norm_attention(x))
-        out: Tensor = x + scale[1] * self.contract(functional.gelu(self.expand(self.norm_mlp(x))))
-        return out
+        for number, branch in enumerate((self.attend, self.perceive)):
+            change = branch(x)
+            x = x + (change if keep is None else keep[number, :, None, None] * change)
+        return x
 
 
 class Encoder(nn.Module):
@@ -96,7 +101,7 @@ class Encoder(nn.Module):
         n_time = spectrogram.shape[1] // self.config.patch_frames
         n_frequency = spectrogram.shape[2] // self.config.patch_mels
         patches = self.patches(spectrogram)
-        positions = sincos_2d(n_time, n_frequency, self.size.width).to(patches)
+        positions = sincos_2d(n_time, n_frequency, self.size.width, patches.device).to(patches.dtype)
         if visible is None:
             return self.embed(patches) + positions  # type: ignore[no-any-return]
         chosen = patches.gather(1, visible[..., None].expand(-1, -1, patches.shape[-1]))

@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audiopg import config
+
 if TYPE_CHECKING:
-    from audiopg import config
     from audiopg.data.clips import Clips
 
 
@@ -29,16 +30,14 @@ def random_offsets(clips: "Clips", rows: Sequence[int], shift: int, draw: NDArra
     return offsets
 
 
-def mixup(  # noqa: PLR0913
+def mixup(
     spectrograms: Tensor,
     targets: Tensor,
     alpha: float,
     draw: np.random.Generator,
-    *,
     blend: Callable[[Tensor, Tensor, float], Tensor],
-    union: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Blend each example with another one of the batch.
+    """Blend each example with another one of the batch; each label has its share, also beside others.
 
     Args:
         spectrograms: shape (B, F, M).
@@ -46,8 +45,6 @@ def mixup(  # noqa: PLR0913
         alpha: both parameters of the Beta distribution of the share; 0 leaves the batch as it is.
         draw: source of the shares and of the pairing.
         blend: returns the spectrogram of (1 - share) of its first and share of its second argument.
-        union: whether a blend has the labels of both, as in sounds that are heard together; else each label has its
-            share.
 
     Source: Zhang et al. (2018), one share per batch.
     """
@@ -55,13 +52,10 @@ def mixup(  # noqa: PLR0913
         return spectrograms, targets
     share = 1 - float(draw.beta(alpha, alpha))
     partner = torch.from_numpy(draw.permutation(len(targets))).to(targets.device)
-    both = torch.maximum(targets, targets[partner]) if union else torch.lerp(targets, targets[partner], share)
-    return blend(spectrograms, spectrograms[partner], share), both
+    return blend(spectrograms, spectrograms[partner], share), torch.lerp(targets, targets[partner], share)
 
 
-def cutmix(
-    spectrograms: Tensor, targets: Tensor, alpha: float, draw: np.random.Generator, *, union: bool
-) -> tuple[Tensor, Tensor]:
+def cutmix(spectrograms: Tensor, targets: Tensor, alpha: float, draw: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Replace a rectangle of time and frequency of each example by that of another one of the batch.
 
     The rectangle has the spectrogram's proportions and its centre anywhere, and is cut at the edges; the share of a
@@ -72,8 +66,6 @@ def cutmix(
         targets: labels, shape (B, C).
         alpha: both parameters of the Beta distribution of the share, above 0.
         draw: source of the share, the pairing and the rectangle.
-        union: whether the result has the labels of both, as long as something of each is left; else each label has its
-            share.
 
     Source: Yun et al. (2019), one rectangle per batch.
     """
@@ -84,8 +76,6 @@ def cutmix(
     mixed = spectrograms.clone()
     mixed[:, frames, mels] = spectrograms[partner, frames, mels]
     share = (frames.stop - frames.start) * (mels.stop - mels.start) / (n_frames * n_mels)
-    if union and 0 < share < 1:
-        return mixed, torch.maximum(targets, targets[partner])
     return mixed, torch.lerp(targets, targets[partner], share)
 
 
@@ -96,7 +86,7 @@ def _span(length: int, side: float, draw: float) -> slice:
     return slice(max(start, 0), min(start + width, length))
 
 
-def spec_augment(spectrograms: Tensor, recipe: "config.Finetune", silence: float, draw: np.random.Generator) -> Tensor:
+def spec_augment(spectrograms: Tensor, recipe: config.Finetune, silence: float, draw: np.random.Generator) -> Tensor:
     """Silence some bands of time and of frequency, drawn for each example.
 
     Masked cells get the value of digital silence, which the frames beyond a recording's ends have as well. So a mask
@@ -111,6 +101,8 @@ def spec_augment(spectrograms: Tensor, recipe: "config.Finetune", silence: float
 
     Source: Park et al. (2019), without its time warping; widths uniform from 0 to the largest, then places uniform.
     """
+    if recipe.n_time_masks == recipe.n_mel_masks == 0:
+        return spectrograms
     batch_size, n_frames, n_mels = spectrograms.shape
     times = _masks(recipe.n_time_masks, recipe.time_mask_frames, (batch_size, n_frames), draw)
     bins = _masks(recipe.n_mel_masks, recipe.mel_mask_bins, (batch_size, n_mels), draw)
@@ -129,12 +121,11 @@ def _masks(count: int, widest: int, shape: tuple[int, int], draw: np.random.Gene
 def patch_drop(rate: float, n_patches: int, batch_size: int, draw: np.random.Generator) -> Tensor | None:
     """Draw which patches each example keeps, numbers in rising order, shape (B, V), or None when all are kept.
 
-    V is 1 - ``rate`` of the patches, rounded, and at least 1.
     Source: Liu et al., PatchDropout (2023).
     """
     if rate == 0:
         return None
-    n_kept = max(1, round(n_patches * (1 - rate)))
+    n_kept = config.n_visible(n_patches, rate)
     return torch.from_numpy(np.sort(np.argsort(draw.random((batch_size, n_patches)))[:, :n_kept]))
 
 

@@ -1,5 +1,7 @@
 """Augmented training batches of one fold, by step number."""
 
+from functools import cached_property
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -55,27 +57,27 @@ class Batches:
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Return spectrograms (B, F, M) and targets (B, C) of one step: class probabilities, or one per label."""
-        epoch, number = divmod(step, self.per_epoch)
-        size = self.recipe.batch_size
-        rows = self.order(epoch)[number * size : (number + 1) * size]
+        rows = self.rows_of(step)
         draw = rng.generator(self.seed, f"{self.stream}/augment", step)
         offsets = random_offsets(self.clips, rows.tolist(), self.recipe.shift_frames, draw.random(len(rows)))
         spectrograms, targets = self.clips.batch(rows.tolist(), offsets), torch.from_numpy(self.targets[rows])
         if self._cuts(step):
-            spectrograms, targets = cutmix(
-                spectrograms, targets, self.recipe.cutmix_alpha, draw, union=self.multi_label
-            )
+            spectrograms, targets = cutmix(spectrograms, targets, self.recipe.cutmix_alpha, draw)
         else:
             blend = self.clips.log_mel.add if self.recipe.mixup_domain == "power" else torch.lerp
-            spectrograms, targets = mixup(
-                spectrograms, targets, self.recipe.mixup_alpha, draw, blend=blend, union=self.multi_label
-            )
+            spectrograms, targets = mixup(spectrograms, targets, self.recipe.mixup_alpha, draw, blend)
         masks = rng.generator(self.seed, f"{self.stream}/masks", step)
         spectrograms = spec_augment(spectrograms, self.recipe, self.clips.log_mel.silence, masks)
         # a label that may stand beside others is a choice of two, else of all classes
         n_choices = 2 if self.multi_label else targets.shape[1]
         smoothing = self.recipe.label_smoothing
         return spectrograms, targets * (1 - smoothing) + smoothing / n_choices
+
+    def rows_of(self, step: int) -> NDArray[np.int64]:
+        """Return the recordings of one step, in their order."""
+        epoch, number = divmod(step, self.per_epoch)
+        size = self.recipe.batch_size
+        return self.order(epoch)[number * size : (number + 1) * size]
 
     def _cuts(self, step: int) -> bool:
         """Tell whether a step has CutMix; with mixup beside it, every second one on average."""
@@ -92,6 +94,12 @@ class Batches:
         draw = rng.generator(self.seed, f"{self.stream}/order", epoch)
         if self.recipe.sampling == "shuffled":
             return draw.permutation(self.rows)
+        return draw.choice(self.rows, len(self.rows), p=self._chances)
+
+    @cached_property
+    def _chances(self) -> NDArray[np.float64]:
+        """How likely ``balanced`` draws each recording."""
         targets = self.targets[self.rows].astype(np.float64)
         weights = (targets / np.maximum(targets.sum(axis=0), 1)).sum(axis=1)
-        return draw.choice(self.rows, len(self.rows), p=weights / weights.sum())
+        chances: NDArray[np.float64] = weights / weights.sum()
+        return chances

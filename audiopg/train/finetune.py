@@ -1,7 +1,7 @@
 """The stage that fine-tunes a classifier on one fold of a task, from a pre-trained encoder or from scratch."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -26,8 +26,9 @@ from audiopg.tasks.card import Card
 from audiopg.tasks.manifest import Manifest
 from audiopg.train.augment import drop_path, patch_drop
 from audiopg.train.batches import Batches
+from audiopg.train.checkpoints import Checkpoints
 from audiopg.train.feed import Batch, check_division
-from audiopg.train.loop import Training
+from audiopg.train.loop import Training, below
 
 OUTPUTS = ("metrics.json", "predictions.csv", "classes.csv", "loss.csv", "classifier.safetensors")
 
@@ -37,17 +38,30 @@ class Best:
 
     def __init__(self) -> None:
         """Start without any."""
-        self.score = -np.inf
-        self.epoch = 0
         self.scores: list[float] = []
         self.weights: dict[str, Tensor] = {}
+
+    @property
+    def epoch(self) -> int:
+        """Its number, from 1; 0 before there is any."""
+        return 1 + int(np.argmax(np.nan_to_num(self.scores, nan=-np.inf))) if self.scores else 0
 
     def offer(self, score: float, model: torch.nn.Module) -> None:
         """Take the weights of the next epoch if its score is the best so far."""
         self.scores.append(score)
-        if score > self.score:
-            self.score, self.epoch = score, len(self.scores)
+        if self.epoch == len(self.scores):
             self.weights = copy.deepcopy(model.state_dict())
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that is known, for a run that is interrupted."""
+        return {"scores": torch.tensor(self.scores, dtype=torch.float64)} | {
+            f"weights.{name}": weight for name, weight in self.weights.items()
+        }
+
+    def take(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a `state`."""
+        self.scores = state["scores"].tolist()
+        self.weights = below(state, "weights.")
 
 
 class Fold:
@@ -65,22 +79,19 @@ class Fold:
         return min(size, len(self.batches.rows) - number * size)
 
     def part(self, step: int, places: range) -> Batch:
-        """Return spectrograms (B, F, M), targets (B, C), drop-path factors (depth, 2, B) and visible patches (B, V)."""
-        spectrograms, targets, keep, visible = self._whole(step)
+        """Return spectrograms (B, F, M), targets (B, C), visible patches (B, V) and drop-path factors (depth, 2, B)."""
+        spectrograms, targets, visible, keep = self._whole(step)
         chosen = slice(places.start, places.stop)
         return (
             spectrograms[chosen],
             targets[chosen],
-            None if keep is None else keep[:, :, chosen],
             None if visible is None else visible[chosen],
+            None if keep is None else keep[:, :, chosen],
         )
 
     def names(self, step: int) -> str:
         """List the recordings of a step by their place in the manifest, counted from 0."""
-        epoch, number = divmod(step, self.batches.per_epoch)
-        size = self.batches.recipe.batch_size
-        rows = self.batches.order(epoch)[number * size : (number + 1) * size]
-        return f"recordings {', '.join(map(str, rows))} of the manifest"
+        return f"recordings {', '.join(map(str, self.batches.rows_of(step)))} of the manifest"
 
     def _make(self, step: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         recipe, seed, stream = self.batches.recipe, self.batches.seed, self.batches.stream
@@ -89,7 +100,7 @@ class Fold:
         keep = drop_path(recipe.drop_path, self.encoder.shape.depth, len(targets), draw)
         draw = rng.generator(seed, f"{stream}/patch_drop", step)
         n_patches = spectrograms[0].numel() // (self.encoder.patch_frames * self.encoder.patch_mels)
-        return spectrograms, targets, keep, patch_drop(recipe.patch_drop, n_patches, len(targets), draw)
+        return spectrograms, targets, patch_drop(recipe.patch_drop, n_patches, len(targets), draw), keep
 
 
 def train(
@@ -98,6 +109,7 @@ def train(
     backend: compute.Backend,
     label: str,
     validate: Callable[[], float] | None,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[Training, Best]:
     """Fine-tune for all epochs; where there is something to validate on, take back the weights of the best one.
 
@@ -107,12 +119,18 @@ def train(
         backend: device, precision and processes.
         label: what to call the run in the progress lines.
         validate: returns the figure that an epoch is selected by; None keeps the last epoch.
+        checkpoints: where to continue from and to keep the state; None keeps none.
     """
     recipe = batches.recipe
     loss_function = functional.binary_cross_entropy_with_logits if batches.multi_label else functional.cross_entropy
     best = Best()
     training = Training(
-        model, recipe.optimizer, batches.n_steps, accumulate=recipe.accumulate, layer_decay=recipe.layer_decay
+        model,
+        recipe.optimizer,
+        batches.n_steps,
+        accumulate=recipe.accumulate,
+        layer_decay=recipe.layer_decay,
+        companion=best,
     )
 
     def loss_of(run: torch.nn.Module, batch: Batch) -> Tensor:
@@ -124,7 +142,7 @@ def train(
             with training.average.applied():
                 best.offer(validate(), model)
 
-    training.fit(Fold(batches, model.encoder.config), loss_of, backend, label, after_step=select)
+    training.fit(Fold(batches, model.encoder.config), loss_of, backend, label, checkpoints, select)
     if validate is None:
         training.average.settle()
     else:
@@ -140,12 +158,15 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     manifest_path: Path,
     card_path: Path,
     encoder_path: Path | None,
+    *,
+    resume: Path,
     out: Path,
 ) -> None:
     """Fine-tune, and report the held-out fold after the last epoch, or the test split after the selected one.
 
     Both initialisations see the same batches, augmentation and budget. An epoch is selected on the validation split;
-    a task with folds has none, and nothing is selected.
+    a task with folds has none, and nothing is selected. An interrupted run with the same inputs is continued exactly
+    where it was saved last.
 
     Args:
         cfg: all parameters.
@@ -155,6 +176,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
         manifest_path: the task's manifest.
         card_path: the task's card.
         encoder_path: the pre-trained encoder; None from scratch.
+        resume: folder for the state while the run lasts.
         out: folder for metrics, predictions, figures of each class, losses, weights and run card.
 
     Raises:
@@ -175,6 +197,13 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     if encoder_path is not None:
         model.encoder = load_encoder(encoder_path, cfg.encoder, cfg.features)
     model.to(backend.device)
+    if recipe.standardise:
+        known = over_windows(model.embedding, clips, rows.train, backend, f"{label}: embedding")
+        model.standardise(torch.from_numpy(known))
+    reads, inputs = params.reads(cfg, "finetune", task), [manifest_path, card_path]
+    inputs += [] if encoder_path is None else [encoder_path]
+    run_digest = provenance.run_digest("finetune", reads, inputs, backend.name, stream, init)
+    checkpoints = Checkpoints(resume, run_digest, recipe.save_every)
 
     def figures(part: NDArray[np.int64], scores: NDArray[np.float64]) -> dict[str, float]:
         return metrics.evaluate(manifest.targets[part], scores, multi_label=card.multi_label)
@@ -182,7 +211,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     def validate() -> float:
         return figures(rows.val, predict(model, clips, rows.val, backend, f"{label}: validating"))[card.metric]
 
-    training, best = train(model, batches, backend, label, validate if len(rows.val) else None)
+    training, best = train(model, batches, backend, label, validate if len(rows.val) else None, checkpoints)
     if not backend.leads:
         return
     scores = predict(model, clips, rows.test, backend, f"{label}: testing")
@@ -202,8 +231,8 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     provenance.write_card(
         out / "run.json",
         "finetune",
-        params.reads(cfg, "finetune", task),
-        [path for path in (manifest_path, card_path, encoder_path) if path is not None],
+        reads,
+        inputs,
         [out / name for name in OUTPUTS],
         task=task,
         device=backend.name,
@@ -214,6 +243,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
         **{f"n_{part}": len(numbers) for part, numbers in rows._asdict().items()},
         validation=[round(score, 6) for score in best.scores],
     )
+    checkpoints.clear()
 
 
 def predict(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 import torch
@@ -30,6 +30,16 @@ if TYPE_CHECKING:
 TICKS = 1_000_000  # steps of the schedule of a run that ends by the clock
 
 
+class Companion(Protocol):
+    """What a run knows beside its training, such as the best epoch."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all of it."""
+
+    def take(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a `state`."""
+
+
 class Training:
     """A model, its optimiser, and how far it has come: the losses of all steps done."""
 
@@ -42,6 +52,7 @@ class Training:
         budget_s: float = math.inf,
         accumulate: int = 1,
         layer_decay: float = 1.0,
+        companion: Companion | None = None,
     ) -> None:
         """Start at step 0; the model is on its device already.
 
@@ -52,12 +63,14 @@ class Training:
             budget_s: how long a run without ``n_steps`` lasts, in s.
             accumulate: parts that each process cuts its share of a batch into.
             layer_decay: factor of the learning rate per block, from the head down.
+            companion: what else belongs to the state of the run.
         """
         self.model = model
         self.config = optimizer
         self.n_steps = n_steps
         self.budget_s = budget_s
         self.accumulate = accumulate
+        self.companion = companion
         self.optimizer = adamw(model, optimizer, layer_decay)
         self.average = Average(model, optimizer.ema_decay)
         self.scaler = torch.amp.GradScaler("cpu", enabled=False)
@@ -99,7 +112,7 @@ class Training:
         """
         self.scaler = backend.scaler()
         if checkpoints is not None:
-            self._continue(checkpoints)
+            self._continue(checkpoints, backend)
         if live is not None:
             live.begin(self)
         self.model.train()
@@ -119,7 +132,7 @@ class Training:
                 if problem:
                     where = f"at step {step} ({data.names(step)}; learning rate {rate:g})"
                     self._refuse(f"{label}: {problem} {where}")
-                self._update(loss, finite=not problem)
+                self._update(loss, norm, finite=not problem)
                 if live is not None:
                     live.note(self, rate, data.n_clips(step), last=bool(asked) or self.finished)
                 if after_step is not None:
@@ -167,10 +180,11 @@ class Training:
         return loss.item(), norm.item()
 
     def _problem(self, loss: float, norm: float) -> str:
-        """Say what is not finite; float16 gradients may overflow, since the scaler then halves its factor."""
+        """Say what is not finite; float16 gradients may overflow, as long as a smaller factor of the scaler helps."""
         if not math.isfinite(loss):
             return f"the loss is {loss}"
-        return "" if math.isfinite(norm) or self.scaler.is_enabled() else "the gradient is not finite"
+        overflow = self.scaler.is_enabled() and self.scaler.get_scale() > 1
+        return "" if math.isfinite(norm) or overflow else "the gradient is not finite"
 
     def _refuse(self, event: str) -> None:
         """End the run, or leave out the step, at a loss or gradient that is not finite."""
@@ -180,10 +194,11 @@ class Training:
         self.n_skipped += 1
         say(f"{event}; no update, {self.n_skipped} so far")
 
-    def _update(self, loss: float, *, finite: bool) -> None:
+    def _update(self, loss: float, norm: float, *, finite: bool) -> None:
         """Take the step, if its gradient is worth it, and note its loss."""
         if finite:
             self.scaler.step(self.optimizer)
+        if math.isfinite(norm):
             self.average.update(self.step + 1 - self.n_skipped)
         self.scaler.update()
         self.losses.append(loss if finite else math.nan)
@@ -206,6 +221,8 @@ class Training:
             state |= {f"optimizer.{number}.{name}": tensor for name, tensor in moments.items()}
         scaler = self.scaler.state_dict()
         state |= {f"scaler.{name}": torch.tensor(scaler[name]) for name in ("scale", "_growth_tracker") if scaler}
+        if self.companion is not None:
+            state |= {f"companion.{name}": tensor for name, tensor in self.companion.state().items()}
         state["losses"] = torch.tensor(self.losses, dtype=torch.float64)
         return state
 
@@ -217,31 +234,44 @@ class Training:
         if asked:
             raise KeyboardInterrupt
 
-    def _continue(self, checkpoints: Checkpoints) -> None:
-        """Take over the newest state of this very run, where there is one."""
+    def _continue(self, checkpoints: Checkpoints, backend: "Backend") -> None:
+        """Take over the newest state of this very run, where there is one.
+
+        Raises:
+            AudiopgError: the processes do not see the same one.
+        """
         found = checkpoints.newest()
-        if found is None:
-            return
-        state, header = found
+        if found is not None:
+            self._take(*found)
+        with backend.together():
+            n, steps, squares = backend.total([1, self.step, self.step**2])
+        if n * squares != steps**2:  # they differ
+            msg = f"{checkpoints.folder}: the processes find states of different steps in it; have them share it"
+            raise AudiopgError(msg)
+        if found is not None:
+            say(f"{checkpoints.folder}: continuing at step {self.step}")
+
+    def _take(self, state: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
         self.losses = state["losses"].tolist()
         self.n_skipped = sum(map(math.isnan, self.losses))
         self.elapsed_s, self.waited_s = float(header["elapsed_s"]), float(header["waited_s"])
         moments: dict[int, dict[str, Tensor]] = {}
-        for key, moment in _below(state, "optimizer.").items():
+        if self.companion is not None:
+            self.companion.take(below(state, "companion."))
+        for key, moment in below(state, "optimizer.").items():
             number, name = key.split(".")
             moments.setdefault(int(number), {})[name] = moment
-        self.model.load_state_dict(_below(state, "model."), strict=True)
-        self.average.take(_below(state, "average."))
+        self.model.load_state_dict(below(state, "model."), strict=True)
+        self.average.take(below(state, "average."))
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
-        scaler = {name: tensor.item() for name, tensor in _below(state, "scaler.").items()}
+        scaler = {name: tensor.item() for name, tensor in below(state, "scaler.").items()}
         self.scaler.load_state_dict({**self.scaler.state_dict(), **scaler})
-        say(f"{checkpoints.folder}: continuing at step {self.step}")
 
     def loss_table(self) -> pd.DataFrame:
         """Return the loss of each step, columns ``step, loss``; empty where a step was left out."""
         return pd.DataFrame({"step": range(self.step), "loss": self.losses})
 
 
-def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Return the tensors under a prefix, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

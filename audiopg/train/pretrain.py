@@ -1,6 +1,5 @@
 """The stage that trains a masked autoencoder on the synthetic corpus, made on the fly."""
 
-import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from audiopg import closure, compute, config, params, provenance, rng, storage
+from audiopg import compute, config, params, provenance, rng, storage
 from audiopg.data.synthetic import SyntheticClips
 from audiopg.models.checkpoint import save_encoder
 from audiopg.models.mae import MaskedAutoencoder, Reconstruction
@@ -115,8 +114,8 @@ def run(cfg: config.Config, resume: Path, live: Path, outputs: Outputs) -> None:
     recipe = cfg.pretrain
     backend = compute.backend(cfg.compute, recipe.n_threads, trains=True)
     check_division("pretrain", recipe, backend)
-    reads, code = params.reads(cfg, "pretrain"), closure.digest(__name__)
-    run_digest = hashlib.sha256((params.canonical(reads) + code + backend.name).encode()).hexdigest()
+    reads = params.reads(cfg, "pretrain")
+    run_digest = provenance.run_digest("pretrain", reads, [], backend.name)
     corpus = Corpus(cfg, backend.device)
     n_physics = corpus.physics.n_outputs if corpus.physics else 0
     model = MaskedAutoencoder(cfg.encoder, recipe.decoder, recipe.mask_ratio, n_physics)

@@ -76,7 +76,7 @@ def test_the_error_is_the_loss_of_the_model_and_is_seen_in_the_picture(tiny: Con
     shown = (error * masked[..., 0]).sum(dim=1) / masked[..., 0].sum(dim=1)
     torch.testing.assert_close(shown.float(), found.loss, rtol=1e-4, atol=1e-4)
     assert torch.equal(found.pasted[~found.masked], found.original[~found.masked])
-    assert masked[..., 0].sum(dim=1).tolist() == [48 - model.n_visible(48)] * 3
+    assert masked[..., 0].sum(dim=1).tolist() == [36] * 3
 
 
 def test_a_mask_belongs_to_its_clip(tiny: Config) -> None:

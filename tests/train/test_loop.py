@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,9 +120,6 @@ def test_a_loss_that_is_not_finite_stops_the_run(accumulate: int) -> None:
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run() -> None:
-    def cusp(run: nn.Module, batch: Batch) -> Tensor:
-        return (loss_of(run, batch) * 0).sqrt()
-
     with pytest.raises(AudiopgError, match=r"label: the gradient is not finite at step 0 \(clips of 0; "):
         training().fit(Line(), cusp, CPU, "label")
 
@@ -139,7 +137,7 @@ def test_a_step_that_is_left_out_changes_nothing_and_is_told_once(
     shown = capsys.readouterr().err
     assert shown.count("the loss is nan") == run.n_skipped == 2
     assert "label: the loss is nan at step 3 (clips of 3; learning rate 0.0327254); no update, 2 so far" in shown
-    assert "6 steps in 0 s, " in shown
+    assert "label: 6 steps in " in shown
     assert "2 of them without an update" in shown
     assert run.loss_table().to_csv(index=False).splitlines()[3:5] == ["2,", "3,"]
 
@@ -179,6 +177,51 @@ def test_a_gradient_that_overflows_in_float16_halves_the_scale_and_is_no_step() 
     assert scales == [32768, 16384, 8192]
     assert torch.equal(weights(run), first)
     assert all(math.isfinite(loss) for loss in run.losses)
+
+
+def cusp(run: nn.Module, batch: Batch) -> Tensor:
+    """A loss without a gradient, whatever it is multiplied by."""
+    return (loss_of(run, batch) * 0).sqrt()
+
+
+def test_a_float16_gradient_that_no_scale_helps_is_refused() -> None:
+    """2^16 is halved sixteen times before it is 1."""
+    run = training(60)
+    with pytest.raises(AudiopgError, match="label: the gradient is not finite at step 16 "):
+        run.fit(Line(), cusp, FLOAT16, "label")
+    run = training(60, on_non_finite="skip")
+    run.fit(Line(), cusp, FLOAT16, "label")
+    assert run.n_skipped == 60 - 16
+
+
+def test_steps_that_the_scaler_leaves_out_do_not_move_the_average() -> None:
+    run = training(10, ema_decay=0.9)
+    run.average.weights["bias"].fill_(3.0)
+    run.fit(Line(), cusp, FLOAT16, "label")
+    assert run.average.weights["bias"].item() == 3
+
+
+def test_what_goes_with_a_run_is_part_of_its_state(tmp_path: Path) -> None:
+    class Count:
+        """Counts the steps of a run, over interruptions."""
+
+        def __init__(self) -> None:
+            self.n = 0
+
+        def state(self) -> dict[str, Tensor]:
+            return {"n": torch.tensor(self.n)}
+
+        def take(self, state: Mapping[str, Tensor]) -> None:
+            self.n = int(state["n"])
+
+        def add(self, step: int) -> None:  # noqa: ARG002
+            self.n += 1
+
+    first, second = Count(), Count()
+    with pytest.raises(Killed):
+        training(companion=first).fit(Line(kill_at=17), loss_of, CPU, "a", checkpoints(tmp_path), first.add)
+    training(companion=second).fit(Line(), loss_of, CPU, "b", checkpoints(tmp_path), second.add)
+    assert (first.n, second.n) == (17, 40)
 
 
 def test_the_average_of_the_weights_by_hand() -> None:

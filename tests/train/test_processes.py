@@ -84,6 +84,14 @@ def test_a_process_that_fails_alone_ends_the_other_in_one_line(tmp_path: Path) -
 
 
 @pytest.mark.slow
+def test_processes_that_find_different_states_refuse(tmp_path: Path) -> None:
+    done = call(*TORCHRUN, SCRIPT, tmp_path, "apart")
+    assert done.returncode != 0
+    said = [line.partition(": ")[2] for line in ours(done.stderr)]
+    assert said == ["the processes find states of different steps in it; have them share it"] * 2
+
+
+@pytest.mark.slow
 def test_two_processes_have_one_clock(tmp_path: Path) -> None:
     done = call(*TORCHRUN, SCRIPT, tmp_path, "clock")
     assert done.returncode == 0, done.stderr

@@ -29,6 +29,7 @@ from audiopg.tasks import TASKS
 from audiopg.tasks.manifest import Manifest, Row
 from audiopg.train import finetune
 from audiopg.train.batches import Batches
+from audiopg.train.checkpoints import Checkpoints
 from audiopg.train.finetune import predict
 from audiopg.train.loop import Training
 
@@ -97,7 +98,7 @@ def test_the_best_epoch_on_validation_is_taken_back(tiny: Config) -> None:
         return next(figures)
 
     training, best = finetune.train(model, data, CPU, "x", validate)
-    assert (best.epoch, best.score, best.scores, training.step) == (2, 0.7, [0.2, 0.7, 0.7, 0.1], 8)
+    assert (best.epoch, best.scores, training.step) == (2, [0.2, 0.7, 0.7, 0.1], 8)
     assert torch.equal(model.head.weight, seen[1])
     assert not torch.equal(model.head.weight, seen[3])
 
@@ -177,14 +178,15 @@ def test_balanced_sampling_shows_rare_labels_as_often_as_common_ones(tiny: Confi
     assert np.array_equal(data.order(7), data.order(7))
 
 
-def test_blends_of_several_labels_have_the_labels_of_both(tiny: Config) -> None:
-    changes = {"mixup_alpha": 0.8, "batch_size": 8}
-    shares = batches(tiny, np.arange(8), **changes).batch(1)[1]
-    union = batches(tiny, np.arange(8), multi_label=True, **changes).batch(1)[1]
-    assert torch.allclose(shares.sum(dim=1), torch.ones(8))
-    assert set(union.unique().tolist()) == {0, 1}
-    assert torch.equal(union > 0, shares > 0)
-    assert union.sum(dim=1).max() == 2
+@pytest.mark.parametrize("changes", [{"mixup_alpha": 0.8}, {"cutmix_alpha": 0.8}])
+def test_labels_that_may_stand_beside_others_have_their_share_in_blends_as_well(
+    tiny: Config, changes: dict[str, float]
+) -> None:
+    single = batches(tiny, np.arange(8), batch_size=8, **changes).batch(1)[1]
+    several = batches(tiny, np.arange(8), batch_size=8, multi_label=True, **changes).batch(1)[1]
+    assert torch.equal(single, several)
+    assert torch.allclose(several.sum(dim=1), torch.ones(8))
+    assert ((several > 0) & (several < 1)).any()
 
 
 def test_the_domain_of_mixup_changes_the_sound_and_not_the_labels(tiny: Config) -> None:
@@ -254,9 +256,9 @@ def test_patches_are_dropped_in_training_alone(tiny: Config, monkeypatch: pytest
     seen: list[Tensor | None] = []
     forward = Classifier.forward
 
-    def watched(self: Classifier, x: Tensor, keep: Tensor | None = None, visible: Tensor | None = None) -> Tensor:
+    def watched(self: Classifier, x: Tensor, visible: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
         seen.append(visible)
-        return forward(self, x, keep, visible)
+        return forward(self, x, visible, keep)
 
     monkeypatch.setattr(Classifier, "forward", watched)
     data = batches(tiny, np.arange(16), n_epochs=2, batch_size=8, patch_drop=0.5)
@@ -286,7 +288,7 @@ def test_both_initialisations_see_the_same_draws(tiny: Config, tmp_path: Path, m
             return forward(self, *inputs)  # type: ignore[arg-type]
 
         monkeypatch.setattr(Classifier, "forward", watched)
-        finetune.run(cfg, "drums", 4, init, *paths, encoder, tmp_path / init)  # type: ignore[arg-type]
+        finetune.run(cfg, "drums", 4, init, *paths, encoder, resume=tmp_path / "resume", out=tmp_path / init)  # type: ignore[arg-type]
     assert len(seen["scratch"]) == len(seen["pretrained"]) == 4 * 3 + 1
     for ours, theirs in zip(*seen.values(), strict=True):
         for one, other in zip(ours, theirs, strict=True):
@@ -295,6 +297,95 @@ def test_both_initialisations_see_the_same_draws(tiny: Config, tmp_path: Path, m
             assert torch.equal(one, other)
     assert (tmp_path / "scratch" / "loss.csv").read_bytes() != (tmp_path / "pretrained" / "loss.csv").read_bytes()
     assert tensors.read(tmp_path / "scratch" / "classifier.safetensors")[0]["pooling.query"].any()
+
+
+@pytest.mark.parametrize("protocol", ["folds", "split"])
+@pytest.mark.parametrize("kill_at", [1, 5, 7])
+def test_a_fine_tuning_that_was_killed_ends_as_if_it_had_not_been(
+    protocol: str, kill_at: int, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in what the best epoch was: the weights that are reported are those of an epoch before the kill."""
+    paths = separable_task(tiny, tmp_path, monkeypatch, protocol)
+    changes = EVERYTHING | {"n_epochs": 4, "batch_size": 6, "save_every": 2, "standardise": True}
+    cfg = tiny.model_copy(update={"finetune": tiny.finetune.model_copy(update=changes)})
+    fold = 4 if protocol == "folds" else 1
+    resume, figures = tmp_path / "resume", finetune.metrics.evaluate
+
+    def falling(*given: Any, **options: Any) -> dict[str, float]:
+        """The figures, but each epoch is worse than the one before."""
+        falling.calls += 1  # type: ignore[attr-defined]
+        return {name: -float(falling.calls) for name in figures(*given, **options)}  # type: ignore[attr-defined]
+
+    def tuned(name: str) -> Path:
+        falling.calls = 0  # type: ignore[attr-defined]
+        finetune.run(cfg, "drums", fold, "scratch", *paths, None, resume=resume, out=tmp_path / name)
+        return tmp_path / name
+
+    def killed(self: Batches, step: int) -> tuple[Tensor, Tensor]:
+        if step == kill_at:
+            raise KeyboardInterrupt
+        return batch(self, step)
+
+    monkeypatch.setattr(finetune.metrics, "evaluate", falling)
+    whole, batch = tuned("whole"), Batches.batch
+    monkeypatch.setattr(Batches, "batch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        tuned("broken")
+    monkeypatch.setattr(Batches, "batch", batch)
+    assert sorted(int(path.stem) for path in resume.glob("*")) == {1: [], 5: [2, 4], 7: [4, 6]}[kill_at]
+    again = tuned("again")
+    for file in ("classifier.safetensors", "loss.csv", "predictions.csv", "classes.csv"):
+        assert (whole / file).read_bytes() == (again / file).read_bytes(), file
+    assert storage.read_json(again / "metrics.json")["epoch"] == (4 if protocol == "folds" else 1)
+    assert not resume.exists()
+
+
+def test_a_state_of_another_fold_or_start_is_not_continued(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = separable_task(tiny, tmp_path, monkeypatch)
+    recipe = tiny.finetune.model_copy(update={"n_epochs": 2, "batch_size": 6, "save_every": 1})
+    cfg = tiny.model_copy(update={"finetune": recipe})
+    save_encoder(tmp_path / "encoder.safetensors", untrained(tiny.encoder, 99), tiny.features)
+    digests = []
+    monkeypatch.setattr(
+        finetune, "Checkpoints", lambda _, run, __: digests.append(run) or Checkpoints(tmp_path / run, run, 99)
+    )
+    for fold, init in ((1, "scratch"), (2, "scratch"), (1, "pretrained")):
+        encoder = tmp_path / "encoder.safetensors" if init == "pretrained" else None
+        finetune.run(cfg, "drums", fold, init, *paths, encoder, resume=tmp_path, out=tmp_path / "x")  # type: ignore[arg-type]
+    assert len(set(digests)) == 3
+
+
+def test_a_standardised_head_reads_what_tells_recordings_apart(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mean 0 and deviation 1 over the training recordings, those of the encoder that the training starts from."""
+    paths = separable_task(tiny, tmp_path, monkeypatch)
+    recipe = tiny.finetune.model_copy(update={"n_epochs": 1, "standardise": True})
+    cfg = tiny.model_copy(update={"finetune": recipe})
+    finetune.run(cfg, "drums", 2, "scratch", *paths, None, resume=tmp_path / "resume", out=tmp_path / "out")
+    weights = tensors.read(tmp_path / "out" / "classifier.safetensors")[0]
+    clips, _ = separable(tiny.features)
+    rows = split(Manifest.read(paths[0]), 2).train
+    found = untrained(tiny.encoder, cfg.seed).layers(clips.batch(rows.tolist(), [0] * len(rows)))[:, -1]
+    torch.testing.assert_close(weights["centre"], found.mean(dim=0))
+    torch.testing.assert_close(weights["spread"], found.std(dim=0), rtol=1e-4, atol=1e-6)
+
+
+def test_standardised_embeddings_by_hand(tiny: Config) -> None:
+    model = Classifier(tiny.encoder, 3)
+    initialise(model, 0)
+    x = torch.randn(5, 32, 128, generator=torch.Generator().manual_seed(0))
+    embeddings = model.embedding(x).detach()
+    torch.testing.assert_close(model(x), model.head(embeddings))
+    constant = embeddings.clone()
+    constant[:, 0] = 7
+    model.standardise(constant)
+    assert (model.centre[0], model.spread[0]) == (7, 1)
+    expected = (embeddings - constant.mean(dim=0)) / constant.std(dim=0).clamp_min(1e-9)
+    expected[:, 0] = embeddings[:, 0] - 7
+    torch.testing.assert_close(model(x), model.head(expected), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -312,7 +403,17 @@ def test_two_fine_tunings_are_identical(
     save_encoder(path, encoder, tiny.features)
     runs = {"a": None, "b": None, "c": path}
     for name, start in runs.items():
-        finetune.run(tiny, "drums", 1, "pretrained" if start else "scratch", manifest, card, start, tmp_path / name)
+        finetune.run(
+            tiny,
+            "drums",
+            1,
+            "pretrained" if start else "scratch",
+            manifest,
+            card,
+            start,
+            resume=tmp_path / "resume",
+            out=tmp_path / name,
+        )
     for file in finetune.OUTPUTS:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
     assert (tmp_path / "a" / "loss.csv").read_bytes() != (tmp_path / "c" / "loss.csv").read_bytes()
@@ -341,7 +442,7 @@ def test_own_recordings_with_several_labels_go_the_whole_way(
     save_encoder(encoder, untrained(tiny.encoder, 1), tiny.features)
     storage.write_json(tmp_path / "source.json", {})
     prepare.run(config, "mine", tmp_path / "source.json", *paths)
-    finetune.run(config, "mine", 1, "pretrained", *paths, encoder, tmp_path / "fold1")
+    finetune.run(config, "mine", 1, "pretrained", *paths, encoder, resume=tmp_path / "resume", out=tmp_path / "fold1")
     probes.run(config, "mine", *paths, encoder, tmp_path / "probe")
     found = storage.read_json(tmp_path / "fold1" / "metrics.json")
     assert list(found["metrics"]) == ["mAP", "d_prime", "lwlrap"]
@@ -399,7 +500,7 @@ def test_all_that_learns_on_a_fold_learns_from_one_share_of_it(
         changed = replace(clips, frames=frames)
         monkeypatch.setattr(finetune.recordings, "load", lambda *_, changed=changed: changed)
         for init, encoder in (("scratch", None), ("pretrained", tmp_path / "encoder.safetensors")):
-            finetune.run(cfg, "drums", 4, init, *paths, encoder, tmp_path / name / init)  # type: ignore[arg-type]
+            finetune.run(cfg, "drums", 4, init, *paths, encoder, resume=tmp_path / "resume", out=tmp_path / name / init)  # type: ignore[arg-type]
         probes.run(cfg, "drums", *paths, tmp_path / "encoder.safetensors", tmp_path / name / "probe")
     for init in ("scratch", "pretrained"):
         for file in ("classifier.safetensors", "loss.csv", "metrics.json"):
@@ -430,7 +531,7 @@ def test_the_clips_that_are_reported_reach_neither_training_nor_selection(
         changed = replace(clips, frames=frames)
         monkeypatch.setattr(finetune.recordings, "load", lambda *_, changed=changed: changed)
         run = 4 if protocol == "folds" else 1
-        finetune.run(config, "drums", run, "scratch", *paths, None, tmp_path / name)
+        finetune.run(config, "drums", run, "scratch", *paths, None, resume=tmp_path / "resume", out=tmp_path / name)
     for file in ("classifier.safetensors", "loss.csv"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
     cards = [storage.read_json(tmp_path / name / "run.json") for name in "ab"]

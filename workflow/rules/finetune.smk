@@ -23,7 +23,9 @@ rule finetune:
         encoder=lambda wc, input: f"--encoder {input.encoder}" if input.encoder else "",
     shell:
         "audiopg finetune --task {wildcards.task} --fold {wildcards.fold} --init {wildcards.init}"
-        " --manifest {input.manifest} --card {input.card} {params.encoder} --out-dir $(dirname {output.metrics})"
+        " --manifest {input.manifest} --card {input.card} {params.encoder}"
+        " --resume resume/finetune/{wildcards.task}/{wildcards.init}/fold{wildcards.fold}"
+        " --out-dir $(dirname {output.metrics})"
         " 2>&1 | tee -i {log} >&2"
 
 
