@@ -25,6 +25,12 @@ TAGS = [
     "self-supervised",
     "synthetic-data",
 ]
+# Of the card, where the synthesiser's score was told as well.
+TAUGHT = """
+Pre-training was not self-supervised alone: beside the reconstruction, a linear head on the encoder told the physics of
+each synthetic clip (fundamental, events, level, source and whatever else varies), with weight {:g} in the loss. So the
+encoder was supervised as well, by the synthesiser's score; no recording was involved.
+"""
 
 
 def run(encoder_path: Path, results: Path, out: Path) -> None:
@@ -92,12 +98,13 @@ def _made(stage: str, card_path: Path, card: dict[str, Any], output: Path) -> No
         raise AudiopgError(msg)
 
 
-def front_matter(name: str, table: pd.DataFrame) -> dict[str, Any]:
+def front_matter(name: str, table: pd.DataFrame, *, taught: bool) -> dict[str, Any]:
     """Return the metadata that a model hub reads: licence, tags, and this encoder's figures per task.
 
     Args:
         name: name of the model.
         table: the results table, columns as `audiopg.report.COLUMNS`.
+        taught: whether the physics of the clips was told in pre-training.
     """
     results = []
     for task, rows in table[table["row"].isin(OWN_ROWS)].groupby("task", sort=False):
@@ -115,7 +122,7 @@ def front_matter(name: str, table: pd.DataFrame) -> dict[str, Any]:
         "license": "mit",
         "library_name": "audiopg",
         "pipeline_tag": "feature-extraction",
-        "tags": TAGS,
+        "tags": [*TAGS, "supervised"] if taught else TAGS,
         "model-index": [{"name": name, "results": results}],
     }
 
@@ -134,7 +141,9 @@ def model_card(
     """
     size, rate_hz = facts["encoder"]["size"], facts["features"]["sample_rate_hz"]
     name, clip_s = f"audiopg-{size}", card["params"]["synth"]["clip_s"]
-    head = yaml.safe_dump(front_matter(name, table), sort_keys=False, allow_unicode=True, width=1000)
+    weight = card["params"]["pretrain"].get("physics_weight", 0.0)  # older run cards know of none
+    metadata = front_matter(name, table, taught=weight > 0)
+    head = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=1000)
     made = "\n".join(f"| {what} | `{digest}` |" for what, digest in digests.items())
     versions = ", ".join(f"{package} {number}" for package, number in card["versions"].items())
     return f"""\
@@ -162,7 +171,7 @@ Pre-training heard synthetic sound only, and no recording: {card["clips_seen"]:,
 procedural synthesiser of `audiopg`, named `{card["first_clip"]}` to `{card["last_clip"]}`. Each can be made again
 from its name and the parameters in `{RUN_CARD}`. No person, voice or work is in them. Recordings served for the
 figures below alone; the classifiers that were fine-tuned on them are not in this folder.
-
+{TAUGHT.format(weight) if weight else ""}
 ## Limits
 
 It was evaluated on the tasks below and on no others. Figures are of one seed; ± is over folds only. Clips in

@@ -133,7 +133,7 @@ def run(
     frame = table([Card.read(path) for path in cards], metrics)
     storage.write_text(out / "table.csv", frame.to_csv(index=False))
     storage.write_text(out / "table.md", markdown(frame, latent))
-    figures.pretraining(pd.read_csv(losses), out / "pretraining.png")
+    figures.pretraining(pd.read_csv(losses), cfg.pretrain.physics_weight, out / "pretraining.png")
     provenance.write_card(
         out / "run.json",
         "table",

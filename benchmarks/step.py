@@ -3,7 +3,8 @@
     python benchmarks/step.py
 
 Batches are given; a step is forward, backward, clipping and AdamW. The ways take turns, and the ratio of two of them is
-taken in each round: its median and quartiles are the result. The bound is what the step's matrix products take by
+taken in each round: its median and quartiles are the result. Before the clock runs, both have to give the same loss.
+The physics is not told, whatever the profile says. The bound is what the step's matrix products take by
 themselves, at their shapes: no implementation in this precision is faster, unless it computes less.
 """
 
@@ -14,6 +15,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import yaml
@@ -28,7 +30,6 @@ from audiopg.models.vit import initialise
 from audiopg.train.optim import adamw
 
 PROFILES = Path(__file__).parents[1] / "workflow" / "params"
-MANY = 100
 SETTINGS = (("small", 64), ("paper", 4))  # profile, clips of a step
 
 
@@ -59,45 +60,59 @@ def plain(cfg: Config, model: PlainAutoencoder, x: torch.Tensor, noise: torch.Te
     return step
 
 
-def shapes(cfg: Config, batch_size: int) -> list[tuple[int, int, int, int, bool]]:
-    """List the products of a forward pass: how many, (n, k) times (k, m), and whether the input needs a gradient."""
+class Product(NamedTuple):
+    """A product of the forward pass, (n, k) times the transpose of (m, k), and the one or two of its gradients."""
+
+    count: int
+    """How often it comes, each time by itself."""
+    batch: int
+    """Matrices that are one batched product: clips times heads in attention, 1 elsewhere."""
+    n: int
+    k: int
+    m: int
+    gradient: bool = True
+    """Whether the input needs one."""
+
+
+def shapes(cfg: Config, batch_size: int) -> list[Product]:
+    """List the products of a step, as the model has them: one for queries, keys and values, all clips together.
+
+    Of attention, scores are queries by transposed keys. Mixing has the same three products: there the gradient of the
+    scores is one by transposed values, so that what is forward there is a gradient here.
+    """
     decoder, patch = cfg.pretrain.decoder, cfg.encoder.patch_frames * cfg.encoder.patch_mels
     n_patches = math.prod(cfg.grid(cfg.synth.clip_s))
     visible, width = flops.n_visible(n_patches, cfg.pretrain.mask_ratio), cfg.encoder.shape.width
-    found = [(1, batch_size * visible, patch, width, False)]
+    found = [Product(1, 1, batch_size * visible, patch, width, gradient=False)]
     parts = (
         (visible, width, cfg.encoder.shape.depth, cfg.encoder.shape.n_heads),
         (n_patches, decoder.width, decoder.depth, decoder.n_heads),
     )
     for n_tokens, d, depth, n_heads in parts:
         n = batch_size * n_tokens
-        found += [(depth, n, d, 3 * d, True), (depth, n, d, d, True), (depth, n, d, 4 * d, True)]
-        found += [(depth, n, 4 * d, d, True)]
-        attention = depth * batch_size * n_heads
-        found += [
-            (attention, n_tokens, d // n_heads, n_tokens, True),
-            (attention, n_tokens, n_tokens, d // n_heads, True),
-        ]
-    found += [(1, batch_size * visible, width, decoder.width, True)]
-    return [*found, (1, batch_size * n_patches, decoder.width, patch, True)]
+        found += [Product(depth, 1, n, k, m) for k, m in ((d, 3 * d), (d, d), (d, 4 * d), (4 * d, d))]
+        found.append(Product(2 * depth, batch_size * n_heads, n_tokens, d // n_heads, n_tokens))
+    found.append(Product(1, 1, batch_size * visible, width, decoder.width))
+    return [*found, Product(1, 1, batch_size * n_patches, decoder.width, patch)]
 
 
 def products(cfg: Config, batch_size: int) -> Callable[[], None]:
     """Return the matrix products of a step, forward and backward, and nothing else."""
     made = []
-    for count, n, k, m, gradient in shapes(cfg, batch_size):
-        # heads and clips are one batched product
-        lead = (count,) if n < batch_size * MANY and count > MANY else ()
-        a, b, c = (torch.randn(*lead, *shape) for shape in ((n, k), (k, m), (n, m)))
-        made.append((1 if lead else count, a, b, c, gradient))
+    for product in shapes(cfg, batch_size):
+        _, batch, n, k, m, _ = product
+        lead = (batch,) if batch > 1 else ()
+        factors = [torch.randn(*lead, *shape) for shape in ((n, k), (m, k), (n, m))]
+        # fresh memory would take longer than the scores that are written into it
+        made.append((product, factors, [torch.empty_like(factor) for factor in factors]))
 
     def step() -> None:
-        for count, a, b, c, gradient in made:
-            for _ in range(count):
-                torch.matmul(a, b)
-                torch.matmul(a.mT, c)
-                if gradient:
-                    torch.matmul(c, b.mT)
+        for product, (a, b, c), (to_a, to_b, to_c) in made:
+            for _ in range(product.count):
+                torch.matmul(a, b.mT, out=to_c)
+                torch.matmul(c.mT, a, out=to_b)
+                if product.gradient:
+                    torch.matmul(c, b, out=to_a)
 
     return step
 
@@ -123,6 +138,11 @@ def measure(cfg: Config, batch_size: int, n_rounds: int) -> list[list[object]]:
     )
     x, noise = torch.randn(batch_size, n_frames, cfg.features.n_mels), torch.rand(batch_size, n_patches)
     other = PlainAutoencoder(model)
+    with torch.no_grad():
+        losses = model(x, noise).loss.item(), other(x, noise).item()
+    if not math.isclose(*losses, rel_tol=1e-4):
+        msg = f"{cfg.encoder.size}: the loss is {losses[0]:g} by ours and {losses[1]:g} by plain: this is other work"
+        raise SystemExit(msg)
     ways = {
         "ours": ours(cfg, model, x, noise),
         "plain": plain(cfg, other, x, noise),

@@ -44,17 +44,21 @@ class Project:
 @pytest.fixture
 def project(tiny: Config, tmp_path: Path) -> Project:
     """Results of a pre-training and of a table."""
-    results = tmp_path / "results"
-    encoder, trained = results / "pretrain" / "encoder.safetensors", untrained(tiny.encoder, 7)
-    save_encoder(encoder, trained, tiny.features)
+    return finished(tiny, tmp_path / "results")
+
+
+def finished(cfg: Config, results: Path) -> Project:
+    """Write results of a pre-training and of a table."""
+    encoder, trained = results / "pretrain" / "encoder.safetensors", untrained(cfg.encoder, 7)
+    save_encoder(encoder, trained, cfg.features)
     told: dict[str, Any] = {"first_clip": "audiopg-2/42/000000", "last_clip": "audiopg-2/42/000063", "clips_seen": 64}
     card = encoder.with_name("run.json")
-    provenance.write_card(card, "pretrain", params.reads(tiny, "pretrain"), [], [encoder], **told)
+    provenance.write_card(card, "pretrain", params.reads(cfg, "pretrain"), [], [encoder], **told)
     frame = pd.DataFrame(ROWS, columns=report.COLUMNS)
     storage.write_text(results / "table.csv", frame.to_csv(index=False))
     storage.write_text(results / "table.md", "# Results\n\n| task | pre-trained |\n|---|---|\n| drums | 0.500 |\n")
     written = [results / "table.csv", results / "table.md"]
-    provenance.write_card(results / "run.json", "table", params.reads(tiny, "table"), [card], written)
+    provenance.write_card(results / "run.json", "table", params.reads(cfg, "table"), [card], written)
     return Project(results, encoder, trained)
 
 
@@ -164,6 +168,20 @@ def test_the_card_tells_licence_data_figures_and_digests(project: Project, folde
     made_from = [project.encoder, project.encoder.with_name("run.json"), project.results / "run.json"]
     for digest in (*map(storage.file_digest, made_from), storage.read_json(made_from[1])["code"]):
         assert f"`{digest}`" in text
+
+
+def test_the_card_tells_that_the_physics_was_told_too(folder: Path, tiny: Config, tmp_path: Path) -> None:
+    section = tiny.pretrain.model_copy(update={"physics_weight": 0.25})
+    taught = finished(tiny.model_copy(update={"pretrain": section}), tmp_path / "taught")
+    export.run(taught.encoder, taught.results, tmp_path / "told")
+    plain, told = ((path / "README.md").read_text(encoding="utf-8") for path in (folder, tmp_path / "told"))
+    assert head(folder)["tags"] == export.TAGS
+    assert head(tmp_path / "told")["tags"] == [*export.TAGS, "supervised"]
+    assert "physics" not in plain
+    for claim in ("not self-supervised alone", "with weight 0.25 in the loss", "no recording was involved"):
+        assert claim in told
+    rest = told.replace(export.TAUGHT.format(0.25), "").replace("- supervised\n", "")
+    assert rest.partition("## Made from")[0] == plain.partition("## Made from")[0]  # the digests differ
 
 
 def test_equal_exports_are_equal_bytes(project: Project, folder: Path, tmp_path: Path) -> None:

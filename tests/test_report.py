@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from outcomes import DRUMS, ENCODER, LOSS, fold_files, latent_file, probe_file, source_files
 
 from audiopg import params, report, storage
 from audiopg.analysis.claims import PAPER
 from audiopg.config import Config
 from audiopg.errors import AudiopgError
-from audiopg.evaluate import aggregate, summary
+from audiopg.evaluate import aggregate, figures, summary
 from audiopg.evaluate.metrics import mean_and_std
 from audiopg.tasks import TASKS
 from audiopg.tasks.card import Card
@@ -184,6 +185,27 @@ def test_classes_and_confusions_and_losses_of_all_folds_by_hand() -> None:
     assert pairs == [["scratch", "x", "x"], ["scratch", "x", "y"], ["scratch", "y", "y"]]
     losses = pd.DataFrame({"init": "scratch", "fold": ["1", "1", "2"], "epoch": 1, "loss": [1.0, 3.0, 5.0]})
     assert summary.loss(losses).to_numpy().tolist() == [["scratch", 1, 3.5]]  # a fold counts the same, however long
+
+
+@pytest.mark.parametrize(
+    ("weight", "label"),
+    [(0.0, "reconstruction loss of masked patches"), (0.3, "loss: reconstruction + 0.3 × physics")],
+)
+def test_the_curve_of_pretraining_is_called_what_it_is(
+    weight: float, label: str, cfg: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, drawn = figures.save, list[Figure]()
+
+    def spied(figure: Figure, path: Path) -> None:
+        drawn.append(figure)
+        save(figure, path)
+
+    monkeypatch.setattr(figures, "save", spied)
+    section = cfg.pretrain.model_copy(update={"physics_weight": weight})
+    cfg = cfg.model_copy(update={"pretrain": section})
+    source_files(DRUMS, cfg)
+    tabulate(cfg, average(cfg, fold_files(cfg)))
+    assert drawn[-1].axes[0].get_ylabel() == label
 
 
 def test_a_card_survives_its_file_and_another_file_is_named(tmp_path: Path) -> None:

@@ -79,11 +79,12 @@ def confusion(pairs: pd.DataFrame, path: Path) -> None:
     save(figure, path)
 
 
-def pretraining(losses: pd.DataFrame, path: Path) -> None:
+def pretraining(losses: pd.DataFrame, physics_weight: float, path: Path) -> None:
     """Draw the loss of each step, and its mean over a hundredth of the run.
 
     Args:
         losses: columns ``step, loss``.
+        physics_weight: of the physics in the loss, beside the reconstruction's 1; 0 if it was not told.
         path: PNG file.
     """
     figure = Figure(figsize=(5.2, 3.4))
@@ -92,7 +93,8 @@ def pretraining(losses: pd.DataFrame, path: Path) -> None:
     window = max(len(losses) // 100, 1)
     mean = losses["loss"].rolling(window, min_periods=1).mean()
     panel.plot(losses["step"], mean, color=BLUE, label=f"mean of {window} steps")
-    panel.set(xlabel="step", ylabel="reconstruction loss of masked patches")
+    told = f"loss: reconstruction + {physics_weight:g} × physics"
+    panel.set(xlabel="step", ylabel=told if physics_weight else "reconstruction loss of masked patches")
     panel.grid(alpha=0.3)
     panel.legend(frameon=False)
     save(figure, path)

@@ -1,0 +1,112 @@
+"""On a GPU the model, both training stages and a resumed run come to what they come to on the CPU."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pretraining import changed, losses, run
+from regression import Killed
+
+from audiopg import storage
+from audiopg.config import Config
+from audiopg.data.clips import Clips
+from audiopg.data.synthetic import SyntheticClips
+from audiopg.features import LogMel
+from audiopg.models.checkpoint import save_encoder
+from audiopg.models.mae import MaskedAutoencoder
+from audiopg.models.vit import initialise, untrained
+from audiopg.tasks import TASKS
+from audiopg.tasks.manifest import Manifest, Row
+from audiopg.train import finetune
+
+GPU = "cuda"
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _whole_float32() -> Iterator[None]:
+    """TF32 keeps three digits of a factor."""
+    matmul = torch.backends.cuda.matmul  # monkeypatch cannot set it back
+    before, matmul.allow_tf32 = matmul.allow_tf32, False
+    yield
+    matmul.allow_tf32 = before
+
+
+def test_loss_and_gradients_are_those_of_the_cpu(tiny: Config) -> None:
+    generator = torch.Generator().manual_seed(1)
+    x, noise = torch.randn(4, 128, 128, generator=generator), torch.rand(4, 64, generator=generator)
+    found = {}
+    for device in ("cpu", GPU):
+        model = MaskedAutoencoder(tiny.encoder, tiny.pretrain.decoder, tiny.pretrain.mask_ratio)
+        initialise(model, 0)
+        loss = model.to(device)(x.to(device), noise.to(device)).loss
+        loss.backward()
+        gradients = {name: parameter.grad.cpu() for name, parameter in model.named_parameters()}  # type: ignore[union-attr]
+        found[device] = {"loss": loss.detach().cpu(), **gradients}
+    for name, expected in found["cpu"].items():
+        assert (found[GPU][name] - expected).abs().max() <= 1e-4 * expected.abs().max(), name
+
+
+@pytest.mark.parametrize("physics_weight", [0.0, 0.5])
+def test_pretraining_has_the_losses_of_the_cpu(tiny: Config, tmp_path: Path, physics_weight: float) -> None:
+    expected = run(changed(tiny, physics_weight=physics_weight), tmp_path / "cpu")
+    found = run(changed(tiny, physics_weight=physics_weight, compute={"device": GPU}), tmp_path / "gpu")
+    assert storage.read_json(found.card)["device"] == f"{GPU} float32"
+    assert losses(found) == pytest.approx(losses(expected), rel=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_pretraining_in_half_precision_stays_finite(tiny: Config, tmp_path: Path, precision: str) -> None:
+    outputs = run(changed(tiny, compute={"device": GPU, "precision": precision}), tmp_path)
+    assert storage.read_json(outputs.card)["device"] == f"{GPU} {precision}"
+    assert all(map(math.isfinite, losses(outputs)))
+
+
+def test_a_resumed_run_comes_to_what_an_uninterrupted_one_does(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg = changed(tiny, n_steps=6, compute={"device": GPU})
+    whole = run(cfg, tmp_path / "whole")
+    hear = SyntheticClips.batch
+
+    def cut_off(self: SyntheticClips, indices: range) -> torch.Tensor:
+        if 3 * cfg.pretrain.batch_size in indices:
+            raise Killed
+        return hear(self, indices)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SyntheticClips, "batch", cut_off)
+        with pytest.raises(Killed):
+            run(cfg, tmp_path / "cut")
+    resumed = run(cfg, tmp_path / "cut")
+    assert "continuing at step 2" in capsys.readouterr().err
+    assert len(losses(resumed)) == 6
+    assert losses(resumed) == pytest.approx(losses(whole), rel=1e-3)
+
+
+def test_a_fold_has_the_losses_of_the_cpu(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.Generator(np.random.Philox(1)).standard_normal((24 * 32, 128)).astype(np.float32)
+    clips = Clips(noise, np.arange(25) * 32, 32, LogMel(tiny.features))
+    monkeypatch.setattr(finetune.recordings, "load", lambda *_: clips)
+    rest = {"duration_s": 0.32, "source_id": "", "licence": "", "sha256": ""}
+    rows = [Row(f"{n:02d}.wav", (f"class {n % 3}",), n // 3 % 4 + 1, "", group=str(n), **rest) for n in range(24)]
+    manifest, card, encoder = (tmp_path / name for name in ("manifest.csv", "card.json", "encoder.safetensors"))
+    Manifest(tuple(rows)).write(manifest)
+    replace(TASKS["drums"].card, sizes=(6,) * 4, n_classes=3).write(card)
+    save_encoder(encoder, untrained(tiny.encoder, 99), tiny.features)
+    recipe = tiny.finetune.model_copy(update={"n_epochs": 2, "batch_size": 6, "drop_path": 0.2, "patch_drop": 0.5})
+    found = {}
+    for device in ("cpu", GPU):
+        cfg = changed(tiny, compute={"device": device}).model_copy(update={"finetune": recipe})
+        finetune.run(cfg, "drums", 1, "pretrained", manifest, card, encoder, tmp_path / device)
+        found[device] = pd.read_csv(tmp_path / device / "loss.csv")["loss"].tolist()
+    assert len(found[GPU]) == 6
+    assert found[GPU] == pytest.approx(found["cpu"], rel=1e-3)
