@@ -24,7 +24,7 @@ from tabulate import tabulate
 from torch import nn
 
 from audiopg import flops, params, profiles
-from audiopg.config import Config
+from audiopg.config import Config, n_visible
 from audiopg.models.mae import MaskedAutoencoder
 from audiopg.models.vit import initialise
 from audiopg.train.optim import adamw
@@ -82,7 +82,7 @@ def shapes(cfg: Config, batch_size: int) -> list[Product]:
     """
     decoder, patch = cfg.pretrain.decoder, cfg.encoder.patch_frames * cfg.encoder.patch_mels
     n_patches = math.prod(cfg.grid(cfg.synth.clip_s))
-    visible, width = flops.n_visible(n_patches, cfg.pretrain.mask_ratio), cfg.encoder.shape.width
+    visible, width = n_visible(n_patches, cfg.pretrain.mask_ratio), cfg.encoder.shape.width
     found = [Product(1, 1, batch_size * visible, patch, width, gradient=False)]
     parts = (
         (visible, width, cfg.encoder.shape.depth, cfg.encoder.shape.n_heads),

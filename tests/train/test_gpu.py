@@ -106,7 +106,9 @@ def test_a_fold_has_the_losses_of_the_cpu(tiny: Config, tmp_path: Path, monkeypa
     found = {}
     for device in ("cpu", GPU):
         cfg = changed(tiny, compute={"device": device}).model_copy(update={"finetune": recipe})
-        finetune.run(cfg, "drums", 1, "pretrained", manifest, card, encoder, tmp_path / device)
+        finetune.run(
+            cfg, "drums", 1, "pretrained", manifest, card, encoder, resume=tmp_path / "resume", out=tmp_path / device
+        )
         found[device] = pd.read_csv(tmp_path / device / "loss.csv")["loss"].tolist()
     assert len(found[GPU]) == 6
     assert found[GPU] == pytest.approx(found["cpu"], rel=1e-3)
