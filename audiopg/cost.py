@@ -226,8 +226,8 @@ def _probe(cfg: config.Config, task: str, speed: Speed) -> Row:
         **_embedding(cfg, cfg.task(task).clip_s, embeddings.BATCH_SIZE, n_encoders=1),
         rates=_rates(cfg, speed),
         clips_evaluated=round(2 * windows * card.n_clips),
-        cpu_flops=probe_flops(card, size.width, n_layers, n_penalties, neighbours=True, share=share)
-        + probe_flops(card, size.width, n_layers, n_penalties, neighbours=False, share=share)
+        cpu_flops=probe_flops(card, 2 * size.width, n_layers, n_penalties, neighbours=True, share=share)
+        + probe_flops(card, 2 * size.width, n_layers, n_penalties, neighbours=False, share=share)
         + probe_flops(card, 2 * cfg.features.n_mels, 1, n_penalties, neighbours=False, share=share),
     )
 

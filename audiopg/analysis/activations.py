@@ -16,32 +16,6 @@ from audiopg.models.vit import Encoder
 BATCH_SIZE = 50
 
 
-def pooled(encoder: Encoder, spectrogram: Tensor) -> Tensor:
-    """Mean and standard deviation over the tokens, after the patch embedding, each block, and the last norm.
-
-    Args:
-        encoder: of depth K and width D.
-        spectrogram: shape (B, F, M).
-
-    Returns:
-        Shape (B, K + 2, 2, D); the mean of the last layer is the clip's embedding.
-    """
-    x = encoder.tokens(spectrogram)
-    layers = [_moments(x)]
-    for block in encoder.blocks:
-        x = block(x)
-        layers.append(_moments(x))
-    layers.append(_moments(encoder.norm(x)))
-    return torch.stack(layers, dim=1)
-
-
-def _moments(tokens: Tensor) -> Tensor:
-    """Mean and standard deviation over tokens, (B, L, D) to (B, 2, D)."""
-    mean = tokens.mean(dim=1, keepdim=True)
-    # torch's own std takes ten times as long along this axis
-    return torch.cat([mean, (tokens - mean).square().mean(dim=1, keepdim=True).sqrt()], dim=1)
-
-
 def statistics(spectrogram: Tensor) -> Tensor:
     """Mean and standard deviation over time of each mel bin as a single layer, (B, F, M) to (B, 1, 2, M)."""
     return log_mel_statistics(spectrogram).reshape(len(spectrogram), 1, 2, -1)
@@ -60,13 +34,13 @@ def activations(
         folder: where the arrays lie, so that memory does not bound the number of clips.
 
     Returns:
-        Per encoder, and for ``logmel_stats``, an array in a file, shape (N, layers, 2, D), float32; `pooled` tells.
+        Per encoder, and for ``logmel_stats``, an array in a file, shape (N, layers, 2, D), float32, of `Encoder.layers`.
     """
     out: dict[str, NDArray[np.float32]] = {}
     for first in range(0, len(corpus), BATCH_SIZE):
         last = min(first + BATCH_SIZE, len(corpus))
         spectrogram = log_mel(corpus.waveforms(first, last))
-        parts = {name: pooled(encoder, spectrogram) for name, encoder in encoders.items()}
+        parts = {name: encoder.layers(spectrogram) for name, encoder in encoders.items()}
         parts["logmel_stats"] = statistics(spectrogram)
         for name, part in parts.items():
             if name not in out:

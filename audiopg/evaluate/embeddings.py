@@ -30,9 +30,17 @@ def embed(clips: Clips, encoder: Encoder | None, backend: Backend, label: str) -
         label: what to call it in the progress lines.
 
     Returns:
-        Shape (N, layers, D), float32; layers are as in `Encoder.layers`, or a single one for the statistics.
+        Mean and deviation over tokens, shape (N, layers, 2 D), float32; layers are as in `Encoder.layers`, or a single
+        one for the statistics.
     """
-    features = log_mel_statistics if encoder is None else encoder.eval().to(backend.device).layers
+    if encoder is None:
+        features = log_mel_statistics
+    else:
+        layers = encoder.eval().to(backend.device).layers
+
+        def features(spectrogram: Tensor) -> Tensor:
+            return layers(spectrogram).flatten(2)
+
     return over_windows(features, clips, np.arange(len(clips)), backend, label).astype(np.float32)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from audiopg import storage, tensors
 from audiopg.analysis import corpora, latent
-from audiopg.analysis.activations import activations, pooled, statistics
+from audiopg.analysis.activations import activations, statistics
 from audiopg.config import Config
 from audiopg.features import LogMel
 from audiopg.models.checkpoint import save_encoder
@@ -22,12 +22,13 @@ ROOT = Path(__file__).parents[2]
 
 
 @torch.no_grad()
-def test_layers_are_those_of_the_encoder(tiny: Config) -> None:
+def test_layers_are_moments_of_the_tokens(tiny: Config) -> None:
     encoder = untrained(tiny.encoder, 1).eval()
     spectrogram = torch.randn(3, 128, 128, generator=torch.Generator().manual_seed(0))
-    found = pooled(encoder, spectrogram)
+    found = encoder.layers(spectrogram)
     assert found.shape == (3, encoder.size.depth + 2, 2, encoder.size.width)
-    torch.testing.assert_close(found[:, :, 0], encoder.layers(spectrogram))
+    torch.testing.assert_close(found[:, 0, 0], encoder.tokens(spectrogram).mean(dim=1))
+    torch.testing.assert_close(found[:, -1, 0], encoder(spectrogram).mean(dim=1))
     torch.testing.assert_close(found[:, -1, 1], encoder(spectrogram).std(dim=1, correction=0))
 
 
@@ -43,7 +44,7 @@ def test_activations_are_kept_on_disk_in_order(tiny: Config, tmp_path: Path) -> 
     found = activations(corpus, {"random": encoder}, log_mel, tmp_path)
     assert isinstance(found["random"], np.memmap)
     with torch.no_grad():
-        one = pooled(encoder, log_mel(corpus.waveforms(73, 74)))
+        one = encoder.layers(log_mel(corpus.waveforms(73, 74)))
     np.testing.assert_allclose(found["random"][73], one[0], atol=1e-5)
     assert found["logmel_stats"].shape == (len(corpus), 1, 2, tiny.features.n_mels)
 

@@ -72,7 +72,7 @@ def test_any_grid(n_frames: int) -> None:
     encoder = Encoder(MICRO)
     initialise(encoder, 0)
     assert encoder(spectrograms(2, n_frames)).shape == (2, n_frames // 16 * 8, 128)
-    assert encoder.layers(spectrograms(2, n_frames)).shape == (2, 8, 128)
+    assert encoder.layers(spectrograms(2, n_frames)).shape == (2, 8, 2, 128)
 
 
 def test_encoding_all_patches_as_visible_changes_nothing() -> None:
@@ -171,10 +171,10 @@ def test_the_classifier_sees_only_visible_patches() -> None:
         visible = torch.tensor([[0, 3], [9, 31], [8, 16]])
         shown = torch.zeros(3, 32).scatter_(1, visible, 1).view(3, 4, 8)
         hidden = shown.repeat_interleave(16, 1).repeat_interleave(16, 2) == 0
-        torch.testing.assert_close(model(x, None, visible), model(x.masked_fill(hidden, 7.0), None, visible))
-        assert not torch.allclose(model(x, None, visible), model(x))
+        torch.testing.assert_close(model(x, visible), model(x.masked_fill(hidden, 7.0), visible))
+        assert not torch.allclose(model(x, visible), model(x))
         everything = torch.arange(32).repeat(3, 1)
-        torch.testing.assert_close(model(x, None, everything), model(x), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(model(x, everything), model(x), atol=1e-5, rtol=1e-4)
 
 
 def test_checkpoints_round_trip_and_refuse_other_sizes(tmp_path: Path, quick: Config) -> None:

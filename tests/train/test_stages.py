@@ -368,7 +368,7 @@ def test_a_standardised_head_reads_what_tells_recordings_apart(
     weights = tensors.read(tmp_path / "out" / "classifier.safetensors")[0]
     clips, _ = separable(tiny.features)
     rows = split(Manifest.read(paths[0]), 2).train
-    found = untrained(tiny.encoder, cfg.seed).layers(clips.batch(rows.tolist(), [0] * len(rows)))[:, -1]
+    found = untrained(tiny.encoder, cfg.seed).layers(clips.batch(rows.tolist(), [0] * len(rows)))[:, -1, 0]
     torch.testing.assert_close(weights["centre"], found.mean(dim=0))
     torch.testing.assert_close(weights["spread"], found.std(dim=0), rtol=1e-4, atol=1e-6)
 
