@@ -34,7 +34,7 @@ def activations(
         folder: where the arrays lie, so that memory does not bound the number of clips.
 
     Returns:
-        Per encoder, and for ``logmel_stats``, an array in a file, shape (N, layers, 2, D), float32, of `Encoder.layers`.
+        Per encoder, and for ``logmel_stats``, an array in a file, shape (N, layers, 2, D), float32, from `layers`.
     """
     out: dict[str, NDArray[np.float32]] = {}
     for first in range(0, len(corpus), BATCH_SIZE):
