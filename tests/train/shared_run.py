@@ -51,7 +51,7 @@ def run(folder: Path, what: str) -> None:
     if what == "stop":
         training().fit(Line(broken=[3]), loss_of, backend, "label")
     if what == "lose" and backend.rank == 1:
-        training(2).fit(Line(), loss_of, backend, "label")
+        training(2).fit(Line(SIZES), loss_of, backend, "label", Checkpoints(folder / "resume-alone", "run", 5))
         msg = "this one fails alone"
         raise AudiopgError(msg)
     if what == "long":
