@@ -105,7 +105,6 @@ def check(runs: Sequence[Run], along: str | None = None) -> None:
         AudiopgError: names both runs, and the first key that they differ in; or a run that has no such parameter.
     """
     first = runs[0]
-    known: dict[tuple[str, int], Path] = {}
     may_differ = "the seed" if along is None else f"the seed and {along}"
     for run in runs:
         if along is not None and along not in run.facts:
@@ -116,18 +115,23 @@ def check(runs: Sequence[Run], along: str | None = None) -> None:
             if here != there and key != along:
                 msg = f"{run.folder}: has {key} = {here}, but {first.folder} has {there}; only {may_differ} may differ"
                 raise AudiopgError(msg)
-        place = (params.canonical(run.facts.get(along or "")), run.seed)
-        if place in known:
-            msg = f"{run.folder}: has seed = {run.seed}, as {known[place]} has; each run needs one of its own"
-            raise AudiopgError(msg)
-        known[place] = run.folder
+    for _, pooled in groups(runs, along):
+        seeds: dict[int, Path] = {}
+        for run in pooled:
+            if run.seed in seeds:
+                msg = f"{run.folder}: has seed = {run.seed}, as {seeds[run.seed]} has; each run needs one of its own"
+                raise AudiopgError(msg)
+            seeds[run.seed] = run.folder
 
 
-def groups(runs: Sequence[Run], along: str) -> list[tuple[Any, list[Run]]]:
-    """Put runs together that have one value of a parameter: numbers in ascending order, others as they come."""
+def groups(runs: Sequence[Run], along: str | None) -> list[tuple[Any, list[Run]]]:
+    """Put runs together that have one value of a parameter: numbers in ascending order, others as they come.
+
+    Without a parameter all are together, with None as its value.
+    """
     found: dict[str, tuple[Any, list[Run]]] = {}
     for run in runs:
-        value = run.facts[along]
+        value = None if along is None else run.facts[along]
         found.setdefault(params.canonical(value), (value, []))[1].append(run)
     each = list(found.values())
     return sorted(each, key=lambda group: group[0]) if _are_numbers([value for value, _ in each]) else each
@@ -198,13 +202,13 @@ def markdown(frame: pd.DataFrame, seeds: Sequence[int], along: str | None = None
         seeds: of all runs.
         along: the parameter that differs, if one does.
     """
-    lines = []
+    lines, keys = [], [] if along is None else [along]
     for row in frame.to_dict("records"):
         difference = " - " in row["row"]
         sign = "+" if difference else ""
         lines.append(
             [
-                *([] if along is None else [str(row[along])]),
+                *(str(row[key]) for key in keys),
                 row["task"],
                 f"{row['train_share']:g}",
                 " − ".join(TITLES[name] for name in row["row"].split(" - ")),  # noqa: RUF001  (a minus)
@@ -217,8 +221,7 @@ def markdown(frame: pd.DataFrame, seeds: Sequence[int], along: str | None = None
             ]
         )
     headers = ["task", "train_share", "row", "metric", "mean ± std", "folds", "seeds", "t", "Wilcoxon", "corrected t"]
-    headers = [*([] if along is None else [along]), *headers, "n_test/n_train"]
-    shown = tabulate(lines, headers, "github", disable_numparse=True)
+    shown = tabulate(lines, [*keys, *headers, "n_test/n_train"], "github", disable_numparse=True)
     return "\n\n".join([shown, LEGEND, f"Seeds: {', '.join(map(str, seeds))}."]) + "\n"
 
 
@@ -276,14 +279,13 @@ def run(
         raise AudiopgError(msg)
     runs = [Run.read(folder) for folder in folders]
     check(runs, along)
-    if along is None:
-        frame = table(runs)
-    else:
-        frames = []
-        for value, pooled in groups(runs, along):
-            frames.append(table(pooled))
-            frames[-1].insert(0, along, [value] * len(frames[-1]))
-        frame = pd.concat(frames, ignore_index=True)
+    frames = []
+    for value, pooled in groups(runs, along):
+        found = table(pooled)
+        if along is not None:
+            found.insert(0, along, [value] * len(found))
+        frames.append(found)
+    frame = pd.concat(frames, ignore_index=True)
     text = markdown(frame, list(dict.fromkeys(each.seed for each in runs)), along)
     if out is not None:
         storage.write_table(out, frame)
