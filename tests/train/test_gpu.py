@@ -2,26 +2,21 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
+from finetuning import separable_task
 from pretraining import changed, losses, run
 from regression import Killed
 
 from audiopg import storage
 from audiopg.config import Config
-from audiopg.data.clips import Clips
 from audiopg.data.synthetic import SyntheticClips
-from audiopg.features import LogMel
 from audiopg.models.checkpoint import save_encoder
 from audiopg.models.mae import MaskedAutoencoder
 from audiopg.models.vit import initialise, untrained
-from audiopg.tasks import TASKS
-from audiopg.tasks.manifest import Manifest, Row
 from audiopg.train import finetune
 
 GPU = "cuda"
@@ -93,22 +88,13 @@ def test_a_resumed_run_comes_to_what_an_uninterrupted_one_does(
 
 
 def test_a_fold_has_the_losses_of_the_cpu(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    noise = np.random.Generator(np.random.Philox(1)).standard_normal((24 * 32, 128)).astype(np.float32)
-    clips = Clips(noise, np.arange(25) * 32, 32, LogMel(tiny.features))
-    monkeypatch.setattr(finetune.recordings, "load", lambda *_: clips)
-    rest = {"duration_s": 0.32, "source_id": "", "licence": "", "sha256": ""}
-    rows = [Row(f"{n:02d}.wav", (f"class {n % 3}",), n // 3 % 4 + 1, "", group=str(n), **rest) for n in range(24)]
-    manifest, card, encoder = (tmp_path / name for name in ("manifest.csv", "card.json", "encoder.safetensors"))
-    Manifest(tuple(rows)).write(manifest)
-    replace(TASKS["drums"].card, sizes=(6,) * 4, n_classes=3).write(card)
+    paths, encoder = separable_task(tiny, tmp_path, monkeypatch), tmp_path / "encoder.safetensors"
     save_encoder(encoder, untrained(tiny.encoder, 99), tiny.features)
     recipe = tiny.finetune.model_copy(update={"n_epochs": 2, "batch_size": 6, "drop_path": 0.2, "patch_drop": 0.5})
     found = {}
     for device in ("cpu", GPU):
         cfg = changed(tiny, compute={"device": device}).model_copy(update={"finetune": recipe})
-        finetune.run(
-            cfg, "drums", 1, "pretrained", manifest, card, encoder, resume=tmp_path / "resume", out=tmp_path / device
-        )
+        finetune.run(cfg, "drums", 1, "pretrained", *paths, encoder, resume=tmp_path / "resume", out=tmp_path / device)
         found[device] = pd.read_csv(tmp_path / device / "loss.csv")["loss"].tolist()
     assert len(found[GPU]) == 6
     assert found[GPU] == pytest.approx(found["cpu"], rel=1e-3)

@@ -9,24 +9,22 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from finetuning import separable, separable_task
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audiopg import config, params, rng, storage, tensors
+from audiopg import params, rng, storage, tensors
 from audiopg.compute import Backend
 from audiopg.config import Config
 from audiopg.data import prepare
-from audiopg.data.clips import Clips
 from audiopg.data.synthetic import SyntheticClips
 from audiopg.evaluate import probes
 from audiopg.evaluate.protocol import split
-from audiopg.features import LogMel
 from audiopg.models.checkpoint import save_encoder
 from audiopg.models.classifier import Classifier
 from audiopg.models.mae import MaskedAutoencoder
 from audiopg.models.vit import Encoder, initialise, untrained
-from audiopg.tasks import TASKS
-from audiopg.tasks.manifest import Manifest, Row
+from audiopg.tasks.manifest import Manifest
 from audiopg.train import finetune
 from audiopg.train.batches import Batches
 from audiopg.train.checkpoints import Checkpoints
@@ -46,16 +44,6 @@ def test_the_masked_autoencoder_overfits_one_batch(tiny: Config) -> None:
     one = SimpleNamespace(n_clips=lambda _: 4, part=lambda *_: (clips, noise, None), names=str)
     training.fit(one, lambda run, batch: run(*batch).loss, CPU, "overfit")
     assert training.losses[-1] < 0.75 * training.losses[0]
-
-
-def separable(features: config.Features) -> tuple[Clips, NDArray[np.float32]]:
-    """Recordings whose class is the band that is loud, and their targets."""
-    generator = np.random.Generator(np.random.Philox(1))
-    classes = np.arange(24) % 3
-    frames = generator.standard_normal((24 * 32, 128)).astype(np.float32)
-    for row, label in enumerate(classes):
-        frames[row * 32 : (row + 1) * 32, label * 40 : label * 40 + 20] += 3
-    return Clips(frames, np.arange(25) * 32, 32, LogMel(features)), np.eye(3, dtype=np.float32)[classes]
 
 
 def batches(
@@ -452,32 +440,6 @@ def test_own_recordings_with_several_labels_go_the_whole_way(
     assert len(predicted) == 1 + 8
     assert {line.split(",")[1] for line in predicted[1:]} == {"tone", "hum", "hum|tone"}
     assert storage.read_json(tmp_path / "probe" / "scores.json")["logmel_stats"]
-
-
-def separable_task(
-    tiny: Config, folder: Path, monkeypatch: pytest.MonkeyPatch, protocol: str = "folds"
-) -> tuple[Path, Path]:
-    """Write manifest and card of the separable recordings, four folds or a split, and let them be what is loaded."""
-    clips, targets = separable(tiny.features)
-    part = ["train", "train", "val", "test"]
-    rows = [
-        Row(
-            f"{number:02d}.wav",
-            (f"class {int(target.argmax())}",),
-            *((number // 3 % 4 + 1, "") if protocol == "folds" else (None, part[number // 3 % 4])),
-            group=str(number),
-            duration_s=0.32,
-            source_id="",
-            licence="",
-            sha256="",
-        )
-        for number, target in enumerate(targets)
-    ]
-    Manifest(tuple(rows)).write(folder / "manifest.csv")
-    sizes = (6,) * 4 if protocol == "folds" else (12, 6, 6)
-    replace(TASKS["drums"].card, protocol=protocol, sizes=sizes, n_classes=3).write(folder / "card.json")
-    monkeypatch.setattr(finetune.recordings, "load", lambda *_: clips)
-    return folder / "manifest.csv", folder / "card.json"
 
 
 def test_all_that_learns_on_a_fold_learns_from_one_share_of_it(
