@@ -32,8 +32,9 @@ CHOICES = {
 PROBE_SELECTION = {"folds": "{} inside the training folds", "split": "{} on the validation split"}
 LEGEND = """\
 Mean ± standard deviation over folds. *pre-trained* and *scratch* are fine-tuned with one recipe, budget and order of
-batches; *linear probe* and *k-NN probe* read the frozen pre-trained encoder; *random weights* is a linear probe of the
-encoder before pre-training, *log-mel statistics* one of the mean and deviation of each mel bin."""
+batches; *linear probe* and *k-NN probe* read mean and deviation over the tokens of the frozen pre-trained encoder;
+*random weights* is a linear probe of the encoder before pre-training, *log-mel statistics* one of the mean and
+deviation of each mel bin."""
 LATENT_LEGEND = """\
 Physics on probe corpora that no training saw (*notes* are recorded, and scored on instruments that were held out):
 held-out R² of a linear read-out, its layer and pooling chosen in the training half, with 95 % intervals; and the angle
