@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from audiopg.analysis.corpora import Corpus
 from audiopg.evaluate.embeddings import log_mel_statistics
@@ -14,11 +13,6 @@ from audiopg.features import LogMel
 from audiopg.models.vit import Encoder
 
 BATCH_SIZE = 50
-
-
-def statistics(spectrogram: Tensor) -> Tensor:
-    """Mean and standard deviation over time of each mel bin as a single layer, (B, F, M) to (B, 1, 2, M)."""
-    return log_mel_statistics(spectrogram).reshape(len(spectrogram), 1, 2, -1)
 
 
 @torch.no_grad()
@@ -41,7 +35,7 @@ def activations(
         last = min(first + BATCH_SIZE, len(corpus))
         spectrogram = log_mel(corpus.waveforms(first, last))
         parts = {name: encoder.layers(spectrogram) for name, encoder in encoders.items()}
-        parts["logmel_stats"] = statistics(spectrogram)
+        parts["logmel_stats"] = log_mel_statistics(spectrogram)
         for name, part in parts.items():
             if name not in out:
                 shape = (len(corpus), *part.shape[1:])

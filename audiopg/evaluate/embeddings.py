@@ -1,6 +1,6 @@
 """Frozen features of recordings: an encoder's layers, and the statistics that any encoder has to beat."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -16,12 +16,15 @@ BATCH_SIZE = 64
 
 
 def log_mel_statistics(spectrogram: Tensor) -> Tensor:
-    """Mean and standard deviation over time of each mel bin, (B, F, M) to (B, 1, 2 M)."""
-    return torch.cat([spectrogram.mean(dim=1), spectrogram.std(dim=1)], dim=1)[:, None]
+    """Mean and standard deviation over time of each mel bin as a single layer, (B, F, M) to (B, 1, 2, M)."""
+    mean, deviation = spectrogram.mean(dim=1), spectrogram.std(dim=1, correction=0)
+    return torch.stack([mean, deviation], dim=1)[:, None]
 
 
 def embed(clips: Clips, encoder: Encoder | None, backend: Backend, label: str) -> NDArray[np.float32]:
-    """Average the features of each recording's windows.
+    """Pool the features of each recording over all of its windows.
+
+    The deviation is that of the whole recording: what differs between windows counts in it.
 
     Args:
         clips: the recordings.
@@ -34,40 +37,44 @@ def embed(clips: Clips, encoder: Encoder | None, backend: Backend, label: str) -
         one for the statistics.
     """
     if encoder is None:
-        features = log_mel_statistics
+        layers, shape = log_mel_statistics, (1, clips.frames.shape[1])
     else:
-        layers = encoder.eval().to(backend.device).layers
+        layers, shape = encoder.eval().to(backend.device).layers, (len(encoder.blocks) + 2, encoder.size.width)
 
-        def features(spectrogram: Tensor) -> Tensor:
-            return layers(spectrogram).flatten(2)
+    def moments(spectrogram: Tensor) -> Tensor:
+        mean, deviation = layers(spectrogram).double().unbind(dim=2)
+        return torch.stack([mean, mean.square() + deviation.square()], dim=1)
 
-    return over_windows(features, clips, np.arange(len(clips)), backend, label).astype(np.float32)
+    # large tasks have gigabytes of it
+    found = np.empty((len(clips), shape[0], 2, shape[1]), dtype=np.float32)
+    for row, (mean, square) in enumerate(over_windows(moments, clips, np.arange(len(clips)), backend, label)):
+        found[row, :, 0] = mean
+        found[row, :, 1] = np.sqrt(np.maximum(square - np.square(mean), 0))
+    return found.reshape(len(clips), shape[0], 2 * shape[1])
 
 
 @torch.no_grad()
 def over_windows(
     function: Callable[[Tensor], Tensor], clips: Clips, rows: NDArray[np.int64], backend: Backend, label: str
-) -> NDArray[np.float64]:
+) -> Iterator[NDArray[np.float64]]:
     """Average what a function makes of each recording's windows, in float32 whatever training used.
 
     Args:
         function: takes spectrograms, shape (B, F, M), on the backend's device, and returns one row for each.
         clips: all recordings.
-        rows: numbers of the recordings that are wanted, shape (N,).
+        rows: numbers of the recordings that are wanted.
         backend: the device.
         label: what to call it in the progress lines.
 
-    Returns:
-        Shape (N, …), float64.
+    Yields:
+        The average of each of ``rows``, in their order.
     """
     batches = clips.windows(rows, BATCH_SIZE)
-    sums: list[NDArray[np.float64]] = []
+    waiting: list[NDArray[np.float64]] = []
     for numbers, offsets in progress(batches, label, total=len(batches), per_item=BATCH_SIZE):
         values = function(clips.batch(rows[numbers].tolist(), offsets).to(backend.device)).double().cpu().numpy()
-        for number, value in zip(numbers, values, strict=True):
-            if number == len(sums):
-                sums.append(value)
-            else:
-                sums[number] += value
-    n_windows = [len(clips.offsets(row)) for row in rows.tolist()]
-    return np.stack([total / count for total, count in zip(sums, n_windows, strict=True)])
+        for row, value in zip(rows[numbers].tolist(), values, strict=True):
+            waiting.append(value)
+            if len(waiting) == len(clips.offsets(row)):
+                yield np.mean(waiting, axis=0)
+                waiting = []

@@ -1,18 +1,19 @@
 """The stage that asks frozen features: linear and nearest-neighbour probes, with controls."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgWarning
+from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
 from audiopg import compute, config, params, provenance, storage, tasks
 from audiopg.data import clips as recordings
@@ -26,36 +27,60 @@ from audiopg.tasks.card import Card
 from audiopg.tasks.manifest import Manifest
 
 
-class Layer:
-    """Picks one layer of the features; an object, so that a grid search can name it."""
-
-    def __init__(self, number: int) -> None:
-        """Pick layer ``number``."""
-        self.number = number
-
-    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the layer's features, (N, layers, D) to (N, D)."""
-        return features[:, self.number]
+def linear(probe: config.Probe) -> tuple[Any, dict[str, list[float]]]:
+    """Ridge regression of the labels on standardised features, and the grid of its penalty."""
+    return make_pipeline(StandardScaler(), Ridge()), {"ridge__alpha": probe.ridge_alphas}
 
 
-def linear(n_layers: int, probe: config.Probe) -> tuple[Any, dict[str, list[Any]]]:
-    """Ridge regression of the labels on standardised features, and the grid of its layer and penalty."""
-    grid: dict[str, list[Any]] = {
-        "functiontransformer__func": [Layer(number) for number in range(n_layers)],
-        "ridge__alpha": probe.ridge_alphas,
-    }
-    return make_pipeline(FunctionTransformer(), StandardScaler(), Ridge()), grid
+def nearest(probe: config.Probe) -> tuple[Any, dict[str, list[float]]]:
+    """Vote of the nearest neighbours by cosine distance, which has nothing to select but its layer."""
+    return KNeighborsRegressor(probe.knn_k, metric="cosine", algorithm="brute"), {}
 
 
-def nearest(n_layers: int, probe: config.Probe) -> tuple[Any, dict[str, list[Any]]]:
-    """Vote of the nearest neighbours by cosine distance, and the grid of its layer."""
-    neighbours = KNeighborsRegressor(probe.knn_k, metric="cosine", algorithm="brute")
-    grid: dict[str, list[Any]] = {"functiontransformer__func": [Layer(number) for number in range(n_layers)]}
-    return make_pipeline(FunctionTransformer(), StandardScaler(), neighbours), grid
+class Selected(NamedTuple):
+    """A probe fitted to one layer."""
+
+    layer: int
+    estimator: Any
+    """With the selected penalty, fitted to all that may be learnt from."""
+
+    def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the scores of the labels, from features of all layers, (N, layers, D) to (N, C)."""
+        found: NDArray[np.float64] = self.estimator.predict(features[:, self.layer])
+        return found
+
+
+def select(  # noqa: PLR0913  (the data and what selects)
+    estimator: Any,  # noqa: ANN401  (scikit-learn has no type for it)
+    grid: Mapping[str, list[float]],
+    features: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    targets: NDArray[np.float32],
+    turns: NDArray[np.int64],
+    scoring: Callable[[Any, NDArray[np.float32], NDArray[np.float32]], float],
+) -> Selected:
+    """Fit a probe with the layer and penalty that do best where parts of the training recordings take turns.
+
+    Args:
+        estimator: what is fitted.
+        grid: what is tried of it, beside the layers.
+        features: of all recordings, shape (N, layers, D); a layer at a time is copied.
+        rows: numbers of the recordings to learn from, shape (n,).
+        targets: their labels, shape (n, C).
+        turns: the part of each in whose turn it is selected on, -1 for never, shape (n,).
+        scoring: the figure of a fitted estimator on features and labels.
+    """
+    best, chosen, found = -np.inf, {}, 0
+    for layer in range(features.shape[1]):
+        search = GridSearchCV(estimator, grid, scoring=scoring, cv=PredefinedSplit(turns), refit=False)
+        search.fit(features[rows, layer], targets)
+        if search.best_score_ > best:
+            best, chosen, found = search.best_score_, search.best_params_, layer
+    return Selected(found, clone(estimator).set_params(**chosen).fit(features[rows, found], targets))
 
 
 def scores(  # noqa: PLR0913  (the data, the protocol and the probe)
-    probe: Callable[[int, config.Probe], tuple[Any, dict[str, list[Any]]]],
+    probe: Callable[[config.Probe], tuple[Any, dict[str, list[float]]]],
     features: NDArray[np.float32],
     manifest: Manifest,
     card: Card,
@@ -100,13 +125,11 @@ def scores(  # noqa: PLR0913  (the data, the protocol and the probe)
         if fewest < cfg.knn_k:
             msg = f"{card.name}: {fewest} clips to learn from are fewer than probe.knn_k = {cfg.knn_k}; lower it"
             raise AudiopgError(msg)
-        estimator, grid = probe(features.shape[1], cfg)
-        search = GridSearchCV(estimator, grid, scoring=selected_by, cv=PredefinedSplit(turns))
         with warnings.catch_warnings():
             # an untrained layer may be nearly singular; the smallest penalties then lose the selection, as they should
             warnings.simplefilter("ignore", LinAlgWarning)
-            search.fit(features[used], manifest.targets[used])
-        for metric, value in figures(search, features[test], manifest.targets[test]).items():
+            fitted = select(*probe(cfg), features, used, manifest.targets[used], turns, selected_by)
+        for metric, value in figures(fitted, features[test], manifest.targets[test]).items():
             found.setdefault(metric, []).append(round(value, 6))
     return found
 
@@ -132,17 +155,14 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     section = cfg.task(task)
     clips = recordings.load(tasks.find(task, section), manifest_path, cfg.features, section.clip_s)
     pretrained = load_encoder(encoder_path, cfg.encoder, cfg.features)
-    embeddings = embed(clips, pretrained, backend, f"{task}: embedding")
-    controls = {
-        "probe_random": embed(clips, untrained(cfg.encoder, cfg.seed), backend, f"{task}: embedding, random weights"),
-        "logmel_stats": embed(clips, None, backend, f"{task}: log-mel statistics"),
-    }
     given = (manifest, card, cfg.probe, section.train_share, cfg.seed)
-    rows = {
-        "probe_linear": scores(linear, embeddings, *given),
-        "probe_knn": scores(nearest, embeddings, *given),
-        **{row: scores(linear, features, *given) for row, features in controls.items()},
-    }
+    embeddings = embed(clips, pretrained, backend, f"{task}: embedding")
+    rows = {"probe_linear": scores(linear, embeddings, *given), "probe_knn": scores(nearest, embeddings, *given)}
+    # one after the other, as large tasks have gigabytes of embeddings
+    del embeddings
+    controls = {"probe_random": (untrained(cfg.encoder, cfg.seed), "random weights"), "logmel_stats": (None, "log-mel")}
+    for row, (encoder, name) in controls.items():
+        rows[row] = scores(linear, embed(clips, encoder, backend, f"{task}: embedding, {name}"), *given)
     storage.write_json(out / "scores.json", rows)
     provenance.write_card(
         out / "run.json",

@@ -198,8 +198,8 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
         model.encoder = load_encoder(encoder_path, cfg.encoder, cfg.features)
     model.to(backend.device)
     if recipe.standardise:
-        known = over_windows(model.embedding, clips, rows.train, backend, f"{label}: embedding")
-        model.standardise(torch.from_numpy(known))
+        known = list(over_windows(model.embedding, clips, rows.train, backend, f"{label}: embedding"))
+        model.standardise(torch.from_numpy(np.stack(known)))
     reads, inputs = params.reads(cfg, "finetune", task), [manifest_path, card_path]
     inputs += [] if encoder_path is None else [encoder_path]
     run_digest = provenance.run_digest("finetune", reads, inputs, backend.name, stream, init)
@@ -251,7 +251,7 @@ def predict(
 ) -> NDArray[np.float64]:
     """Average the logits of each recording's windows, shape (len(rows), C)."""
     model.eval()
-    scores = over_windows(model, clips, rows, backend, label)
+    scores = np.stack(list(over_windows(model, clips, rows, backend, label)))
     model.train()
     return scores
 

@@ -1,6 +1,7 @@
 """Probes on planted features; protocol that lets no group cross."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from audiopg.data.clips import Clips
 from audiopg.errors import AudiopgError
 from audiopg.evaluate import probes
 from audiopg.evaluate.embeddings import embed, log_mel_statistics
-from audiopg.evaluate.probes import linear, nearest, scores
+from audiopg.evaluate.probes import Selected, linear, nearest, scores
 from audiopg.evaluate.protocol import split
 from audiopg.features import LogMel
 from audiopg.models.vit import Encoder, initialise
@@ -63,20 +64,34 @@ def test_too_few_clips_for_the_neighbours_are_told() -> None:
 
 
 @pytest.fixture
-def fitted(monkeypatch: pytest.MonkeyPatch) -> list[GridSearchCV]:
-    """Every search that the probes have fitted, in order."""
-    searches: list[GridSearchCV] = []
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Selected]:
+    """Every probe that was selected and fitted, in order."""
+    found: list[Selected] = []
+    genuine = probes.select
+
+    def watched(*arguments: Any) -> Selected:  # noqa: ANN401
+        found.append(genuine(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(probes, "select", watched)
+    return found
+
+
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> list[GridSearchCV]:
+    """Every search of a penalty, in order."""
+    found: list[GridSearchCV] = []
 
     class Watched(GridSearchCV):
         def fit(self, *arguments: object) -> GridSearchCV:
-            searches.append(self)
+            found.append(self)
             return super().fit(*arguments)
 
     monkeypatch.setattr(probes, "GridSearchCV", Watched)
-    return searches
+    return found
 
 
-def test_the_test_fold_reaches_neither_fit_nor_selection(fitted: list[GridSearchCV]) -> None:
+def test_the_test_fold_reaches_neither_fit_nor_selection(fitted: list[Selected]) -> None:
     """Whatever the features of fold 2 are, the probe that is scored on fold 2 is the same."""
     listed = manifest()
     clean = features(1)
@@ -84,7 +99,7 @@ def test_the_test_fold_reaches_neither_fit_nor_selection(fitted: list[GridSearch
     poisoned[listed.parts == 2] = np.roll(clean[listed.parts == 2], 1, axis=0)
     for values in (clean, poisoned):
         scores(linear, values, listed, CARD, PROBE)
-    found = [(search.best_params_["ridge__alpha"], search.predict(clean)) for search in fitted]
+    found = [(each.estimator.get_params()["ridge__alpha"], each.predict(clean)) for each in fitted]
     changed = [
         not (before[0] == after[0] and np.array_equal(before[1], after[1]))
         for before, after in zip(found[:4], found[4:], strict=True)
@@ -98,7 +113,9 @@ def in_splits() -> Manifest:
     return Manifest(tuple(replace(row, fold=None, split=names[row.fold or 0]) for row in manifest().rows))
 
 
-def test_with_a_split_selection_is_on_validation_and_the_test_clips_reach_nothing(fitted: list[GridSearchCV]) -> None:
+def test_with_a_split_selection_is_on_validation_and_the_test_clips_reach_nothing(
+    fitted: list[Selected], searches: list[GridSearchCV]
+) -> None:
     listed = in_splits()
     clean, validation_only, poisoned = features(1), features(0), features(1)
     # layer 0 tells the classes of training and test clips, layer 2 those of training and validation clips
@@ -108,9 +125,8 @@ def test_with_a_split_selection_is_on_validation_and_the_test_clips_reach_nothin
     poisoned[listed.parts == "test"] = 0
     for values in (clean, poisoned, validation_only):
         assert list(scores(linear, values, listed, SPLIT, PROBE)) == ["accuracy"]
-    layers = [search.best_params_["functiontransformer__func"].number for search in fitted]
-    assert layers == [1, 1, 2]
-    assert {search.n_splits_ for search in fitted} == {1}
+    assert [each.layer for each in fitted] == [1, 1, 2]
+    assert {search.n_splits_ for search in searches} == {1}
     assert np.array_equal(fitted[0].predict(clean), fitted[1].predict(clean))
 
 
@@ -180,7 +196,7 @@ def test_with_several_labels_a_share_is_of_all_recordings() -> None:
     assert len(split(Manifest(tuple(rows)), 1, 0.1).train) == 18
 
 
-def test_probes_learn_from_the_share_alone(fitted: list[GridSearchCV]) -> None:
+def test_probes_learn_from_the_share_alone(fitted: list[Selected], searches: list[GridSearchCV]) -> None:
     """Selection included: what the other training recordings are makes no difference."""
     listed, values = manifest(), features(1)
     poisoned = values.copy()
@@ -192,7 +208,7 @@ def test_probes_learn_from_the_share_alone(fitted: list[GridSearchCV]) -> None:
         scores(linear, found, listed, CARD, PROBE, 0.25, 5)
     for before, after in zip(fitted[:4], fitted[4:], strict=True):
         assert np.array_equal(before.predict(values), after.predict(values))
-    assert all(search.n_splits_ == 3 for search in fitted)
+    assert {search.n_splits_ for search in searches} == {3}
 
 
 @pytest.mark.parametrize(("first", "second"), [("train", "test"), ("train", "val"), ("val", "test")])
@@ -217,17 +233,33 @@ def recordings(quick: Config) -> Clips:
     return Clips(frames, np.cumsum([0, *lengths]), window=32, log_mel=LogMel(quick.features))
 
 
-def test_an_embedding_averages_the_windows(quick: Config) -> None:
+def test_an_embedding_is_of_all_windows_of_a_recording_together(quick: Config) -> None:
     encoder = Encoder(quick.encoder)
     initialise(encoder, 0)
     clips = recordings(quick)
     found = embed(clips, encoder, CPU, "x")
     assert found.shape == (3, 8, 256)
+    windows = clips.batch([1, 1, 1], [0, 24, 48])
     with torch.no_grad():
-        windows = encoder.layers(clips.batch([1, 1, 1], [0, 24, 48])).mean(dim=0).numpy()
-    np.testing.assert_allclose(found[1], np.concatenate([windows[:, 0], windows[:, 1]], axis=1), atol=1e-5)
+        tokens = [encoder.tokens(windows)]
+        for block in encoder.blocks:
+            tokens.append(block(tokens[-1]))
+        tokens.append(encoder.norm(tokens[-1]))
+    for layer, each in enumerate(tokens):
+        every = each.reshape(-1, 128).double().numpy()
+        np.testing.assert_allclose(found[1, layer], np.concatenate([every.mean(0), every.std(0)]), atol=1e-5)
+
+
+def test_statistics_are_those_of_the_whole_recording(quick: Config) -> None:
+    """Two halves of different level: within each window nothing moves, within the recording it does."""
+    frames = np.repeat(np.float32([1, 3, 2]), 32)[:, None].repeat(128, axis=1)
+    clips = Clips(frames, np.array([0, 64, 96]), window=32, log_mel=LogMel(quick.features))
+    found = embed(clips, None, CPU, "x")
+    assert found.shape == (2, 1, 256)
+    np.testing.assert_allclose(found[:, 0, :128], [[2] * 128] * 2, atol=1e-6)
+    np.testing.assert_allclose(found[:, 0, 128:], [[1] * 128, [0] * 128], atol=1e-6)
 
 
 def test_statistics_by_hand() -> None:
     spectrogram = torch.tensor([[[0.0, 1.0], [2.0, 1.0]]])
-    np.testing.assert_allclose(log_mel_statistics(spectrogram)[0, 0], [1, 1, 2**0.5, 0], atol=1e-6)
+    np.testing.assert_allclose(log_mel_statistics(spectrogram)[0, 0], [[1, 1], [1, 0]], atol=1e-6)
