@@ -22,11 +22,15 @@ BIN = os.path.dirname(sys.executable)
 os.environ["PATH"] = BIN + os.pathsep + os.environ["PATH"]
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+
+# a cluster signals a job's shell and `tee` as well; they wait for the command, which handles it
+shell.prefix("trap '' TERM; set -euo pipefail; ")
+
+
 try:
     CONFIG = params.load(Path("params.yaml"))
-    FOLDS = {
-        name: range(1, tasks.find(name, section).card.n_folds + 1)
-        for name, section in CONFIG.tasks.items()
+    CARDS = {
+        name: tasks.find(name, section).card for name, section in CONFIG.tasks.items()
     }
     CODE = ledger.watched(CONFIG)
     if (
@@ -38,6 +42,7 @@ try:
 except AudiopgError as error:
     sys.exit(f"audiopg: {error}")
 
+FOLDS = {name: range(1, card.n_folds + 1) for name, card in CARDS.items()}
 INITS = ["pretrained", "scratch"]
 # the profile lets one job at a time have the GPU; on the CPU, folds run beside each other
 GPUS = {"cpu": 0, "cuda": 1, "auto": int(shutil.which("nvidia-smi") is not None)}

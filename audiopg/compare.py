@@ -36,8 +36,9 @@ Mean ± standard deviation over folds × seeds; a difference is taken within a f
 the paired t test and of the signed-rank test, two-sided, as if all pairs were independent. They are not: the training
 parts of two folds share recordings, and a fold is the same for all seeds, so that both are optimistic. *corrected t*
 is p of the corrected resampled t test (Nadeau and Bengio, 2003), which takes (1/J + n_test/n_train) s² instead of s²/J
-for the variance of the mean of J differences. Where a task has a split in place of folds, pairs differ in their seed
-only, and no test tells of other recordings. Nothing is corrected for the number of comparisons."""
+for the variance of the mean of J differences; n_train is that of all training recordings, also where a share is used.
+Where a task has a split in place of folds, pairs differ in their seed only, and no test tells of other recordings.
+Nothing is corrected for the number of comparisons."""
 
 
 class Tests(NamedTuple):
@@ -182,7 +183,8 @@ def table(runs: Sequence[Run]) -> pd.DataFrame:
     for task, share in runs[0].shares.items():
         metrics = [run.metrics[task] for run in runs]
         n_test, n_train = (np.array([metric[name] for metric in metrics]) for name in ("n_test", "n_train"))
-        ratio, n_folds = float((n_test / n_train).mean()), n_test.shape[1]
+        # the term stands for recordings that two folds' training parts have in common: no share has more of them
+        ratio, n_folds = float((n_test / n_train).mean()) * share, n_test.shape[1]
         for metric in metrics[0]["pretrained"]:
             scores = {row: np.concatenate([each[row][metric]["scores"] for each in metrics]) for row in TITLES}
             pairs = {f"{a} - {b}": np.round(scores[a] - scores[b], DECIMALS) for a, b in PAIRS}
@@ -239,20 +241,20 @@ def picture(frame: pd.DataFrame, along: str, path: Path) -> None:
         along: the parameter.
         path: PNG file.
     """
-    values = list(dict.fromkeys(frame[along]))
-    numbers = _are_numbers(values)
-    places = dict(zip(values, values if numbers else range(len(values)), strict=True))
+    values = {params.canonical(value): value for value in frame[along]}
+    numbers = _are_numbers(list(values.values()))
+    places = values if numbers else {key: number for number, key in enumerate(values)}
     panels = list(frame.groupby(["task", "metric"], sort=False))
     figure = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
     for panel, ((task, metric), rows) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for row, style in DRAWN.items():
             of_row = rows[rows["row"] == row]
-            x = of_row[along].map(places)
+            x = of_row[along].map(params.canonical).map(places)
             panel.errorbar(x, of_row["mean"], of_row["std"].fillna(0), capsize=2, label=TITLES[row], **style)
         panel.set(title=task, xlabel=along, ylabel=f"{metric}, mean ± std")
-        if numbers and min(values) > 0 and max(values) >= DECADE * min(values):
+        if numbers and min(places.values()) > 0 and max(places.values()) >= DECADE * min(places.values()):
             panel.set_xscale("log")
-        panel.set_xticks(list(places.values()), [str(value) for value in places], minor=False)
+        panel.set_xticks(list(places.values()), [str(value) for value in values.values()], minor=False)
         panel.minorticks_off()
         panel.grid(alpha=0.3)
     figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)

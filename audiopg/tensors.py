@@ -41,6 +41,6 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             header: dict[str, str] = json.loads((file.metadata() or {}).get("header", "{}"))
             return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         msg = f"{path}: damaged checkpoint ({error}); delete it and run again"
         raise AudiopgError(msg) from None

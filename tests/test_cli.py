@@ -1,6 +1,9 @@
 """The command line as a user meets it: fast help, one-line errors, kills that lose nothing."""
 
+import os
 import random
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,11 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from audiopg import cli, tensors
+from audiopg import cli, lifeline, tensors
 from audiopg.data.download import sources
 from audiopg.profiles import profile
 
 AUDIOPG = Path(sys.executable).with_name("audiopg")
+ROOT = Path(__file__).parents[1]
 
 
 def audiopg(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -177,6 +181,28 @@ def test_a_kill_at_any_moment_changes_no_weight(project: Path) -> None:
         assert all(torch.equal(expected[key], found[key]) for key in expected)
     assert (project / "whole" / "loss.csv").read_bytes() == (project / "killed" / "loss.csv").read_bytes()
     assert not state.exists()
+
+
+@pytest.mark.slow
+def test_a_rule_whose_processes_are_all_told_to_end_keeps_its_state(project: Path) -> None:
+    """As a cluster does: the shell and `tee` get the signal as well, and the shell's end would be the command's."""
+    prefix = re.search(r'^shell\.prefix\("(.*)"\)$', (ROOT / "Snakefile").read_text(), re.MULTILINE)
+    assert prefix
+    path, log = project / "params.yaml", project / "pretrain.log"
+    text = path.read_text().replace("n_steps: 12 ", "n_steps: 100000 ").replace("save_every: 5 ", "save_every: 100000 ")
+    path.write_text(text)
+    script = f"{prefix[1]} {shlex.join([str(AUDIOPG), *pretraining(project, 'stopped')])} 2>&1 | tee -i {log} >&2"
+    environment = {**os.environ, lifeline.RUN: str(os.getpid())}
+    shell = ["bash", "-c", script]
+    with subprocess.Popen(shell, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while not (log.exists() and "clips/s" in log.read_text()) and process.poll() is None:
+            time.sleep(0.01)
+        assert not (project / "stopped.resume").exists()
+        os.killpg(process.pid, signal.SIGTERM)
+        _, shown = process.communicate()
+    assert process.returncode == 130
+    assert shown.splitlines()[-1] == "audiopg: interrupted; run `snakemake` again to continue"
+    assert len(list((project / "stopped.resume").glob("[0-9]*"))) == 1
 
 
 @pytest.mark.slow

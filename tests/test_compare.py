@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from outcomes import DRUMS, LOSS, fold_files, latent_file, probe_file, source_files
 
@@ -90,7 +91,7 @@ def test_pooled_over_folds_and_seeds_and_paired_within_them() -> None:
     assert math.isnan(knn["p_t"])
     differences = np.array([0.1, 0.2, 0.0, 0.1, 0.2, 0.1, 0.1, 0.1])
     assert (gain["mean"], gain["std"]) == (pytest.approx(0.1125), pytest.approx(differences.std(ddof=1), abs=1e-6))
-    assert gain["test_to_train"] == pytest.approx(1 / 3)
+    assert gain["test_to_train"] == pytest.approx(25 / 150)  # half of 150 trained
     assert gain[list(compare.Tests._fields)].tolist() == list(compare.tests(differences, gain["test_to_train"]))
     assert gain["p_corrected"] > gain["p_t"]
     constant = frame.loc["probe_linear - probe_random"]
@@ -156,6 +157,21 @@ def test_curves_show_each_figure_over_the_parameter(
         assert list(lines[report.TITLES[row]].get_ydata()) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("values", [["b", "a"], [[0.9, 0.95], [0.9, 0.999]]])
+def test_what_is_no_number_is_drawn_in_the_order_given(
+    values: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = [compare.table([with_steps(0, value)]) for value in values]
+    for frame, value in zip(frames, values, strict=True):
+        frame.insert(0, "key", [value] * len(frame))
+    drawn: list[Any] = []
+    monkeypatch.setattr(compare, "save", lambda figure, _: drawn.append(figure))
+    compare.picture(pd.concat(frames), "key", tmp_path / "t.png")
+    (panel,) = drawn[0].axes
+    assert [label.get_text() for label in panel.get_xticklabels()] == [str(value) for value in values]
+    assert list(panel.containers[0].lines[0].get_xdata()) == [0, 1]
+
+
 def test_a_curve_needs_a_parameter(tmp_path: Path) -> None:
     with pytest.raises(AudiopgError, match="name it with --along"):
         compare.run([tmp_path], None, None, None, tmp_path / "t.png")
@@ -168,7 +184,7 @@ def test_for_the_eye() -> None:
     assert figure in cells
     (gain,) = [row for row in cells if row[2] == "pre-trained − scratch"]  # noqa: RUF001  (a minus)
     assert gain[4:8] == ["+0.113 ± 0.064", "4", "2", "0.002"]
-    assert gain[-1] == "0.333"
+    assert gain[-1] == "0.167"
     assert compare._p(0.0004) == "< 0.001"
     assert lines[-1] == "Seeds: 42, 43."
 
@@ -189,7 +205,7 @@ def test_from_finished_runs_and_from_copies_of_what_is_needed(
     rows = {row["row"]: row for row in csv.DictReader((tmp_path / "table.csv").read_text().splitlines())}
     assert (rows["pretrained"]["mean"], rows["pretrained - scratch"]["mean"]) == ("0.525", "0.3")
     assert (rows["scratch"]["train_share"], rows["scratch"]["n_folds"], rows["scratch"]["n_seeds"]) == ("0.1", "4", "2")
-    ratio = sum(fold / (100 - fold) for fold in (1, 2, 3, 4)) / 4
+    ratio = sum(fold / (100 - fold) for fold in (1, 2, 3, 4)) / 4 / 10
     assert float(rows["scratch"]["test_to_train"]) == pytest.approx(ratio, rel=1e-5)
 
 

@@ -35,7 +35,8 @@ class Checkpoints:
         """
         path = self.folder / f"{step:09d}.safetensors"
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-        tensors.write(path, state, {**header, "run": self.run, "crc32": _checksum(state)})
+        header = {**header, "run": self.run}
+        tensors.write(path, state, {**header, "crc32": _checksum(state, header)})
         self.own = [*(other for other in self.own if other != path), path][-KEPT:]
         for other in self._files():
             if other not in self.own:
@@ -80,15 +81,17 @@ class Checkpoints:
 
     def _read(self, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         state, header = tensors.read(path)
-        if header.get("crc32") != _checksum(state):
+        if header.pop("crc32", "") != _checksum(state, header):
             msg = f"{path}: damaged checkpoint (its checksum is another one); delete it and run again"
             raise AudiopgError(msg)
         return state, header
 
 
-def _checksum(state: Mapping[str, Tensor]) -> str:
+def _checksum(state: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
     """Digest of the contents: safetensors notices a file that was cut, but no byte that has changed."""
-    checksum = 0
+    checksum = zlib.crc32(repr(sorted(header.items())).encode())
     for name in sorted(state):
-        checksum = zlib.crc32(state[name].reshape(-1).view(torch.uint8).numpy().data, checksum)
+        checksum = zlib.crc32(
+            state[name].reshape(-1).view(torch.uint8).numpy().data, zlib.crc32(name.encode(), checksum)
+        )
     return f"{checksum:08x}"

@@ -113,32 +113,34 @@ class Training:
         self.scaler = backend.scaler()
         if checkpoints is not None:
             self._continue(checkpoints, backend)
-        if live is not None:
-            live.begin(self)
         self.model.train()
-        run, n_clips = backend.runner(self.model), data.n_clips(self.step)
+        n_clips = data.n_clips(self.step)
         steps = itertools.count(self.step) if self.n_steps is None else range(self.step, self.n_steps)
         feed = Feed(data, steps, self.accumulate, backend)
         left = progress(self._left(), label, total=self.n_steps or 0, done=self.step, per_item=n_clips)
         stop = Stop()
         began_s, waited_s = time.monotonic() - self.elapsed_s, self.waited_s
         with backend.together(), nullcontext() if checkpoints is None else stop:
+            run = backend.runner(self.model)
+            if live is not None:
+                live.begin(self)
             for step in left:
                 rate = self._set_rate()
                 loss, norm = self._gradient(feed, run, loss_of, backend)
                 clock = [time.monotonic() - began_s, waited_s + feed.waited_s] if backend.leads else [0.0, 0.0]
-                loss, asked, self.elapsed_s, self.waited_s = backend.total([loss, stop.asked, *clock])
+                loss, self.elapsed_s, self.waited_s = backend.total([loss, *clock])
                 problem = self._problem(loss, norm)
                 if problem:
                     where = f"at step {step} ({data.names(step)}; learning rate {rate:g})"
-                    self._refuse(f"{label}: {problem} {where}")
+                    self._refuse(f"{label}: {problem} {where} with optimizer {self.config.model_dump_json()}")
                 self._update(loss, norm, finite=not problem)
-                if live is not None:
-                    live.note(self, rate, data.n_clips(step), last=bool(asked) or self.finished)
                 if after_step is not None:
                     after_step(self.step)
+                asked = backend.total([stop.asked]) != [0]
+                if live is not None:
+                    live.note(self, rate, data.n_clips(step), last=asked or self.finished)
                 if checkpoints is not None:
-                    self._keep(checkpoints, backend, asked=bool(asked))
+                    self._keep(checkpoints, backend, asked=asked)
         self._tell(label)
 
     @property
@@ -198,10 +200,17 @@ class Training:
         """Take the step, if its gradient is worth it, and note its loss."""
         if finite:
             self.scaler.step(self.optimizer)
-        if math.isfinite(norm):
-            self.average.update(self.step + 1 - self.n_skipped)
-        self.scaler.update()
+            self.scaler.update()
+        else:  # a loss says nothing about the scale
+            self.scaler.update(self.scaler.get_scale())
+        if finite and math.isfinite(norm) and self.average.weights:
+            self.average.update(self._n_updates())
         self.losses.append(loss if finite else math.nan)
+
+    def _n_updates(self) -> int:
+        """Count the steps that the optimiser has taken, without those that the scaler left out."""
+        moments: dict[str, Tensor] = next(iter(self.optimizer.state.values()))
+        return int(moments["step"])
 
     def _tell(self, label: str) -> None:
         """Say how long it took, how much of that was waiting, and what was left out."""
@@ -227,11 +236,12 @@ class Training:
         return state
 
     def _keep(self, checkpoints: Checkpoints, backend: "Backend", *, asked: bool) -> None:
-        """Save the state where it is time for it, and end the process where it was asked to."""
-        if backend.leads and (asked or self.step % checkpoints.save_every == 0):
+        """Save the state where it is time for it or none follows, and end the process where it was asked to."""
+        if backend.leads and (asked or self.finished or self.step % checkpoints.save_every == 0):
             clock = {"elapsed_s": repr(self.elapsed_s), "waited_s": repr(self.waited_s)}
             checkpoints.save(self.step, self._state(), clock)
         if asked:
+            backend.total([0])  # torchrun ends them all with the first that ends: not before the state is written
             raise KeyboardInterrupt
 
     def _continue(self, checkpoints: Checkpoints, backend: "Backend") -> None:

@@ -14,7 +14,7 @@ BLOCK = re.compile(r"encoder\.blocks\.(\d+)\.")
 
 
 def adamw(model: nn.Module, optimizer: "config.Optimizer", layer_decay: float = 1.0) -> torch.optim.AdamW:
-    """Return AdamW; weight decay acts on matrices only, not on biases, norms and the mask token.
+    """Return AdamW; weight decay acts on matrices only, not on biases, norms, the mask token and pooling queries.
 
     Args:
         model: what is optimised.
@@ -27,7 +27,8 @@ def adamw(model: nn.Module, optimizer: "config.Optimizer", layer_decay: float = 
     groups: dict[tuple[bool, float], dict[str, Any]] = {}
     for decays in (True, False):
         for name, parameter in named:
-            if (parameter.ndim == 2) == decays:  # noqa: PLR2004  (a matrix)
+            is_matrix = parameter.ndim == 2 and not name.endswith("query")  # noqa: PLR2004
+            if is_matrix == decays:
                 scale = layer_decay ** (top - depth(name, top))
                 weight_decay = optimizer.weight_decay if decays else 0.0
                 group = groups.setdefault((decays, scale), {"params": [], "weight_decay": weight_decay, "scale": scale})

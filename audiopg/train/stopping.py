@@ -5,7 +5,7 @@ from types import FrameType, TracebackType
 
 
 class Stop:
-    """While it is entered, a first SIGTERM is only noted; a second one does what it did before."""
+    """While it is entered, SIGTERM is only noted, however often: a cluster and torchrun may each send one."""
 
     def __init__(self) -> None:
         """Start without one."""
@@ -24,4 +24,3 @@ class Stop:
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  (what a handler is called with)
         self.asked = True
-        signal.signal(signal.SIGTERM, self._before)

@@ -47,6 +47,21 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-8])
 
 
+def rename(path: Path) -> None:
+    """Change a letter of a tensor's name."""
+    path.write_bytes(path.read_bytes().replace(b'"losses"', b'"lossez"'))
+
+
+def forget(path: Path) -> None:
+    """Change a digit of the text header."""
+    path.write_bytes(path.read_bytes().replace(b'elapsed_s\\": \\"15', b'elapsed_s\\": \\"25'))
+
+
+def unbalance(path: Path) -> None:
+    """Leave a header that is no JSON."""
+    path.write_bytes(path.read_bytes().replace(b'{\\"crc32', b'[\\"crc32'))
+
+
 def empty(path: Path) -> None:
     path.write_bytes(b"")
 
@@ -60,12 +75,15 @@ def test_the_last_two_are_kept(folder: Path) -> None:
     assert found[1]["elapsed_s"] == "15"
 
 
-@pytest.mark.parametrize("damage", [flip, cut, empty])
+@pytest.mark.parametrize("damage", [flip, cut, empty, rename, forget, unbalance])
 def test_a_damaged_one_falls_back_to_the_one_before(
     damage: object, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     filled(folder)
-    damage(folder / "000000015.safetensors")  # type: ignore[operator]
+    path = folder / "000000015.safetensors"
+    whole = path.read_bytes()
+    damage(path)  # type: ignore[operator]
+    assert path.read_bytes() != whole
     checkpoints = Checkpoints(folder, "run", 5)
     assert step_of(checkpoints) == 10
     shown = capsys.readouterr().err

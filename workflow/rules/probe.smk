@@ -1,3 +1,10 @@
+def probe_mb(wildcards):
+    """Embeddings of all layers in float32, and a layer of them some times over in float64."""
+    shape = CONFIG.encoder.shape
+    per_clip = 2 * shape.width * ((shape.depth + 2) * 4 + 6 * 8)
+    return 4000 + CARDS[wildcards.task].n_clips * per_clip // 2**20
+
+
 rule probe:
     input:
         manifest=MANIFEST,
@@ -11,7 +18,7 @@ rule probe:
     threads: CONFIG.probe.n_threads
     resources:
         gpu=GPU,
-        mem_mb=8000,
+        mem_mb=probe_mb,
         runtime="6h",
     params:
         *reads("probe"),
