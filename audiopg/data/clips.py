@@ -67,8 +67,8 @@ class Clips:
     def normalised_to(self, rows: NDArray[np.int64]) -> "Clips":
         """Return the same recordings, normalised by the mean and deviation of some of them.
 
-        Over all frames and mel bins of ``rows`` the mean becomes 0 and the standard deviation 0.5, as the corpus has
-        them by ``features.norm_mean`` and ``norm_std``. The silence at the end of a short recording counts.
+        Over all frames and mel bins of ``rows`` the mean becomes 0 and the standard deviation 0.5, what
+        ``features.norm_mean`` and ``norm_std`` are meant to do for all sound. The silence at the end of a short recording counts.
 
         Args:
             rows: numbers of the recordings that are measured: those that train, and no others.

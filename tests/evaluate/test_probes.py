@@ -1,15 +1,17 @@
 """Probes on planted features; protocol that lets no group cross."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from finetuning import separable_task
 from numpy.typing import NDArray
 from sklearn.model_selection import GridSearchCV
 
-from audiopg import config
+from audiopg import config, storage
 from audiopg.compute import Backend
 from audiopg.config import Config
 from audiopg.data.clips import Clips
@@ -19,7 +21,8 @@ from audiopg.evaluate.embeddings import embed, log_mel_statistics
 from audiopg.evaluate.probes import Selected, linear, nearest, scores
 from audiopg.evaluate.protocol import split
 from audiopg.features import LogMel
-from audiopg.models.vit import Encoder, initialise
+from audiopg.models.checkpoint import save_encoder
+from audiopg.models.vit import Encoder, initialise, untrained
 from audiopg.tasks.card import Card
 from audiopg.tasks.manifest import Manifest, Row
 
@@ -263,3 +266,38 @@ def test_statistics_are_those_of_the_whole_recording(quick: Config) -> None:
 def test_statistics_by_hand() -> None:
     spectrogram = torch.tensor([[[0.0, 1.0], [2.0, 1.0]]])
     np.testing.assert_allclose(log_mel_statistics(spectrogram)[0, 0], [[1, 1], [1, 0]], atol=1e-6)
+
+
+def test_each_row_reads_its_own_features_with_its_own_probe(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pre-trained encoder, the one that pre-training starts from, and none; all with the same recordings."""
+    manifest_path, card_path = separable_task(tiny, tmp_path, monkeypatch)
+    encoders = {"pretrained": untrained(tiny.encoder, 99), "random": untrained(tiny.encoder, tiny.seed)}
+    save_encoder(tmp_path / "encoder.safetensors", encoders["pretrained"], tiny.features)
+    numbers = ["log-mel", *encoders]
+    section = tiny.tasks["drums"].model_copy(update={"train_share": 0.5})
+    cfg = tiny.model_copy(update={"tasks": {"drums": section}})
+
+    def name(encoder: Encoder | None) -> str:
+        if encoder is None:
+            return "log-mel"
+        (found,) = [name for name, each in encoders.items() if torch.equal(each.embed.weight, encoder.embed.weight)]
+        return found
+
+    def marked(_clips: Clips, encoder: Encoder | None, *_: object) -> NDArray[np.float32]:
+        return np.full((1, 1, 1), numbers.index(name(encoder)), dtype=np.float32)
+
+    def told(probe: Any, features: NDArray[np.float32], *given: Any) -> list[object]:  # noqa: ANN401
+        assert [card.name for card in given[1:2]] == ["drums"]
+        return [probe.__name__, numbers[int(features[0, 0, 0])], *given[3:]]
+
+    monkeypatch.setattr(probes, "embed", marked)
+    monkeypatch.setattr(probes, "scores", told)
+    probes.run(cfg, "drums", manifest_path, card_path, tmp_path / "encoder.safetensors", tmp_path / "probe")
+    assert storage.read_json(tmp_path / "probe" / "scores.json") == {
+        "probe_linear": ["linear", "pretrained", 0.5, cfg.seed],
+        "probe_knn": ["nearest", "pretrained", 0.5, cfg.seed],
+        "probe_random": ["linear", "random", 0.5, cfg.seed],
+        "logmel_stats": ["linear", "log-mel", 0.5, cfg.seed],
+    }

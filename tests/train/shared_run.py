@@ -31,8 +31,8 @@ BROKEN = {"skipping": [4, 9]}
 SIZES = (16, 7, 1)  # the last leaves a process without a clip
 
 
-def fine_tuning(backend: compute.Backend) -> list[float]:
-    """Losses of a small fine-tuning with drop-path, whose last batches have one clip each."""
+def fine_tuning(backend: compute.Backend) -> dict[str, Any]:
+    """What comes of a small fine-tuning with drop-path, whose last batches have one clip each."""
     cfg = cost.of_profile("test", ROOT / "workflow" / "params")
     noise = np.random.Generator(np.random.Philox(1))
     clips = Clips(noise.standard_normal((9 * 32, 128)).astype(np.float32), np.arange(10) * 32, 32, LogMel(cfg.features))
@@ -42,7 +42,8 @@ def fine_tuning(backend: compute.Backend) -> list[float]:
     batches = Batches(clips, targets, np.arange(9), recipe, 0, "x", multi_label=False)
     model = Classifier(cfg.encoder, 3)
     initialise(model, 0)
-    return finetune.train(model, batches, backend, "fine-tuning", None)[0].losses
+    losses = finetune.train(model, batches, backend, "fine-tuning", None)[0].losses
+    return {"losses": list(map(repr, losses)), "weights": model.head.weight.flatten().tolist()}
 
 
 def run(folder: Path, what: str) -> None:
@@ -73,7 +74,7 @@ def run(folder: Path, what: str) -> None:
         fitted.fit(Line(SIZES, broken=BROKEN.get(name, ())), loss_of, backend, name, kept)
         fitted.average.settle()
         found[name] = {"losses": list(map(repr, fitted.losses)), "weights": weights(fitted).tolist()}
-    found["fine-tuning"] = {"losses": list(map(repr, fine_tuning(backend))), "weights": []}
+    found["fine-tuning"] = fine_tuning(backend)
     if backend.leads:
         (folder / "found.json").write_text(json.dumps(found))
 

@@ -91,9 +91,18 @@ def test_outputs_do_not_depend_on_the_clock(tiny: Config, tmp_path: Path) -> Non
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler")
 @pytest.mark.filterwarnings("ignore")  # of the compiler, about its own parts
-def test_a_compiled_model_learns_the_same(tiny: Config, tmp_path: Path) -> None:
+def test_a_compiled_model_learns_the_same(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = run(changed(tiny), tmp_path / "a")
+    compiled_models: list[torch.nn.Module] = []
+    genuine = torch.compile
+
+    def watched(model: torch.nn.Module) -> object:
+        compiled_models.append(model)
+        return genuine(model)
+
+    monkeypatch.setattr(torch, "compile", watched)
     compiled = run(changed(tiny, compute={"compile": True}), tmp_path / "b")
+    assert len(compiled_models) == 1
     assert losses(compiled) == pytest.approx(losses(plain), rel=1e-4)
     found, expected = (tensors.read(outputs.encoder)[0] for outputs in (compiled, plain))
     assert found.keys() == expected.keys()
