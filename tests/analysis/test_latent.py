@@ -10,7 +10,7 @@ import torch
 
 from audiopg import storage, tensors
 from audiopg.analysis import corpora, latent
-from audiopg.analysis.activations import activations, statistics
+from audiopg.analysis.activations import activations
 from audiopg.config import Config
 from audiopg.features import LogMel
 from audiopg.models.checkpoint import save_encoder
@@ -30,12 +30,6 @@ def test_layers_are_moments_of_the_tokens(tiny: Config) -> None:
     torch.testing.assert_close(found[:, 0, 0], encoder.tokens(spectrogram).mean(dim=1))
     torch.testing.assert_close(found[:, -1, 0], encoder(spectrogram).mean(dim=1))
     torch.testing.assert_close(found[:, -1, 1], encoder(spectrogram).std(dim=1, correction=0))
-
-
-def test_statistics_by_hand() -> None:
-    spectrogram = torch.arange(12.0).reshape(1, 4, 3)
-    expected = [[[[4.5, 5.5, 6.5], [np.std([0, 3, 6, 9], ddof=1)] * 3]]]
-    np.testing.assert_allclose(statistics(spectrogram), expected, rtol=1e-6)
 
 
 def test_activations_are_kept_on_disk_in_order(tiny: Config, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_resumed_run_goes_on_where_its_state_is(project: Path, monkeypatch: py
 
     with pytest.raises(RuntimeError):
         training(12).fit(Line(), loss_of, CPU, "x", Checkpoints(project / "resume", "run", 5), fail, Live(folder))
-    assert curve(folder, "loss")["step"].tolist() == list(range(8))
+    assert curve(folder, "loss")["step"].tolist() == list(range(7))
     run = training(12)
     run.fit(Line(), loss_of, CPU, "x", Checkpoints(project / "resume", "run", 5), live=Live(folder))
     assert curve(folder, "loss")["step"].tolist() == list(range(12))
