@@ -276,3 +276,14 @@ def test_more_than_nine_folds_keep_their_order(cfg: Config, tmp_path: Path, monk
         assert found["n_test"] == list(range(1, 12))
         assert found["n_train"] == list(range(99, 88, -1))
         assert found["pretrained"]["accuracy"]["scores"] == pytest.approx([0.5 + fold / 100 for fold in range(1, 12)])
+
+
+def test_published_runs_are_whole() -> None:
+    """Scores are those that the run card describes, and so is the table beside them."""
+    published = sorted((Path(__file__).parents[1] / "docs/results/small").glob("*/run.json"))
+    assert published
+    for card in published:
+        run = compare.Run.read(card.parent)
+        assert set(run.metrics) == {"esc10", "speech_commands_mini"}
+        outputs = storage.read_json(card)["outputs"]
+        assert storage.file_digest(card.with_name("table.csv")) == outputs["results/table.csv"]
