@@ -68,7 +68,8 @@ class Clips:
         """Return the same recordings, normalised by the mean and deviation of some of them.
 
         Over all frames and mel bins of ``rows`` the mean becomes 0 and the standard deviation 0.5, what
-        ``features.norm_mean`` and ``norm_std`` are meant to do for all sound. The silence at the end of a short recording counts.
+        ``features.norm_mean`` and ``norm_std`` are meant to do for all sound. The silence at the end of a short
+        recording counts.
 
         Args:
             rows: numbers of the recordings that are measured: those that train, and no others.
