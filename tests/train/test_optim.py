@@ -42,6 +42,15 @@ def test_only_matrices_decay() -> None:
         torch.testing.assert_close(new.data, old.data * factor)
 
 
+def test_the_queries_of_the_pooling_do_not_decay(tiny: Config) -> None:
+    """They stand as rows of a matrix, but each is a vector of its own, and 0 is the plain mean."""
+    model = Classifier(tiny.encoder, 3, "attention")
+    decays = {id(p): group["weight_decay"] for group in adamw(model, OPTIMIZER).param_groups for p in group["params"]}
+    assert model.pooling is not None
+    assert decays[id(model.pooling.query)] == 0
+    assert decays[id(model.head.weight)] == 0.1
+
+
 @pytest.mark.parametrize("decay", [1.0, 0.5])
 def test_the_learning_rate_falls_by_a_factor_per_block(decay: float, tiny: Config) -> None:
     model = Classifier(tiny.encoder, 3)
