@@ -1,13 +1,15 @@
 """What each of several processes runs in a test: regressions of every kind, and what came of them."""
 
+import contextlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from regression import Line, loss_of, training, weights
+from regression import Killed, Line, flat, loss_of, training, weights
 
 from audiopg import cli, compute, config, cost
 from audiopg.data.clips import Clips
@@ -26,9 +28,11 @@ RUNS: dict[str, dict[str, Any]] = {
     "parts": {"accumulate": 2},
     "averaged": {"ema_decay": 0.9},
     "skipping": {"on_non_finite": "skip"},
+    "half": {"on_non_finite": "skip"},
 }
-BROKEN = {"skipping": [4, 9]}
+BROKEN = {"skipping": [4, 9], "half": [4, 9]}
 SIZES = (16, 7, 1)  # the last leaves a process without a clip
+KILL_AT = 7
 
 
 def fine_tuning(backend: compute.Backend) -> dict[str, Any]:
@@ -71,9 +75,17 @@ def run(folder: Path, what: str) -> None:
     for name, changes in RUNS.items():
         fitted = training(12, **changes)
         kept = Checkpoints(folder / f"resume-{name}", "run", 5)
-        fitted.fit(Line(SIZES, broken=BROKEN.get(name, ())), loss_of, backend, name, kept)
+        data = Line(SIZES, KILL_AT if what == "kill" else None, BROKEN.get(name, ()))
+        half = name == "half"
+        precise = replace(backend, autocast_dtype=torch.float16 if half else None)
+        with contextlib.suppress(Killed):
+            fitted.fit(data, flat if half else loss_of, precise, name, kept)
         fitted.average.settle()
-        found[name] = {"losses": list(map(repr, fitted.losses)), "weights": weights(fitted).tolist()}
+        found[name] = {
+            "losses": list(map(repr, fitted.losses)),
+            "weights": weights(fitted).tolist(),
+            "scale": fitted.scaler.get_scale(),
+        }
     found["fine-tuning"] = fine_tuning(backend)
     if backend.leads:
         (folder / "found.json").write_text(json.dumps(found))

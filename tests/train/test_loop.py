@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from regression import CPU, OPTIMIZER, Killed, Line, loss_of, training, weights
+from regression import CPU, OPTIMIZER, Killed, Line, flat, loss_of, training, weights
 from torch import Tensor, nn
 
 from audiopg import tensors
@@ -160,11 +160,6 @@ def test_a_step_that_is_left_out_changes_nothing_and_is_told_once(
     assert "label: 6 steps in " in shown
     assert "2 of them without an update" in shown
     assert run.loss_table().to_csv(index=False).splitlines()[3:5] == ["2,", "3,"]
-
-
-def flat(run: nn.Module, batch: Batch) -> Tensor:
-    """A loss whose gradient is no infinity in float16, times the first scale."""
-    return 0.01 * loss_of(run, batch)
 
 
 @pytest.mark.parametrize("backend", [CPU, FLOAT16], ids=["float32", "float16"])

@@ -45,10 +45,10 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         assert done.returncode == 0, done.stderr
         assert sorted(path.name for path in (folder / name).iterdir()) == [
             "found.json",
-            *(f"resume-{kind}" for kind in ("averaged", "parts", "plain", "skipping")),
+            *(f"resume-{kind}" for kind in ("averaged", "half", "parts", "plain", "skipping")),
         ]
         assert done.stderr.count("plain: 12 steps in ") == 1
-        assert done.stderr.count("no update") == 2
+        assert done.stderr.count("no update") == 4
         results.append(json.loads((folder / name / "found.json").read_text()))
     return results
 
@@ -62,6 +62,28 @@ def test_two_processes_learn_what_one_does(kind: str, found: list[dict[str, Any]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5, nan_ok=True)
     assert two["weights"] == pytest.approx(one["weights"], rel=1e-5, abs=1e-5)
     assert two["losses"].count("nan") == (2 if kind == "skipping" else 0)
+
+
+@pytest.mark.slow
+def test_two_processes_scale_their_loss_in_float16_alike(found: list[dict[str, Any]]) -> None:
+    """What is no number in one of them moves no scale. Gradients are rounded to 11 bits before they are summed."""
+    one, two = (result["half"] for result in found)
+    assert one["scale"] == two["scale"] == 65536
+    losses = [[float(loss) for loss in result["losses"]] for result in (one, two)]
+    assert losses[1] == pytest.approx(losses[0], rel=0.01, abs=1e-4, nan_ok=True)
+    assert two["losses"].count("nan") == 2
+
+
+@pytest.mark.slow
+def test_two_processes_that_were_killed_end_as_if_they_had_not_been(found: list[dict[str, Any]], tmp_path: Path) -> None:
+    assert call(*TORCHRUN, SCRIPT, tmp_path, "kill").returncode == 0
+    done = call(*TORCHRUN, SCRIPT, tmp_path, "fit")
+    assert done.returncode == 0, done.stderr
+    kinds = ["plain", "parts", "averaged", "skipping", "half"]
+    for kind in kinds:
+        assert done.stderr.count(f"{tmp_path / f'resume-{kind}'}: continuing at step 5\n") == 1
+    again = json.loads((tmp_path / "found.json").read_text())
+    assert {kind: again[kind] for kind in kinds} == {kind: found[1][kind] for kind in kinds}
 
 
 @pytest.mark.slow
