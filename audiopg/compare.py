@@ -183,8 +183,10 @@ def table(runs: Sequence[Run]) -> pd.DataFrame:
     for task, share in runs[0].shares.items():
         metrics = [run.metrics[task] for run in runs]
         n_test, n_train = (np.array([metric[name] for metric in metrics]) for name in ("n_test", "n_train"))
+        n_folds = n_test.shape[1]
         # the term stands for recordings that two folds' training parts have in common: no share has more of them
-        ratio, n_folds = float((n_test / n_train).mean()) * share, n_test.shape[1]
+        n_all = n_test.sum(axis=1, keepdims=True) - n_test if n_folds > 1 else n_train / share
+        ratio = float((n_test / n_all).mean())
         for metric in metrics[0]["pretrained"]:
             scores = {row: np.concatenate([each[row][metric]["scores"] for each in metrics]) for row in TITLES}
             pairs = {f"{a} - {b}": np.round(scores[a] - scores[b], DECIMALS) for a, b in PAIRS}

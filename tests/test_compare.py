@@ -30,9 +30,9 @@ SCORES = {
 
 
 def a_run(place: int) -> compare.Run:
-    """The run with the scores at ``place``; a fold has 25 recordings of 100."""
+    """The run with the scores at ``place``; a fold has 25 recordings of 100, and half of the others train."""
     metrics: dict[str, Any] = {row: {"accuracy": {"scores": scores[place]}} for row, scores in SCORES.items()}
-    metrics |= {"n_train": [75] * 4, "n_test": [25] * 4}
+    metrics |= {"n_train": [38] * 4, "n_test": [25] * 4}
     facts = {"pretrain.n_steps": 1000}
     return compare.Run(Path(f"run{place}"), 42 + place, facts, {"drums": 0.5}, {"drums": metrics})
 
@@ -91,13 +91,18 @@ def test_pooled_over_folds_and_seeds_and_paired_within_them() -> None:
     assert math.isnan(knn["p_t"])
     differences = np.array([0.1, 0.2, 0.0, 0.1, 0.2, 0.1, 0.1, 0.1])
     assert (gain["mean"], gain["std"]) == (pytest.approx(0.1125), pytest.approx(differences.std(ddof=1), abs=1e-6))
-    assert gain["test_to_train"] == pytest.approx(25 / 150)  # half of 150 trained
+    assert gain["test_to_train"] == pytest.approx(25 / 75)
     assert gain[list(compare.Tests._fields)].tolist() == list(compare.tests(differences, gain["test_to_train"]))
     assert gain["p_corrected"] > gain["p_t"]
     constant = frame.loc["probe_linear - probe_random"]
     assert (constant["mean"], constant["std"]) == (0.1, 0.0)
     assert math.isnan(constant["p_corrected"])
     assert frame.loc["probe_linear - logmel_stats"]["mean"] == pytest.approx(-0.0125)
+
+
+def test_a_share_of_the_training_split_counts_as_the_whole() -> None:
+    split = replace(a_run(0), metrics={"drums": a_run(0).metrics["drums"] | {"n_train": [40], "n_test": [20]}})
+    assert set(compare.table([split])["test_to_train"]) == {20 / 80}
 
 
 def with_steps(place: int, n_steps: object) -> compare.Run:
@@ -184,7 +189,7 @@ def test_for_the_eye() -> None:
     assert figure in cells
     (gain,) = [row for row in cells if row[2] == "pre-trained − scratch"]  # noqa: RUF001  (a minus)
     assert gain[4:8] == ["+0.113 ± 0.064", "4", "2", "0.002"]
-    assert gain[-1] == "0.167"
+    assert gain[-1] == "0.333"
     assert compare._p(0.0004) == "< 0.001"
     assert lines[-1] == "Seeds: 42, 43."
 
@@ -205,7 +210,7 @@ def test_from_finished_runs_and_from_copies_of_what_is_needed(
     rows = {row["row"]: row for row in csv.DictReader((tmp_path / "table.csv").read_text().splitlines())}
     assert (rows["pretrained"]["mean"], rows["pretrained - scratch"]["mean"]) == ("0.525", "0.3")
     assert (rows["scratch"]["train_share"], rows["scratch"]["n_folds"], rows["scratch"]["n_seeds"]) == ("0.1", "4", "2")
-    ratio = sum(fold / (100 - fold) for fold in (1, 2, 3, 4)) / 4 / 10
+    ratio = sum(fold / (10 - fold) for fold in (1, 2, 3, 4)) / 4  # so many recordings have the folds made up here
     assert float(rows["scratch"]["test_to_train"]) == pytest.approx(ratio, rel=1e-5)
 
 
