@@ -283,12 +283,30 @@ def test_more_than_nine_folds_keep_their_order(cfg: Config, tmp_path: Path, monk
         assert found["pretrained"]["accuracy"]["scores"] == pytest.approx([0.5 + fold / 100 for fold in range(1, 12)])
 
 
+SMALL = Path(__file__).parents[1] / "docs/results/small"
+PUBLISHED = {
+    "compared": (["seed42", "seed43"], None),
+    "few/compared": (["few/seed42", "few/seed43"], None),
+    "scaling/scaling": (
+        ["scaling/steps500", "scaling/steps1000", "few/seed42", "scaling/steps4000"], "pretrain.n_steps"
+    ),
+}  # fmt: skip
+
+
 def test_published_runs_are_whole() -> None:
     """Scores are those that the run card describes, and so is the table beside them."""
-    published = sorted((Path(__file__).parents[1] / "docs/results/small").glob("*/run.json"))
+    published = sorted(SMALL.rglob("run.json"))
     assert published
     for card in published:
         run = compare.Run.read(card.parent)
-        assert set(run.metrics) == {"esc10", "speech_commands_mini"}
+        assert set(run.metrics) == {path.stem for path in (card.parent / "metrics").iterdir()}
         outputs = storage.read_json(card)["outputs"]
         assert storage.file_digest(card.with_name("table.csv")) == outputs["results/table.csv"]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_comparisons_are_those_of_the_published_runs(name: str, tmp_path: Path) -> None:
+    folders, along = PUBLISHED[name]
+    page = compare.run([SMALL / folder for folder in folders], tmp_path / "found.csv", None, along)
+    assert (SMALL / name).with_suffix(".csv").read_bytes() == (tmp_path / "found.csv").read_bytes()
+    assert (SMALL / name).with_suffix(".md").read_text(encoding="utf-8") == page

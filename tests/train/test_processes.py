@@ -75,7 +75,9 @@ def test_two_processes_scale_their_loss_in_float16_alike(found: list[dict[str, A
 
 
 @pytest.mark.slow
-def test_two_processes_that_were_killed_end_as_if_they_had_not_been(found: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_two_processes_that_were_killed_end_as_if_they_had_not_been(
+    found: list[dict[str, Any]], tmp_path: Path
+) -> None:
     assert call(*TORCHRUN, SCRIPT, tmp_path, "kill").returncode == 0
     done = call(*TORCHRUN, SCRIPT, tmp_path, "fit")
     assert done.returncode == 0, done.stderr
