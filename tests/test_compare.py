@@ -287,7 +287,10 @@ SMALL = Path(__file__).parents[1] / "docs/results/small"
 PUBLISHED = {
     "compared": (["seed42", "seed43"], None),
     "few/compared": (["few/seed42", "few/seed43"], None),
-    "scaling/scaling": (["scaling/steps1000", "few/seed42", "scaling/steps4000"], "pretrain.n_steps"),
+    "scaling/scaling": (
+        ["scaling/steps500", "scaling/steps1000", "few/seed42", "scaling/steps4000"],
+        "pretrain.n_steps",
+    ),
 }
 
 
