@@ -8,8 +8,13 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-from audiopg import ledger, lifeline, params, tasks
+from audiopg.config import params
 from audiopg.errors import AudiopgError
+from audiopg.provenance import dvc_sync, watchdog
+from audiopg.provenance.stages import STAGES
+from audiopg.provenance.stages import reads as slices_of
+from audiopg.storage import canonical
+from audiopg.tasks import registry
 
 min_version("9.0")
 
@@ -30,15 +35,15 @@ shell.prefix("trap '' TERM; set -euo pipefail; ")
 try:
     CONFIG = params.load(Path("params.yaml"))
     CARDS = {
-        name: tasks.find(name, section).card for name, section in CONFIG.tasks.items()
+        name: registry.find(name, section).card for name, section in CONFIG.tasks.items()
     }
-    CODE = ledger.watched(CONFIG)
+    CODE = dvc_sync.watched(CONFIG)
     if (
         workflow.is_main_process
     ):  # on a cluster, jobs read this file in the middle of a run
-        lifeline.follow()
-        ledger.guard()
-    lifeline.lead()
+        watchdog.follow()
+        dvc_sync.guard()
+    watchdog.lead()
 except AudiopgError as error:
     sys.exit(f"audiopg: {error}")
 
@@ -78,12 +83,12 @@ def reads(stage):
 
     def read(number):
         def value(wildcards):
-            slices = params.reads(CONFIG, stage, wildcards.get("task", ""))
-            return params.canonical(list(slices.items())[number])
+            slices = slices_of(CONFIG, stage, wildcards.get("task", ""))
+            return canonical(list(slices.items())[number])
 
         return value
 
-    return [read(number) for number in range(len(params.READS[stage]))]
+    return [read(number) for number in range(len(STAGES[stage].reads))]
 
 
 wildcard_constraints:
@@ -102,15 +107,14 @@ include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/latent.smk"
 include: "workflow/rules/table.smk"
 include: "workflow/rules/render.smk"
-include: "workflow/rules/graph.smk"
 
 
 onstart:
-    ledger.begin()
+    dvc_sync.begin()
 
 
 onsuccess:
-    ledger.end()
+    dvc_sync.end()
 
 
 rule all:
@@ -119,13 +123,11 @@ rule all:
         "results/code.json",
         "results/table.md",
         "results/sound/sheet.png",
-        "results/graph.svg",
         report(
             "params.yaml", category="Parameters", caption="workflow/report/params.rst"
         ),
         # what git does not carry: a fresh clone has everything else
         ENCODER,
-        "results/graph.dot",
         "results/sound/clips/run.json",
         [
             expand(f"{FOLD}/classifier.safetensors", task=task, init=INITS, fold=folds)

@@ -1,6 +1,6 @@
 """What ``python -m audiopg`` runs, and so ``torchrun -m audiopg``: the command line."""
 
-from audiopg.cli import main
+from audiopg.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -29,7 +29,7 @@ class Backend:
     autocast_dtype: torch.dtype | None
     compiles: bool = False
     rank: int = 0
-    n_processes: int = 1
+    world_size: int = 1
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context of a forward pass."""
@@ -37,7 +37,7 @@ class Backend:
             return nullcontext()
         return torch.autocast(self.device.type, self.autocast_dtype)
 
-    def here(self) -> AbstractContextManager[object]:
+    def device_context(self) -> AbstractContextManager[object]:
         """Return the context of work on the device in any thread; CUDA has a current device for each of them."""
         return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
 
@@ -49,11 +49,11 @@ class Backend:
         """Return what a training step calls for a model: compiled, its gradients averaged over the processes."""
         if self.compiles:
             model = cast(nn.Module, torch.compile(model))
-        return DistributedDataParallel(model) if self.n_processes > 1 else model
+        return DistributedDataParallel(model) if self.world_size > 1 else model
 
-    def total(self, values: Sequence[float]) -> list[float]:
+    def all_reduce_sum(self, values: Sequence[float]) -> list[float]:
         """Add up numbers over all processes, in float64; each process gets the same sums."""
-        if self.n_processes == 1:
+        if self.world_size == 1:
             return list(values)
         sums = torch.tensor(values, dtype=torch.float64, device=self.device)
         distributed.all_reduce(sums)
@@ -61,7 +61,7 @@ class Backend:
         return out
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def lost_peer_errors(self) -> Iterator[None]:
         """Tell in one line that another process has ended, which this one cannot do without.
 
         Raises:
@@ -70,12 +70,12 @@ class Backend:
         try:
             yield
         except RuntimeError as error:
-            if self.n_processes == 1 or not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
+            if self.world_size == 1 or not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
                 raise
-            msg = f"process {self.rank} ends, since another of the {self.n_processes} has; its own line says why"
+            msg = f"process {self.rank} ends, since another of the {self.world_size} has; its own line says why"
             raise AudiopgError(msg) from error
 
-    def send(self, tensor: Tensor) -> Tensor:
+    def to_device(self, tensor: Tensor) -> Tensor:
         """Bring a tensor to the device; one of the CPU's goes to CUDA while the CPU goes on."""
         if tensor.device.type == self.device.type:
             return tensor
@@ -83,7 +83,7 @@ class Backend:
         return pinned.to(self.device, non_blocking=True)
 
     @property
-    def leads(self) -> bool:
+    def is_main_process(self) -> bool:
         """Whether this process is the one that writes files and tells how far it has come."""
         return self.rank == 0
 
@@ -91,7 +91,7 @@ class Backend:
     def name(self) -> str:
         """Short description for run cards, such as ``cpu float32`` or ``cuda bfloat16, 4 processes``."""
         dtype = self.autocast_dtype or torch.float32
-        processes = f", {self.n_processes} processes" if self.n_processes > 1 else ""
+        processes = f", {self.world_size} processes" if self.world_size > 1 else ""
         return f"{self.device.type} {str(dtype).removeprefix('torch.')}{processes}"
 
 
@@ -131,7 +131,7 @@ def backend(compute: "config.Compute", n_threads: int, *, trains: bool = False) 
 
 def _join(alone: Backend) -> Backend:
     """Join the processes that torchrun has started."""
-    rank, local_rank, n_processes = (int(os.environ[name]) for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))
+    rank, local_rank, world_size = (int(os.environ[name]) for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))
     device = alone.device
     if device.type == "cuda":
         if local_rank >= torch.cuda.device_count():
@@ -143,7 +143,7 @@ def _join(alone: Backend) -> Backend:
         cuda = device.type == "cuda"
         distributed.init_process_group("nccl" if cuda else "gloo", device_id=device if cuda else None)
         atexit.register(distributed.destroy_process_group)
-    return Backend(device, alone.autocast_dtype, alone.compiles, rank, n_processes)
+    return Backend(device, alone.autocast_dtype, alone.compiles, rank, world_size)
 
 
 def bfloat16_gains(device: torch.device) -> bool:

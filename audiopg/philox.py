@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from audiopg.arrays import Float64
 from audiopg.jit import compiled
 from audiopg.rng import stream_key
 
@@ -14,7 +15,7 @@ WEYL = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B))
 LOW, HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
-def uniforms(seed: int, stream: str, indices: Sequence[int], n: int) -> NDArray[np.float64]:
+def uniforms(seed: int, stream: str, indices: Sequence[int], n: int) -> Float64:
     """Draw ``n`` uniform numbers for each index.
 
     Returns:
@@ -37,7 +38,7 @@ def _high(a: np.uint64, b: np.uint64) -> np.uint64:
 
 
 @compiled
-def _fill(out: NDArray[np.float64], indices: NDArray[np.uint64], key: NDArray[np.uint64]) -> None:
+def _fill(out: Float64, indices: NDArray[np.uint64], key: NDArray[np.uint64]) -> None:
     """Fill the rows; block c of an index has the counter (c + 1, index, 0, 0), as NumPy counts up before it draws."""
     for row in range(out.shape[0]):
         for block in range((out.shape[1] + 3) // 4):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from audiopg.arrays import Int64
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -37,7 +39,7 @@ def noise_keys(seed: int, stream: str, indices: Sequence[int]) -> NDArray[np.int
     return mix32(mix32(_as_int32(words)) ^ mix32(_as_int32(words >> 32) ^ salt))
 
 
-def _as_int32(words: NDArray[np.int64] | NDArray[np.uint64]) -> NDArray[np.int32]:
+def _as_int32(words: Int64 | NDArray[np.uint64]) -> NDArray[np.int32]:
     """Keep the low 32 bits of each word."""
     return words.astype(np.uint32).view(np.int32)
 

@@ -69,6 +69,11 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
+def canonical(value: object) -> str:
+    """Write a value as JSON with sorted keys, so that it is compared by content and not by the order of its keys."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
 def file_digest(path: Path) -> str:
     """Return the sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:

@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from audiopg import audio, params
+from audiopg.audio import decode
+from audiopg.config import params
 from audiopg.data import clips as recordings
-from audiopg.data.fetch import fetch
-from audiopg.features import LogMel
-from audiopg.tasks import TASKS
+from audiopg.features.logmel import LogMel
+from audiopg.fetch.store import fetch
+from audiopg.tasks.registry import TASKS
 
 N_ROUNDS = 3
 BATCH_SIZE = 32
@@ -44,7 +45,7 @@ def main(name: str, clip_s: float = 0.96) -> None:
     def from_files() -> None:
         for batch in batches:
             for row in batch:
-                waveform = torch.from_numpy(audio.read(root / manifest.paths[row], features.sample_rate_hz))
+                waveform = torch.from_numpy(decode.read(root / manifest.paths[row], features.sample_rate_hz))
                 missing = round(clip_s * features.sample_rate_hz) - len(waveform)
                 log_mel(functional.pad(waveform, (0, max(missing, 0)))[None])
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from audiopg import params
-from audiopg.analysis.corpora import Corpus
+from audiopg.analysis.corpora.synthetic import Corpus
 from audiopg.analysis.latent import analyse, embedding
-from audiopg.analysis.subspaces import Cloud
+from audiopg.analysis.measures.subspaces import Cloud
+from audiopg.config import params
 
 MB = 1 << 20
 

@@ -14,23 +14,21 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
-import yaml
 from plain_mae import PlainAutoencoder
 from tabulate import tabulate
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from audiopg import flops, params, profiles
 from audiopg.config import Config, n_visible
+from audiopg.config.profile import load
+from audiopg.cost import flops
 from audiopg.models.mae import MaskedAutoencoder
 from audiopg.models.vit import initialise
 from audiopg.train.optim import adamw
 
-PROFILES = Path(__file__).parents[1] / "workflow" / "params"
 SETTINGS = (("small", 64), ("paper", 4))  # profile, clips of a step
 LEAST_SHOWN = 0.01  # of a step
 
@@ -191,7 +189,7 @@ def main() -> None:
     print(f"large square product: {peak_gflops():.0f} GFLOP/s")
     rows = []
     for name, batch_size in SETTINGS:
-        cfg = params.parse(yaml.safe_load(profiles.profile(name, PROFILES)), name)
+        cfg = load(name)
         rows += measure(cfg, batch_size, arguments.rounds)
     print(tabulate(rows, ["setting", "step", "ms", "GFLOP/s", "time by ours"], tablefmt="github", floatfmt=".1f"))
 

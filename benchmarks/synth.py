@@ -16,19 +16,17 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
+import measure
 import numpy as np
 import plain
 import torch
 import torchaudio
 from tabulate import tabulate
 
-from audiopg import bench
-from audiopg.synth import batched
 from audiopg.synth.arrange import arrange
+from audiopg.synth.batched import player
 
-PROFILES = Path(__file__).parents[1] / "workflow" / "params"
 PACKAGES = ("numpy", "scipy", "numba", "torch", "torchaudio")
 PRESETS = ("paper", "world")
 CLIP_S, BATCH_SIZE = 10.24, 32
@@ -70,21 +68,21 @@ class Way:
 def ours(ways: dict[str, Way]) -> None:
     """Add the package's ways, and the same scores by other means."""
     for preset in PRESETS:
-        made = bench.prepare(preset, PROFILES, CLIP_S, BATCH_SIZE)
+        made = measure.prepare(preset, CLIP_S, BATCH_SIZE)
         made.warm_up()
         world, log_mel = made.world, made.log_mel
 
         def rows(number: int, n_clips: int = BATCH_SIZE) -> range:
             return range(number * n_clips, (number + 1) * n_clips)
 
-        def both(number: int, made: bench.Bench = made) -> object:
+        def both(number: int, made: measure.Bench = made) -> object:
             return made.log_mel(made.world.play(rows(number)))
 
-        def numpy_only(number: int, world: bench.World = world) -> object:
+        def numpy_only(number: int, world: measure.World = world) -> object:
             return plain.render(world.score(rows(number, FEW)), world.grid.n_samples, world.grid.sample_rate_hz)
 
-        def with_torch(number: int, world: bench.World = world) -> object:
-            return batched.render(arrange(world.score(rows(number, SOME)), world.grid), torch.device("cpu"))
+        def with_torch(number: int, world: measure.World = world) -> object:
+            return player.render(arrange(world.score(rows(number, SOME)), world.grid), torch.device("cpu"))
 
         ways[f"ours, {preset}: synthesis"] = Way(lambda number, world=world: world.play(rows(number)), BATCH_SIZE)
         ways[f"ours, {preset}: synthesis + log-mel"] = Way(both, BATCH_SIZE)
@@ -114,7 +112,7 @@ def fbank(waveform: torch.Tensor, number: int) -> torch.Tensor:
     )
 
 
-def agree(made: bench.Bench, waveform: torch.Tensor) -> None:
+def agree(made: measure.Bench, waveform: torch.Tensor) -> None:
     """Check that what is compared is the same: plain NumPy within 1e-4, Kaldi within 1e-3."""
     world, features = made.world, made.log_mel.features
     expected = plain.render(world.score(range(FEW)), world.grid.n_samples, world.grid.sample_rate_hz)
@@ -123,7 +121,7 @@ def agree(made: bench.Bench, waveform: torch.Tensor) -> None:
     torch.testing.assert_close(made.log_mel(waveform[:1])[0, : len(kaldi)], kaldi, atol=1e-3, rtol=0)
 
 
-def add_compiled(ways: dict[str, Way], made: bench.Bench, waveform: torch.Tensor) -> None:
+def add_compiled(ways: dict[str, Way], made: measure.Bench, waveform: torch.Tensor) -> None:
     """Add the batched log-mel spectrogram under torch.compile, where there is a C++ compiler."""
     compiled = torch.compile(made.log_mel.batched)
     began = time.perf_counter()
@@ -167,7 +165,7 @@ def summary(values: list[float], digits: int) -> str:
 
 def report(ways: dict[str, Way]) -> None:
     """Print the Markdown tables."""
-    machine = bench.machine()
+    machine = measure.machine()
     packages = [f"{name} {version(name)}" for name in PACKAGES]
     with contextlib.suppress(PackageNotFoundError):
         packages += [f"{name} {version(name)}" for name in ("torchsynth", "pytorch-lightning")]

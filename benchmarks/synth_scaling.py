@@ -18,15 +18,14 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import measure
 import torch
 from tabulate import tabulate
 
-from audiopg import bench
-
 ROOT = Path(__file__).parents[1]
-PROFILES, RESULTS = ROOT / "workflow" / "params", ROOT / "benchmarks" / "results"
+RESULTS = ROOT / "benchmarks" / "results"
 CLIP_S, BATCH_SIZE = 10.24, 32  # where they are not varied
-CORES = tuple(sorted({1, min(2, bench.n_cores()), bench.n_cores()}))
+CORES = tuple(sorted({1, min(2, measure.n_cores()), measure.n_cores()}))
 VALUES = {
     "clip_s": (0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 30.0),
     "batch_size": (1, 2, 4, 8, 16, 32, 64, 128, 256),
@@ -56,7 +55,7 @@ class Point:
     preset: str
     varied: str
     value: float
-    made: bench.Bench
+    made: measure.Bench
     n_threads: int
     n_processes: int
     ms_per_clip: list[float] = field(default_factory=list)
@@ -64,7 +63,7 @@ class Point:
     def measure(self, seconds: float, pool: Pool) -> None:
         """Measure synthesis and log-mel together, once."""
         if self.varied == "processes":
-            rates = pool.map(measure_alone, [(self.preset, seconds)] * self.n_processes, chunksize=1)
+            rates = pool.map(measure_alone, [(self.preset, seconds)] * self.world_size, chunksize=1)
             self.ms_per_clip.append(1000 / sum(rates))
         else:
             torch.set_num_threads(self.n_threads)
@@ -82,7 +81,7 @@ class Point:
             "clip_s": synth.clip_s,
             "batch_size": self.made.batch_size,
             "threads": self.n_threads,
-            "processes": self.n_processes,
+            "processes": self.world_size,
             "ms_per_clip": round(middle, 4),
             "ms_per_clip_min": round(fastest, 4),
             "ms_per_clip_max": round(slowest, 4),
@@ -94,10 +93,10 @@ class Point:
 
 
 @cache
-def alone(preset: str) -> bench.Bench:
+def alone(preset: str) -> measure.Bench:
     """Set up a preset in a process of one thread."""
     torch.set_num_threads(1)
-    made = bench.prepare(preset, PROFILES, CLIP_S, BATCH_SIZE)
+    made = measure.prepare(preset, CLIP_S, BATCH_SIZE)
     made.warm_up()
     return made
 
@@ -123,7 +122,7 @@ def points() -> list[Point]:
                     varied: value,
                 }
                 change = _exactly(int(size["events"])) if size["events"] else _as_it_is
-                made = bench.prepare(preset, PROFILES, size["clip_s"], int(size["batch_size"]), change)
+                made = measure.prepare(preset, size["clip_s"], int(size["batch_size"]), change)
                 listed.append(Point(preset, varied, value, made, int(size["threads"]), int(size["processes"])))
     return listed
 
@@ -229,7 +228,7 @@ def main() -> None:
         writer.writeheader()
         writer.writerows(rows)
     plot(rows, options.out / "synth_scaling.png")
-    machine = bench.machine()
+    machine = measure.machine()
     print(f"{machine['cpu']} ({machine['vector_instructions']}), {machine['n_cores']} cores")
     print(needs(rows))
 

@@ -29,14 +29,14 @@ from pathlib import Path
 began = time.perf_counter()
 import torch
 torch_s = time.perf_counter() - began
-from audiopg import bench
+import measure
 
 def kilobytes(name):
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
-preset, folder, batch_size, clip_s, n_threads = sys.argv[1:]
-made = bench.prepare(preset, Path(folder), float(clip_s), int(batch_size))
+preset, batch_size, clip_s, n_threads = sys.argv[1:]
+made = measure.prepare(preset, float(clip_s), int(batch_size))
 imported_s = time.perf_counter() - began
 first_s = made.warm_up()
 again_s = made.warm_up()

@@ -5,29 +5,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
+from support.places import ROOT
 
-from audiopg import params
-from audiopg.config import Config
-from audiopg.profiles import profile
+from audiopg.config import Config, profile
 
 
 @pytest.fixture(scope="session")
-def profiles() -> Path:
-    """Folder of the profiles."""
-    return Path(__file__).parents[1] / "workflow" / "params"
-
-
-@pytest.fixture(scope="session")
-def quick(profiles: Path) -> Config:
+def quick() -> Config:
     """The parameters of profile `quick`."""
-    return params.parse(yaml.safe_load(profile("quick", profiles)), "quick")
+    return profile.load("quick")
 
 
 @pytest.fixture(scope="session")
-def tiny(profiles: Path) -> Config:
+def tiny() -> Config:
     """The parameters of profile `test`: a few steps of everything."""
-    return params.parse(yaml.safe_load(profile("test", profiles)), "test")
+    return profile.load("test")
 
 
 @pytest.fixture
@@ -43,7 +35,7 @@ def n_threads() -> Iterator[int]:
 @pytest.fixture(scope="session")
 def mirror() -> Path:
     """Folder laid out as ``<host>/<path>`` with the real archives of `esc10` and `speech_commands_mini`."""
-    folder = Path(os.environ.get("AUDIOPG_TEST_MIRROR", Path(__file__).parents[2] / "shared" / "mirror"))
+    folder = Path(os.environ.get("AUDIOPG_TEST_MIRROR", ROOT.parent / "shared" / "mirror"))
     if not folder.is_dir():
         pytest.skip(f"no real archives: {folder} is no folder; AUDIOPG_TEST_MIRROR names another one")
     return folder

@@ -107,19 +107,17 @@ def test_compiled_code_lets_other_threads_run() -> None:
 def test_code_that_was_just_compiled_rounds_as_code_from_the_disk(tmp_path: Path) -> None:
     """The whole package in another place, where nothing is compiled: its first run, then its second."""
     shutil.copytree(Path(jit.__file__).parent, tmp_path / "audiopg", ignore=shutil.ignore_patterns("__pycache__"))
-    params = Path(__file__).parents[1] / "workflow" / "params"
     code = (
-        "import hashlib, sys, torch, yaml; from pathlib import Path; from audiopg import params, profiles\n"
-        "from audiopg.features import LogMel; from audiopg.synth.world import World\n"
-        "text = profiles.profile('test', Path(sys.argv[1]), 'world')\n"
-        "config = params.parse(yaml.safe_load(text), 'test')\n"
+        "import hashlib; from audiopg.config.profile import load\n"
+        "from audiopg.features.logmel import LogMel; from audiopg.synth.world import World\n"
+        "config = load('test', 'world')\n"
         "clips = World(config.synth, 42).play(range(30))\n"
         "for x in (clips, LogMel(config.features)(clips)):\n"
         "    print(hashlib.sha256(x.numpy().tobytes()).hexdigest())"
     )
     runs = [
         subprocess.run(
-            [sys.executable, "-c", code, str(params)],
+            [sys.executable, "-c", code],
             capture_output=True,
             text=True,
             check=True,

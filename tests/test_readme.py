@@ -6,8 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
+from support.places import ROOT
 
 
 def tree() -> set[str]:

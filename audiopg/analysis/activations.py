@@ -5,20 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from audiopg.analysis.corpora import Corpus
+from audiopg.analysis.corpora.synthetic import Corpus
+from audiopg.arrays import Float32
 from audiopg.evaluate.embeddings import log_mel_statistics
-from audiopg.features import LogMel
+from audiopg.features.logmel import LogMel
 from audiopg.models.vit import Encoder
 
 BATCH_SIZE = 50
 
 
 @torch.no_grad()
-def activations(
-    corpus: Corpus, encoders: Mapping[str, Encoder], log_mel: LogMel, folder: Path
-) -> dict[str, NDArray[np.float32]]:
+def activations(corpus: Corpus, encoders: Mapping[str, Encoder], log_mel: LogMel, folder: Path) -> dict[str, Float32]:
     """Render a corpus once and embed it with all encoders, and as log-mel statistics.
 
     Args:
@@ -30,7 +28,7 @@ def activations(
     Returns:
         Per encoder, and for ``logmel_stats``, an array in a file, shape (N, layers, 2, D), float32, from `layers`.
     """
-    out: dict[str, NDArray[np.float32]] = {}
+    out: dict[str, Float32] = {}
     for first in range(0, len(corpus), BATCH_SIZE):
         last = min(first + BATCH_SIZE, len(corpus))
         spectrogram = log_mel(corpus.waveforms(first, last))

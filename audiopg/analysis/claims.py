@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from tabulate import tabulate
 
-from audiopg.analysis.significance import SIGNIFICANCE
+from audiopg.analysis.measures.significance import SIGNIFICANCE
 
 # Half of what there is to read: below, a factor is there but not represented well.
 READ_WELL = 0.5
@@ -63,15 +63,15 @@ class Finding(NamedTuple):
     numbers: str
 
 
-def decodable(readings: pd.DataFrame) -> list[Finding]:
+def decodable(best_probes: pd.DataFrame) -> list[Finding]:
     """Judge each factor of each corpus.
 
     Args:
-        readings: columns ``corpus, factor, measure, encoder, score, low, high, lead, lead_low, lead_high, shuffled,
+        best_probes: columns ``corpus, factor, measure, encoder, score, low, high, lead, lead_low, lead_high, shuffled,
             rbf_score``, one row per factor and encoder.
     """
     findings = []
-    for (corpus, factor), rows in readings.groupby(["corpus", "factor"], sort=False):
+    for (corpus, factor), rows in best_probes.groupby(["corpus", "factor"], sort=False):
         by = {row["encoder"]: row for row in _records(rows)}
         pretrained, random, statistics = by["pretrained"], by["random"], by["logmel_stats"]
         leads = min(control["lead_low"] for control in (random, statistics)) > 0

@@ -10,32 +10,27 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
-from audiopg import compute, config, params, provenance, rng, storage
-from audiopg.analysis import (
-    attention,
-    claims,
-    corpora,
-    decodability,
-    figures,
-    filters,
-    projections,
-    reconstructions,
-)
+from audiopg import compute, config, rng, storage
+from audiopg.analysis import claims
 from audiopg.analysis.activations import activations
-from audiopg.analysis.corpora import Corpus
-from audiopg.analysis.disentanglement import disentanglement
-from audiopg.analysis.orthogonality import orthogonality
-from audiopg.analysis.subspaces import Cloud
-from audiopg.features import LogMel
+from audiopg.analysis.corpora import synthetic
+from audiopg.analysis.corpora.synthetic import Corpus
+from audiopg.analysis.measures import decodability
+from audiopg.analysis.measures.disentanglement import disentanglement
+from audiopg.analysis.measures.orthogonality import orthogonality
+from audiopg.analysis.measures.subspaces import EmbeddingCovariance
+from audiopg.analysis.pictures import attention, factors, patch_filters, projections, reconstructions
+from audiopg.arrays import Float32, Float64
+from audiopg.features.logmel import LogMel
 from audiopg.models.checkpoint import load_encoder
 from audiopg.models.vit import Encoder, untrained
 from audiopg.progress import progress
+from audiopg.provenance import run_cards, stages
 
 TABLES = (
     "decodability",
-    "readings",
+    "best_probes",
     "angles",
     "interventions",
     "units",
@@ -62,7 +57,7 @@ class Findings(NamedTuple):
     """What the analyses find in one corpus, or in all of them."""
 
     tables: dict[str, pd.DataFrame]
-    """``decodability, readings``; ``angles, interventions, units`` where the factors are independent; and ``embedding``
+    """``decodability, best_probes``; ``angles, interventions, units`` where the factors are independent; and ``embedding``
     of the corpus that is shown; the first column is the corpus."""
     disentanglement: dict[str, Any]
     """Scores by corpus and encoder, where the factors are independent."""
@@ -71,8 +66,8 @@ class Findings(NamedTuple):
 def analyse(  # noqa: PLR0913
     name: str,
     corpus: Corpus,
-    embeddings: dict[str, NDArray[np.float32]],
-    clouds: Mapping[str, Cloud],
+    embeddings: dict[str, Float32],
+    covariances: Mapping[str, EmbeddingCovariance],
     latent: config.Latent,
     seed: int,
 ) -> Findings:
@@ -82,7 +77,7 @@ def analyse(  # noqa: PLR0913
         name: of the corpus.
         corpus: N clips.
         embeddings: by encoder, as `activations` makes them.
-        clouds: by encoder, of the embeddings of clips as pre-training hears them.
+        covariances: by encoder, of the embeddings of clips as pre-training hears them.
         latent: the ``latent`` section.
         seed: names all draws.
     """
@@ -91,14 +86,14 @@ def analyse(  # noqa: PLR0913
         return rng.generator(seed, f"latent/{name}/{what}", 0)
 
     cells = decodability.table(embeddings, corpus, latent.ridge_alphas, draw("decodability"))
-    readings = decodability.chosen(cells)
-    readings = decodability.rbf(readings, embeddings, corpus, latent.ridge_alphas, draw("rbf"))
-    tables = {"decodability": cells.drop(columns="drawn"), "readings": readings.drop(columns="drawn")}
+    best_probes = decodability.chosen(cells)
+    best_probes = decodability.rbf(best_probes, embeddings, corpus, latent.ridge_alphas, draw("rbf"))
+    tables = {"decodability": cells.drop(columns="drawn"), "best_probes": best_probes.drop(columns="drawn")}
     scores: dict[str, Any] = {}
     if corpus.independent:
-        last = {encoder: embedding(embeddings[encoder]) for encoder in clouds}
+        last = {encoder: embedding(embeddings[encoder]) for encoder in covariances}
         tables["angles"], tables["interventions"] = orthogonality(
-            last, clouds, corpus, latent.ridge_alphas, latent.n_null, draw("subspaces")
+            last, covariances, corpus, latent.ridge_alphas, latent.n_null, draw("subspaces")
         )
         units = []
         for encoder, each in last.items():
@@ -112,7 +107,7 @@ def analyse(  # noqa: PLR0913
     return Findings(rounded, {name: scores} if scores else {})
 
 
-def embedding(layers: NDArray[np.float32]) -> NDArray[np.float64]:
+def embedding(layers: Float32) -> Float64:
     """The embedding itself of N clips: the mean over the tokens of the last layer, shape (N, D)."""
     return layers[:, -1, 0].astype(np.float64)
 
@@ -120,7 +115,7 @@ def embedding(layers: NDArray[np.float32]) -> NDArray[np.float64]:
 @contextmanager
 def embedded(
     name: str, cfg: config.Config, encoders: Mapping[str, Encoder], log_mel: LogMel, out: Path
-) -> Iterator[tuple[Corpus, dict[str, NDArray[np.float32]]]]:
+) -> Iterator[tuple[Corpus, dict[str, Float32]]]:
     """Make a corpus and embed it once for all analyses; the embeddings are on disk while the block lasts.
 
     Args:
@@ -130,23 +125,23 @@ def embedded(
         log_mel: the features, on the device.
         out: folder that has room for the embeddings.
     """
-    corpus = corpora.build(name, cfg, next(encoders["pretrained"].parameters()).device)
+    corpus = synthetic.build(name, cfg, next(encoders["pretrained"].parameters()).device)
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=out) as folder:
         yield corpus, activations(corpus, encoders, log_mel, Path(folder))
 
 
 def in_natural(
     cfg: config.Config, encoders: Mapping[str, Encoder], log_mel: LogMel, out: Path
-) -> tuple[Findings, dict[str, Cloud]]:
+) -> tuple[Findings, dict[str, EmbeddingCovariance]]:
     """Analyse the corpus that is shown, and measure the embeddings' covariance in it; `in_corpus` tells of the rest."""
     with embedded(SHOWN, cfg, encoders, log_mel, out) as (corpus, embeddings):
-        clouds = {encoder: Cloud.of(embedding(embeddings[encoder])) for encoder in encoders}
-        found = analyse(SHOWN, corpus, embeddings, clouds, cfg.latent, cfg.seed)
+        covariances = {encoder: EmbeddingCovariance.of(embedding(embeddings[encoder])) for encoder in encoders}
+        found = analyse(SHOWN, corpus, embeddings, covariances, cfg.latent, cfg.seed)
         sources = np.array(list(cfg.synth.sources))
         classes = {factor: sources[labels] for factor, labels in corpus.classes.items()}
         pretrained = embedding(embeddings["pretrained"])
         found.tables["embedding"] = projections.project(SHOWN, pretrained, corpus.factors | classes)
-    return found, clouds
+    return found, covariances
 
 
 def in_corpus(  # noqa: PLR0913
@@ -154,7 +149,7 @@ def in_corpus(  # noqa: PLR0913
     cfg: config.Config,
     encoders: Mapping[str, Encoder],
     log_mel: LogMel,
-    clouds: Mapping[str, Cloud],
+    covariances: Mapping[str, EmbeddingCovariance],
     out: Path,
 ) -> Findings:
     """Analyse another corpus.
@@ -164,11 +159,11 @@ def in_corpus(  # noqa: PLR0913
         cfg: all parameters.
         encoders: by name, in evaluation, on one device.
         log_mel: the features, on the device.
-        clouds: by encoder, from which random directions are drawn.
+        covariances: by encoder, from which random directions are drawn.
         out: folder that has room for the embeddings.
     """
     with embedded(name, cfg, encoders, log_mel, out) as (corpus, embeddings):
-        return analyse(name, corpus, embeddings, clouds, cfg.latent, cfg.seed)
+        return analyse(name, corpus, embeddings, covariances, cfg.latent, cfg.seed)
 
 
 def together(findings: list[Findings]) -> Findings:
@@ -191,7 +186,7 @@ def metrics(found: Findings, judged: Mapping[str, list[claims.Finding]]) -> dict
     subspaces = ("principal_mean_deg", "principal_null_deg", "principal_p_value")
     left = ("r2_before", "r2_after", "r2_random", "kept", "kept_low", "kept_high", "kept_random")
     return {
-        "decodability": nested(tables["readings"], ("factor",), scores),
+        "decodability": nested(tables["best_probes"], ("factor",), scores),
         "orthogonality": nested(tables["angles"], ("first", "second"), (*angles, *subspaces)),
         "interventions": nested(tables["interventions"], ("erased", "factor"), left),
         "disentanglement": found.disentanglement,
@@ -228,9 +223,9 @@ def draw_pictures(cfg: config.Config, encoders: Mapping[str, Encoder], state: Pa
         AudiopgError: the weights are missing, damaged or of another size.
     """
     hop_ms = cfg.features.hop_ms
-    shown, spectrum = filters.filters(encoders["pretrained"], hop_ms), filters.spectrum(encoders)
+    shown, spectrum = patch_filters.filters(encoders["pretrained"], hop_ms), patch_filters.spectrum(encoders)
     device = next(encoders["pretrained"].parameters()).device
-    corpus = corpora.build(SHOWN, cfg, device)
+    corpus = synthetic.build(SHOWN, cfg, device)
     spectrogram = log_mel(corpus.waveforms(0, min(N_ATTENDED, len(corpus))))
     attended = attention.distances(encoders, spectrogram, hop_ms)
     model = reconstructions.load(state, cfg.encoder, cfg.pretrain).to(device)
@@ -241,7 +236,7 @@ def draw_pictures(cfg: config.Config, encoders: Mapping[str, Encoder], state: Pa
     tables = {"filters": shown, "filter_spectrum": spectrum, "attention": attended, "reconstructions": reconstructed}
     for name, table in tables.items():
         storage.write_table(out / f"{name}.csv", table)
-    filters.picture(shown, spectrum, out / "filters.png")
+    patch_filters.picture(shown, spectrum, out / "patch_filters.png")
     attention.picture(attended, out / "attention.png")
     reconstructions.picture(reconstructed, cfg.features, out / "reconstructions.png")
 
@@ -270,29 +265,29 @@ def run(cfg: config.Config, encoder_path: Path, state_path: Path, out: Path) -> 
     with ThreadPoolExecutor(cfg.latent.n_threads) as pool:
         natural = pool.submit(in_natural, cfg, encoders, log_mel, out)
         pictures = pool.submit(draw_pictures, cfg, encoders, state_path, log_mel, out)
-        first, clouds = natural.result()
+        first, covariances = natural.result()
         others = [name for name in cfg.latent.corpora if name != SHOWN]
-        each = pool.map(lambda name: in_corpus(name, cfg, encoders, log_mel, clouds, out), others)
+        each = pool.map(lambda name: in_corpus(name, cfg, encoders, log_mel, covariances, out), others)
         found = together(
             [first, *progress(each, "latent", total=len(others), per_item=cfg.latent.n_clips)],
         )
         pictures.result()
     for name, table in found.tables.items():
         storage.write_table(out / f"{name}.csv", table)
-    figures.score_per_layer(found.tables["decodability"], out / "decodability.png")
-    figures.angle_matrix(found.tables["angles"], out / "angles.png")
-    figures.interventions(found.tables["interventions"], out / "interventions.png")
-    figures.embedding(found.tables["embedding"], out / "embedding.png")
+    factors.score_per_layer(found.tables["decodability"], out / "decodability.png")
+    factors.angle_matrix(found.tables["angles"], out / "angles.png")
+    factors.interventions(found.tables["interventions"], out / "interventions.png")
+    factors.embedding(found.tables["embedding"], out / "embedding.png")
     judged = {
-        "decodable": claims.decodable(found.tables["readings"]),
+        "decodable": claims.decodable(found.tables["best_probes"]),
         "orthogonal": claims.orthogonal(found.tables["angles"], found.tables["interventions"]),
     }
     storage.write_text(out / "claims.md", claims.markdown(*judged.values()))
     storage.write_json(out / "metrics.json", metrics(found, judged))
-    provenance.write_card(
+    run_cards.write_card(
         out / "run.json",
         "latent",
-        params.reads(cfg, "latent"),
+        stages.reads(cfg, "latent"),
         [encoder_path, state_path],
         [out / name for name in OUTPUTS],
         device=backend.name,

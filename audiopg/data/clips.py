@@ -11,17 +11,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import FileLock
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from audiopg import audio, closure, config, params, storage
-from audiopg.data.fetch import data_folder, fetch
+from audiopg import config, storage
+from audiopg.arrays import Float32, Int64
+from audiopg.audio import decode
 from audiopg.errors import AudiopgError
-from audiopg.features import LogMel
+from audiopg.features.logmel import LogMel
+from audiopg.fetch.store import data_folder, fetch
 from audiopg.progress import progress
-from audiopg.tasks.card import Task
+from audiopg.provenance import code_digest
 from audiopg.tasks.manifest import Manifest, Row
+from audiopg.tasks.task import Task
 
 READ_AHEAD = 32  # recordings that may wait in memory
 FLATTEST = 1e-6  # a deviation below is that of rounding
@@ -34,9 +36,9 @@ class Clips:
     A recording is at least one window long (shorter ones end in silence) and otherwise kept whole.
     """
 
-    frames: NDArray[np.float32]
+    frames: Float32
     """All recordings one after another, shape (frames of all, M)."""
-    starts: NDArray[np.int64]
+    starts: Int64
     """First frame of each recording and, last, the number of all frames, shape (N + 1,)."""
     window: int
     """Frames F that the model sees at a time."""
@@ -55,7 +57,7 @@ class Clips:
         """Length of a recording in frames, at least one window."""
         return int(self.starts[row + 1] - self.starts[row])
 
-    def cut(self, row: int, offset: int) -> NDArray[np.float32]:
+    def cut(self, row: int, offset: int) -> Float32:
         """Return one window that begins ``offset`` frames into a recording; what lies outside is silent, (F, M)."""
         begin, end = max(offset, 0), min(offset + self.window, self.n_frames(row))
         window = np.full((self.window, self.frames.shape[1]), self.log_mel.silence, dtype=np.float32)
@@ -64,7 +66,7 @@ class Clips:
             window[begin - offset : end - offset] = frames * np.float32(self.scale) + np.float32(self.shift)
         return window
 
-    def normalised_to(self, rows: NDArray[np.int64]) -> "Clips":
+    def normalised_to(self, rows: Int64) -> "Clips":
         """Return the same recordings, normalised by the mean and deviation of some of them.
 
         Over all frames and mel bins of ``rows`` the mean becomes 0 and the standard deviation 0.5, what
@@ -102,7 +104,7 @@ class Clips:
         count = -(-slack // self.window) + 1
         return [round(number * slack / max(count - 1, 1)) for number in range(count)]
 
-    def windows(self, rows: NDArray[np.int64], batch_size: int) -> list[tuple[list[int], list[int]]]:
+    def windows(self, rows: Int64, batch_size: int) -> list[tuple[list[int], list[int]]]:
         """List the windows of some recordings in batches of (places in ``rows``, offsets)."""
         pairs = [(place, offset) for place, row in enumerate(rows.tolist()) for offset in self.offsets(row)]
         batches = [pairs[begin : begin + batch_size] for begin in range(0, len(pairs), batch_size)]
@@ -122,9 +124,9 @@ def load(task: Task, manifest: Path, features: config.Features, clip_s: float) -
         "manifest": storage.file_digest(manifest),
         "features": features.model_dump(mode="json"),
         "clip_s": clip_s,
-        "code": closure.digest(__name__),
+        "code": code_digest.digest(__name__),
     }
-    name = hashlib.sha256(params.canonical(parts).encode()).hexdigest()[:16]
+    name = hashlib.sha256(storage.canonical(parts).encode()).hexdigest()[:16]
     folder = data_folder() / "log_mel" / f"{task.card.name}-{name}"
     log_mel = LogMel(features)
     if not (folder / "frames.f32").exists():
@@ -162,7 +164,7 @@ def _waveforms(root: Path, rows: Sequence[Row], rate_hz: int) -> Iterator[Tensor
     """Yield the waveforms in order; files are read ahead in threads, one per processor, for the others are waiting."""
 
     def read(row: Row) -> Tensor:
-        waveform = torch.from_numpy(audio.read(root / row.path, rate_hz))
+        waveform = torch.from_numpy(decode.read(root / row.path, rate_hz))
         if storage.file_digest(root / row.path) != row.sha256:
             msg = f"{root / row.path}: is not the file that the manifest lists; make the manifest again"
             raise AudiopgError(msg)

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from audiopg import config, params, provenance, tasks
-from audiopg.data import receipt
-from audiopg.data.fetch import fetch
+from audiopg import config
 from audiopg.errors import AudiopgError
-from audiopg.tasks import own
-from audiopg.tasks.card import Download
+from audiopg.fetch import receipt
+from audiopg.fetch.store import fetch
+from audiopg.provenance import run_cards, stages
+from audiopg.tasks import own, registry
 from audiopg.tasks.manifest import Manifest
+from audiopg.tasks.task import Download
 
 
 def run(cfg: config.Config, task: str, source: Path, manifest_path: Path, card_path: Path) -> None:
@@ -24,7 +25,7 @@ def run(cfg: config.Config, task: str, source: Path, manifest_path: Path, card_p
     Raises:
         AudiopgError: unknown task, or the recordings are not those that were fetched or that the card describes.
     """
-    found = tasks.find(task, cfg.task(task))
+    found = registry.find(task, cfg.task(task))
     root = fetch(found)
     manifest = found.make_manifest(root)
     if isinstance(found.source, Download):
@@ -32,10 +33,10 @@ def run(cfg: config.Config, task: str, source: Path, manifest_path: Path, card_p
     manifest.check(found.card, root)
     manifest.write(manifest_path)
     found.card.write(card_path)
-    provenance.write_card(
+    run_cards.write_card(
         manifest_path.with_name("prepare-run.json"),
         "prepare",
-        params.reads(cfg, "prepare", task),
+        stages.reads(cfg, "prepare", task),
         [source],
         [manifest_path, card_path],
         task=task,

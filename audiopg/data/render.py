@@ -8,12 +8,13 @@ import numpy as np
 import soundfile
 import torch
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from audiopg import config, provenance, storage
-from audiopg.features import LogMel, mel
-from audiopg.pictures import save
+from audiopg import config, storage
+from audiopg.arrays import Float32
+from audiopg.features.logmel import LogMel, mel
+from audiopg.plotting import save
 from audiopg.progress import say
+from audiopg.provenance import run_cards
 from audiopg.synth.score import CORPUS, Score
 from audiopg.synth.tables import tables
 from audiopg.synth.world import World
@@ -55,7 +56,7 @@ def run(
         made.append(out / f"{name}.csv")
         storage.write_text(made[-1], table.to_csv(index=False))
     _sheet(torch.stack(shown).numpy(), score, synth, features, sheet)
-    provenance.write_card(
+    run_cards.write_card(
         out / "run.json",
         "render",
         {"seed": seed, "synth": synth.model_dump(mode="json"), "features": features.model_dump(mode="json")},
@@ -71,7 +72,7 @@ def run(
 
 
 def _sheet(
-    spectrograms: NDArray[np.float32],
+    spectrograms: Float32,
     score: Score,
     synth: config.Synth,
     features: config.Features,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from audiopg import config
-from audiopg.features import LogMel
+from audiopg.features.logmel import LogMel
 from audiopg.synth.score import Score
 from audiopg.synth.world import World
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from audiopg.arrays import Float32, Float64, Int64
 from audiopg.compute import Backend
 from audiopg.data.clips import Clips
 from audiopg.models.vit import Encoder
@@ -21,7 +21,7 @@ def log_mel_statistics(spectrogram: Tensor) -> Tensor:
     return torch.stack([mean, deviation], dim=1)[:, None]
 
 
-def embed(clips: Clips, encoder: Encoder | None, backend: Backend, label: str) -> NDArray[np.float32]:
+def embed(clips: Clips, encoder: Encoder | None, backend: Backend, label: str) -> Float32:
     """Pool the features of each recording over all of its windows.
 
     The deviation is that of the whole recording: what differs between windows counts in it.
@@ -55,8 +55,8 @@ def embed(clips: Clips, encoder: Encoder | None, backend: Backend, label: str) -
 
 @torch.no_grad()
 def over_windows(
-    function: Callable[[Tensor], Tensor], clips: Clips, rows: NDArray[np.int64], backend: Backend, label: str
-) -> Iterator[NDArray[np.float64]]:
+    function: Callable[[Tensor], Tensor], clips: Clips, rows: Int64, backend: Backend, label: str
+) -> Iterator[Float64]:
     """Average what a function makes of each recording's windows, in float32 whatever training used.
 
     Args:
@@ -70,7 +70,7 @@ def over_windows(
         The average of each of ``rows``, in their order.
     """
     batches = clips.windows(rows, BATCH_SIZE)
-    waiting: list[NDArray[np.float64]] = []
+    waiting: list[Float64] = []
     for numbers, offsets in progress(batches, label, total=len(batches), per_item=BATCH_SIZE):
         values = function(clips.batch(rows[numbers].tolist(), offsets).to(backend.device)).double().cpu().numpy()
         for row, value in zip(rows[numbers].tolist(), values, strict=True):

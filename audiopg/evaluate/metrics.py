@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.metrics import (
     accuracy_score,
@@ -12,8 +11,10 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from audiopg.arrays import Float32, Float64
 
-def evaluate(targets: NDArray[np.float32], scores: NDArray[np.float64], *, multi_label: bool) -> dict[str, float]:
+
+def evaluate(targets: Float32, scores: Float64, *, multi_label: bool) -> dict[str, float]:
     """Return all figures of a task: ``accuracy``, or ``mAP``, ``d_prime`` and ``lwlrap`` where labels are several.
 
     Args:
@@ -30,18 +31,18 @@ def evaluate(targets: NDArray[np.float32], scores: NDArray[np.float64], *, multi
     }
 
 
-def accuracy(targets: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
+def accuracy(targets: Float32, scores: Float64) -> float:
     """Share of clips whose highest score is at their class."""
     return float(accuracy_score(targets.argmax(axis=1), scores.argmax(axis=1)))
 
 
-def mean_average_precision(targets: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
+def mean_average_precision(targets: Float32, scores: Float64) -> float:
     """Average precision of each class, averaged over the classes that occur."""
     occurs = targets.any(axis=0)
     return float(average_precision_score(targets[:, occurs], scores[:, occurs], average="macro"))
 
 
-def d_prime(targets: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
+def d_prime(targets: Float32, scores: Float64) -> float:
     """Distance of two unit normal distributions with the same mean area under the ROC curve, ``√2 Φ⁻¹(AUC)``.
 
     The area is averaged over the classes that some clips have and others have not, and kept half a pair away from 1,
@@ -53,7 +54,7 @@ def d_prime(targets: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
     return math.sqrt(2) * float(norm.ppf(np.clip(area, margin, 1 - margin)))
 
 
-def lwlrap(targets: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
+def lwlrap(targets: Float32, scores: Float64) -> float:
     """Label-weighted label-ranking average precision: each label of each clip counts the same.
 
     Source: Fonseca et al. (2019), DCASE challenge task 2.
@@ -62,9 +63,7 @@ def lwlrap(targets: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
     return float(label_ranking_average_precision_score(targets, scores, sample_weight=n_labels))
 
 
-def per_class(
-    targets: NDArray[np.float32], scores: NDArray[np.float64], *, multi_label: bool
-) -> list[tuple[int, int, float]]:
+def per_class(targets: Float32, scores: Float64, *, multi_label: bool) -> list[tuple[int, int, float]]:
     """Return number, clips and figure of each class that occurs: its recall, or, of several labels, average precision.
 
     Args:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import LinAlgWarning
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
@@ -15,7 +14,8 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from audiopg import compute, config, params, provenance, storage, tasks
+from audiopg import compute, config, storage
+from audiopg.arrays import Float32, Float64, Int64
 from audiopg.data import clips as recordings
 from audiopg.errors import AudiopgError
 from audiopg.evaluate import metrics
@@ -23,6 +23,8 @@ from audiopg.evaluate.embeddings import embed
 from audiopg.evaluate.protocol import split
 from audiopg.models.checkpoint import load_encoder
 from audiopg.models.vit import untrained
+from audiopg.provenance import run_cards, stages
+from audiopg.tasks import registry
 from audiopg.tasks.card import Card
 from audiopg.tasks.manifest import Manifest
 
@@ -44,20 +46,20 @@ class Selected(NamedTuple):
     estimator: Any
     """With the selected penalty, fitted to all that may be learnt from."""
 
-    def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    def predict(self, features: Float32) -> Float64:
         """Return the scores of the labels, from features of all layers, (N, layers, D) to (N, C)."""
-        found: NDArray[np.float64] = self.estimator.predict(features[:, self.layer])
+        found: Float64 = self.estimator.predict(features[:, self.layer])
         return found
 
 
 def select(  # noqa: PLR0913  (the data and what selects)
     estimator: Any,  # noqa: ANN401  (scikit-learn has no type for it)
     grid: Mapping[str, list[float]],
-    features: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    targets: NDArray[np.float32],
-    turns: NDArray[np.int64],
-    scoring: Callable[[Any, NDArray[np.float32], NDArray[np.float32]], float],
+    features: Float32,
+    rows: Int64,
+    targets: Float32,
+    turns: Int64,
+    scoring: Callable[[Any, Float32, Float32], float],
 ) -> Selected:
     """Fit a probe with the layer and penalty that do best where parts of the training recordings take turns.
 
@@ -81,7 +83,7 @@ def select(  # noqa: PLR0913  (the data and what selects)
 
 def scores(  # noqa: PLR0913  (the data, the protocol and the probe)
     probe: Callable[[config.Probe], tuple[Any, dict[str, list[float]]]],
-    features: NDArray[np.float32],
+    features: Float32,
     manifest: Manifest,
     card: Card,
     cfg: config.Probe,
@@ -109,10 +111,10 @@ def scores(  # noqa: PLR0913  (the data, the protocol and the probe)
         AudiopgError: there are fewer clips to learn from than ``knn_k``.
     """
 
-    def figures(fitted: Any, x: NDArray[np.float32], targets: NDArray[np.float32]) -> dict[str, float]:  # noqa: ANN401
+    def figures(fitted: Any, x: Float32, targets: Float32) -> dict[str, float]:  # noqa: ANN401
         return metrics.evaluate(targets, fitted.predict(x), multi_label=card.multi_label)
 
-    def selected_by(fitted: Any, x: NDArray[np.float32], targets: NDArray[np.float32]) -> float:  # noqa: ANN401
+    def selected_by(fitted: Any, x: Float32, targets: Float32) -> float:  # noqa: ANN401
         return figures(fitted, x, targets)[card.metric]
 
     found: dict[str, list[float]] = {}
@@ -153,7 +155,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     backend = compute.backend(cfg.compute, cfg.probe.n_threads)
     manifest, card = Manifest.read(manifest_path), Card.read(card_path)
     section = cfg.task(task)
-    clips = recordings.load(tasks.find(task, section), manifest_path, cfg.features, section.clip_s)
+    clips = recordings.load(registry.find(task, section), manifest_path, cfg.features, section.clip_s)
     pretrained = load_encoder(encoder_path, cfg.encoder, cfg.features)
     given = (manifest, card, cfg.probe, section.train_share, cfg.seed)
     embeddings = embed(clips, pretrained, backend, f"{task}: embedding")
@@ -164,10 +166,10 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     for row, (encoder, name) in controls.items():
         rows[row] = scores(linear, embed(clips, encoder, backend, f"{task}: embedding, {name}"), *given)
     storage.write_json(out / "scores.json", rows)
-    provenance.write_card(
+    run_cards.write_card(
         out / "run.json",
         "probe",
-        params.reads(cfg, "probe", task),
+        stages.reads(cfg, "probe", task),
         [manifest_path, card_path, encoder_path],
         [out / "scores.json"],
         task=task,

@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from audiopg import rng
+from audiopg.arrays import Float32, Int64
 from audiopg.errors import AudiopgError
 from audiopg.tasks.manifest import Manifest
 
@@ -13,10 +13,10 @@ from audiopg.tasks.manifest import Manifest
 class Split(NamedTuple):
     """Row numbers of a manifest; no group is in two of them."""
 
-    train: NDArray[np.int64]
-    val: NDArray[np.int64]
+    train: Int64
+    val: Int64
     """What an epoch is selected on; empty in cross-validation, where nothing is selected."""
-    test: NDArray[np.int64]
+    test: Int64
 
 
 def split(manifest: Manifest, fold: int, share: float = 1.0, seed: int = 0) -> Split:
@@ -51,7 +51,7 @@ def split(manifest: Manifest, fold: int, share: float = 1.0, seed: int = 0) -> S
     return parts_of._replace(train=_first(order, manifest.targets, share))
 
 
-def _first(order: NDArray[np.int64], targets: NDArray[np.float32], share: float) -> NDArray[np.int64]:
+def _first(order: Int64, targets: Float32, share: float) -> Int64:
     """Take a share of some rows, the first of each label, or of all where labels are several; sorted."""
     labels = targets.argmax(axis=1) if (targets.sum(axis=1) == 1).all() else np.zeros(len(targets), dtype=np.int64)
     of_label = [order[labels[order] == label] for label in np.unique(labels[order])]

@@ -61,9 +61,11 @@ class Classifier(nn.Module):
         self.register_buffer("spread", torch.ones(size.width))
         self.head = nn.Linear(size.width, n_classes)
 
-    def embedding(self, spectrogram: Tensor, visible: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
+    def embedding(
+        self, spectrogram: Tensor, visible: Tensor | None = None, drop_path_scale: Tensor | None = None
+    ) -> Tensor:
         """Return pooled tokens, shape (B, D); arguments as `Encoder.forward`, of which all tokens are pooled."""
-        tokens = self.encoder(spectrogram, visible, keep)
+        tokens = self.encoder(spectrogram, visible, drop_path_scale)
         pooled: Tensor = tokens.mean(dim=1) if self.pooling is None else self.pooling(tokens)
         return pooled
 
@@ -74,7 +76,9 @@ class Classifier(nn.Module):
         self.centre.copy_(centre)
         self.spread.copy_(torch.where(spread > FLATTEST, spread, 1.0))
 
-    def forward(self, spectrogram: Tensor, visible: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
+    def forward(
+        self, spectrogram: Tensor, visible: Tensor | None = None, drop_path_scale: Tensor | None = None
+    ) -> Tensor:
         """Return logits, shape (B, C), of normalised log-mel spectrograms, as `embedding`."""
-        logits: Tensor = self.head((self.embedding(spectrogram, visible, keep) - self.centre) / self.spread)
+        logits: Tensor = self.head((self.embedding(spectrogram, visible, drop_path_scale) - self.centre) / self.spread)
         return logits

@@ -50,19 +50,19 @@ class MaskedAutoencoder(nn.Module):
         variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)
         return (patches - mean) / (variance + 1e-6).sqrt()
 
-    def forward(self, spectrogram: Tensor, noise: Tensor, keep: Tensor | None = None) -> Reconstruction:
+    def forward(self, spectrogram: Tensor, noise: Tensor, drop_path_scale: Tensor | None = None) -> Reconstruction:
         """Hide patches, encode the rest, reconstruct.
 
         Args:
             spectrogram: normalised log-mel, shape (B, F, M).
             noise: one number per patch, shape (B, L); the patches with the smallest numbers stay visible. An input, so
                 that the masks have an address as everything random has.
-            keep: the encoder's drop-path factors, shape (depth, 2, B); None drops nothing.
+            drop_path_scale: the encoder's drop-path factors, shape (depth, 2, B); None drops nothing.
         """
         order = noise.argsort(dim=1, stable=True)
         visible = order[:, : config.n_visible(order.shape[1], self.mask_ratio)]
         n_time = spectrogram.shape[1] // self.encoder.config.patch_frames
-        encoded = self.encoder(spectrogram, visible, keep)
+        encoded = self.encoder(spectrogram, visible, drop_path_scale)
         physics = None if self.physics is None else self.physics(encoded.mean(dim=1)).float()
         tokens = self.decoder_embed(encoded)
         index = visible[..., None].expand(-1, -1, tokens.shape[-1])

@@ -43,16 +43,16 @@ class Block(nn.Module):
         out: Tensor = self.contract(functional.gelu(self.expand(self.norm_mlp(x))))
         return out
 
-    def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, drop_path_scale: Tensor | None = None) -> Tensor:
         """Apply the block.
 
         Args:
             x: tokens, shape (B, L, D).
-            keep: factors of the two residual branches, shape (2, B): 0 drops a branch (drop-path); None is all ones.
+            drop_path_scale: factors of the two residual branches, shape (2, B): 0 drops a branch (drop-path); None is all ones.
         """
         for number, branch in enumerate((self.attend, self.perceive)):
             change = branch(x)
-            x = x + (change if keep is None else keep[number, :, None, None] * change)
+            x = x + (change if drop_path_scale is None else drop_path_scale[number, :, None, None] * change)
         return x
 
 
@@ -107,20 +107,22 @@ class Encoder(nn.Module):
         chosen = patches.gather(1, visible[..., None].expand(-1, -1, patches.shape[-1]))
         return self.embed(chosen) + positions[visible]  # type: ignore[no-any-return]
 
-    def forward(self, spectrogram: Tensor, visible: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
+    def forward(
+        self, spectrogram: Tensor, visible: Tensor | None = None, drop_path_scale: Tensor | None = None
+    ) -> Tensor:
         """Encode a spectrogram.
 
         Args:
             spectrogram: normalised log-mel, shape (B, F, M).
             visible: numbers of the patches to encode, shape (B, V), int64; None encodes all.
-            keep: drop-path factors, shape (depth, 2, B); None drops nothing.
+            drop_path_scale: drop-path factors, shape (depth, 2, B); None drops nothing.
 
         Returns:
             Tokens after the last norm, shape (B, V, D).
         """
         x = self.tokens(spectrogram, visible)
         for number, block in enumerate(self.blocks):
-            x = block(x, None if keep is None else keep[number])
+            x = block(x, None if drop_path_scale is None else drop_path_scale[number])
         out: Tensor = self.norm(x)
         return out
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from audiopg.arrays import Bool, Float64, Int64
 from audiopg.synth import filters, room
 from audiopg.synth.playlist import (
     EXCITATION,
@@ -24,8 +25,6 @@ from audiopg.synth.score import Score, Voice
 from audiopg.synth.sources import PRIMITIVES
 from audiopg.synth.sources.primitive import KNOT, Excitation, Grid, Keys, Lines, Tone
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 Number = TypeVar("Number", np.float32, np.complex128)
 
 AT_ONCE = 1e-6  # samples that a stage of an envelope takes at least, as renderers divide by it
@@ -80,13 +79,13 @@ def arrange(score: Score, grid: Grid) -> Playlist:
     )
 
 
-def _samples(time_s: Floats, grid: Grid) -> Integers:
+def _samples(time_s: Float64, grid: Grid) -> Int64:
     """Round times to samples; NaN is 0."""
-    n: Integers = np.rint(np.nan_to_num(time_s) * grid.sample_rate_hz).astype(np.int64)
+    n: Int64 = np.rint(np.nan_to_num(time_s) * grid.sample_rate_hz).astype(np.int64)
     return n
 
 
-def _inside(what: str, score: Score, clip: Integers, first: Integers, length: Integers, grid: Grid) -> None:
+def _inside(what: str, score: Score, clip: Int64, first: Int64, length: Int64, grid: Grid) -> None:
     outside = np.flatnonzero((first < 0) | (length < 0) | (first + length > grid.n_samples))
     if len(outside):
         at = outside[0]
@@ -96,7 +95,7 @@ def _inside(what: str, score: Score, clip: Integers, first: Integers, length: In
 
 
 def _events(  # noqa: PLR0913
-    score: Score, voice: Voice, sounds: NDArray[np.bool_], kind: Integers, row: Integers, grid: Grid
+    score: Score, voice: Voice, sounds: Bool, kind: Int64, row: Int64, grid: Grid
 ) -> Events:
     """List the events of one voice, in the clips where it sounds."""
     exists = (np.arange(voice.event_onset_s.shape[1]) < voice.n_events[:, None]) & sounds[:, None]
@@ -116,7 +115,7 @@ def _events(  # noqa: PLR0913
     )
 
 
-def _first(masks: Sequence[NDArray[np.bool_]]) -> Integers:
+def _first(masks: Sequence[Bool]) -> Int64:
     """Where each row begins in a table that holds what the masks let through, one row behind the other; and its end."""
     return np.cumsum(np.concatenate([np.zeros(1, dtype=np.int64), *(mask.sum(axis=1) for mask in masks)]))
 
@@ -134,7 +133,7 @@ def _joined(parts: Sequence[NDArray[Number]], shape: tuple[int, ...], dtype: typ
 def _line_table(parts: list[Lines], grid: Grid) -> LineTable:
     sounds = [part.amplitude != 0 for part in parts]
 
-    def flat(name: str) -> Floats:
+    def flat(name: str) -> Float64:
         columns = [getattr(part, name)[mask] for part, mask in zip(parts, sounds, strict=True)]
         return np.concatenate([np.zeros(0), *columns])
 

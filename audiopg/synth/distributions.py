@@ -1,15 +1,13 @@
 """Distributions of the params: what may be drawn, and the draw from a uniform number."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from audiopg import config
+from audiopg.arrays import Float64
 from audiopg.errors import AudiopgError
 from audiopg.registry import suggestion
 from audiopg.synth.sources import PRIMITIVES
 from audiopg.synth.sources.primitive import Parameter
-
-Floats = NDArray[np.float64]
 
 
 def check(synth: config.Synth) -> None:
@@ -52,7 +50,7 @@ def _check_values(place: str, distribution: config.Distribution, parameter: Para
         raise AudiopgError(msg)
 
 
-def quantile(distribution: config.Distribution, uniform: Floats) -> Floats:
+def quantile(distribution: config.Distribution, uniform: Float64) -> Float64:
     """Turn uniform numbers in [0, 1) into draws of a distribution, any shape."""
     if isinstance(distribution, config.Choice):
         choices = np.asarray(distribution.choices)

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from audiopg.arrays import Bool, Float64
+
 Complex = NDArray[np.complex128]
 
 # Corners of the pink filter's sections: a pole, and half a section above it a zero, from 15 Hz up.
@@ -22,12 +23,12 @@ class Filter(NamedTuple):
     A pair of conjugate poles is one section, with twice its residue.
     """
 
-    direct: Floats  # (B,)
+    direct: Float64  # (B,)
     pole: Complex  # (B, J), inside the unit circle
     residue: Complex  # (B, J)
 
 
-def _biquad(numerator: Floats, pole: Complex) -> Filter:
+def _biquad(numerator: Float64, pole: Complex) -> Filter:
     """Write ``(b0 + b1 z⁻¹ + b2 z⁻²) / (1 - p z⁻¹)(1 - p* z⁻¹)`` as a `Filter`.
 
     Args:
@@ -40,7 +41,7 @@ def _biquad(numerator: Floats, pole: Complex) -> Filter:
     return Filter(direct, pole[:, None], 2 * residue[:, None])
 
 
-def _butterworth(cutoff_hz: Floats, sample_rate_hz: int) -> Complex:
+def _butterworth(cutoff_hz: Float64, sample_rate_hz: int) -> Complex:
     """Upper pole of the cookbook's second-order sections with Q = 1/√2, shape (B,)."""
     omega = math.tau * cutoff_hz / sample_rate_hz
     alpha = np.sin(omega) / math.sqrt(2)  # and so √(sin² ω - α²) is α again
@@ -48,7 +49,7 @@ def _butterworth(cutoff_hz: Floats, sample_rate_hz: int) -> Complex:
     return pole
 
 
-def low_pass(cutoff_hz: Floats, sample_rate_hz: int) -> Filter:
+def low_pass(cutoff_hz: Float64, sample_rate_hz: int) -> Filter:
     """Second-order Butterworth low-pass (Q = 1/√2), -3.01 dB at the cut-off, -12 dB per octave above.
 
     Args:
@@ -63,14 +64,14 @@ def low_pass(cutoff_hz: Floats, sample_rate_hz: int) -> Filter:
     return _biquad(b0[:, None] * np.array([1.0, 2.0, 1.0]), pole)
 
 
-def high_pass(cutoff_hz: Floats, sample_rate_hz: int) -> Filter:
+def high_pass(cutoff_hz: Float64, sample_rate_hz: int) -> Filter:
     """Second-order Butterworth high-pass, the mirror of `low_pass`."""
     pole = _butterworth(cutoff_hz, sample_rate_hz)
     b0 = np.abs(1 + pole) ** 2 / 4  # a gain of 1 at the Nyquist frequency
     return _biquad(b0[:, None] * np.array([1.0, -2.0, 1.0]), pole)
 
 
-def where(stands: NDArray[np.bool_], filter_: Filter) -> Filter:
+def where(stands: Bool, filter_: Filter) -> Filter:
     """Let a filter stand in some rows, and nothing change in the others."""
     return Filter(np.where(stands, filter_.direct, 1.0), filter_.pole, np.where(stands[:, None], filter_.residue, 0.0))
 
@@ -95,7 +96,7 @@ def _response(filter_: Filter, z: Complex) -> Complex:
     return response
 
 
-def band_pass(centre_hz: Floats, bandwidth_hz: Floats, sample_rate_hz: int) -> Filter:
+def band_pass(centre_hz: Float64, bandwidth_hz: Float64, sample_rate_hz: int) -> Filter:
     """Second-order resonance without gain at 0 Hz and at the Nyquist frequency; white noise keeps its power.
 
     Args:
@@ -109,7 +110,7 @@ def band_pass(centre_hz: Floats, bandwidth_hz: Floats, sample_rate_hz: int) -> F
     return unit_power(_biquad(np.array([1.0, 0.0, -1.0]) * np.ones((len(pole), 1)), pole))
 
 
-def resonances(frequency_hz: Floats, decay_per_s: Floats, amplitude: Floats, sample_rate_hz: int) -> Filter:
+def resonances(frequency_hz: Float64, decay_per_s: Float64, amplitude: Float64, sample_rate_hz: int) -> Filter:
     """Answer an impulse with ``Σ_j a_j exp(-d_j t) sin(2π f_j t)``.
 
     Args:

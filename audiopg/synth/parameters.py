@@ -4,17 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from audiopg import config, rng
+from audiopg.arrays import Bool, Float64, Int64
 from audiopg.philox import uniforms
 from audiopg.synth.distributions import check, largest, quantile
 from audiopg.synth.score import Score, Voice
 from audiopg.synth.sources import PRIMITIVES
 from audiopg.synth.sources.primitive import Parameter
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 # A struck body needs no envelope: the event rises at once and is taken off at its end.
 STRUCK_ATTACK_S, STRUCK_RELEASE_S = 0.001, 0.01
@@ -56,9 +53,7 @@ def draw(synth: config.Synth, seed: int, indices: Sequence[int]) -> Score:
     )
 
 
-def _draw_voice(
-    synth: config.Synth, seed: int, indices: Sequence[int], number: int, sounds: NDArray[np.bool_]
-) -> Voice:
+def _draw_voice(synth: config.Synth, seed: int, indices: Sequence[int], number: int, sounds: Bool) -> Voice:
     """Draw the source, its parameters and its events in the clips that have this voice."""
     stream = f"synth/voice{number}"
     fundamental, level = uniforms(seed, f"{stream}/fundamental", indices, 2).T
@@ -81,7 +76,7 @@ def _draw_voice(
     )
 
 
-def _draw_source(synth: config.Synth, seed: int, stream: str, indices: Sequence[int]) -> Integers:
+def _draw_source(synth: config.Synth, seed: int, stream: str, indices: Sequence[int]) -> Int64:
     """Choose a source per clip by weight, shape (B,).
 
     Every source waits for an exponential time, at a rate that is its weight, and the first one plays. So a source
@@ -98,8 +93,8 @@ def _draw_source(synth: config.Synth, seed: int, stream: str, indices: Sequence[
 
 
 def _draw_parameters(  # noqa: PLR0913
-    stream: str, section: config.Source, name: str, seed: int, indices: Sequence[int], plays: Integers
-) -> dict[str, Floats]:
+    stream: str, section: config.Source, name: str, seed: int, indices: Sequence[int], plays: Int64
+) -> dict[str, Float64]:
     """Draw the parameters of one source, in the rows where it plays."""
     known, distributions = PRIMITIVES[section.primitive or name].parameters, section.parameters
     single = [parameter for parameter, spec in known.items() if not spec.one_per]
@@ -127,7 +122,7 @@ def _n_columns(parameter: Parameter, distributions: dict[str, config.Distributio
     return int(largest(distributions[one_per])) if isinstance(one_per, str) else one_per
 
 
-def _spread(values: Floats, rows: Integers, n_rows: int) -> Floats:
+def _spread(values: Float64, rows: Int64, n_rows: int) -> Float64:
     """Put values into some rows of a table that is NaN elsewhere."""
     table = np.full((n_rows, *values.shape[1:]), np.nan)
     table[rows] = values
@@ -139,8 +134,8 @@ def _draw_events(  # noqa: PLR0913
     seed: int,
     stream: str,
     indices: Sequence[int],
-    sounds: NDArray[np.bool_],
-    struck: NDArray[np.bool_],
+    sounds: Bool,
+    struck: Bool,
 ) -> dict[str, Any]:
     """Draw the events: all times on the sample grid, so that the score says exactly what is played."""
     n_max, per_event = int(synth.events.count.max), 7
@@ -172,7 +167,7 @@ def _draw_events(  # noqa: PLR0913
     return {"n_events": n_events, **{name: np.where(exists, column, np.nan) for name, column in events.items()}}
 
 
-def _draw_transient(synth: config.Synth, seed: int, indices: Sequence[int]) -> dict[str, Floats]:
+def _draw_transient(synth: config.Synth, seed: int, indices: Sequence[int]) -> dict[str, Float64]:
     """Draw whether, when, for how long and how loud there is a burst of noise."""
     plays, duration, onset, gain, colour = uniforms(seed, "synth/transient", indices, 5).T
     n_duration = np.rint(quantile(synth.transient.duration_s, duration) * synth.sample_rate_hz)
@@ -185,7 +180,7 @@ def _draw_transient(synth: config.Synth, seed: int, indices: Sequence[int]) -> d
     return {name: np.where(plays < synth.transient.probability, column, np.nan) for name, column in transient.items()}
 
 
-def _draw_room(synth: config.Synth, seed: int, indices: Sequence[int]) -> dict[str, Floats]:
+def _draw_room(synth: config.Synth, seed: int, indices: Sequence[int]) -> dict[str, Float64]:
     """Draw whether the clip is heard in a room, in which one, and from where to where."""
     uniform = uniforms(seed, "synth/room", indices, 10)
     room = {
@@ -200,7 +195,7 @@ def _draw_room(synth: config.Synth, seed: int, indices: Sequence[int]) -> dict[s
     }
 
 
-def _draw_band(synth: config.Synth, seed: int, indices: Sequence[int]) -> dict[str, Floats]:
+def _draw_band(synth: config.Synth, seed: int, indices: Sequence[int]) -> dict[str, Float64]:
     """Draw the damping of all events, and the band of the microphone."""
     damped, cutoff = uniforms(seed, "synth/damping", indices, 2).T
     banded, low, high = uniforms(seed, "synth/microphone", indices, 3).T

@@ -8,16 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiopg import config
+from audiopg.arrays import Float32, Float64, Int64
 from audiopg.errors import AudiopgError
 from audiopg.synth.distributions import quantile
 from audiopg.synth.score import Score
 from audiopg.synth.sources import PRIMITIVES
 
-Floats = NDArray[np.float64]
-
 N_COLOURS = 3
 # Where a distribution is read: the middles of equal parts, a number that 1 to 10 divide, so that counts are exact.
-UNIFORM: Floats = (np.arange(5040) + 0.5) / 5040
+UNIFORM: Float64 = (np.arange(5040) + 0.5) / 5040
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Label:
     """Of the choice, in nats: the cross-entropy of a guess that knows the distribution only."""
 
 
-def read(score: Score) -> dict[str, Floats]:
+def read(score: Score) -> dict[str, Float64]:
     """Return the physics of some clips, by name, shape (B,) each; NaN where there is none.
 
     Frequencies, times and amplitudes are in octaves (log2), levels in dB, classes numbers from 0. Of the voices it is
@@ -94,7 +93,7 @@ class Physics:
         """Count what a head gives: one per number, and one per class of each label."""
         return len(self.numbers) + sum(label.n_classes for label in self.labels.values())
 
-    def targets(self, score: Score) -> NDArray[np.float32]:
+    def targets(self, score: Score) -> Float32:
         """Return what is to be told of some clips, NaN where there is nothing.
 
         Returns:
@@ -106,7 +105,7 @@ class Physics:
         return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _octaves(values: Floats) -> Floats:
+def _octaves(values: Float64) -> Float64:
     """Binary logarithm; NaN where a value is absent: not above 0, or not finite."""
     return np.log2(np.where(np.isfinite(values) & (values > 0), values, np.nan))
 
@@ -138,7 +137,7 @@ def _numbers(synth: config.Synth) -> dict[str, Number]:
     }
 
 
-def _number(values: Floats, presence: float = 1.0, weights: Floats | None = None) -> Number:
+def _number(values: Float64, presence: float = 1.0, weights: Float64 | None = None) -> Number:
     """Return presence, mean and standard deviation of equally likely values, or of weighted ones; NaN are absent."""
     values = values.ravel()
     weights = np.ones_like(values) if weights is None else weights
@@ -153,7 +152,7 @@ def _number(values: Floats, presence: float = 1.0, weights: Floats | None = None
     return Number(presence * share, mean, std)
 
 
-def _weakest(n_events: Floats, width_db: float) -> Number:
+def _weakest(n_events: Float64, width_db: float) -> Number:
     """Return the distribution of the weakest of n uniform levels relative to the loudest: minus their range.
 
     A range of n uniform numbers is Beta(n - 1, 2): mean (n - 1)/(n + 1), mean square n (n - 1)/((n + 1)(n + 2)).
@@ -186,7 +185,7 @@ def _labels(synth: config.Synth) -> dict[str, Label]:
     }
 
 
-def _label(weights: list[float] | NDArray[np.int64]) -> Label:
+def _label(weights: list[float] | Int64) -> Label:
     """Return a label whose classes have these weights."""
     shares = np.asarray(weights, np.float64) / np.sum(weights)
     drawn = shares[shares > 0]

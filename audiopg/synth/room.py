@@ -3,12 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from audiopg.arrays import Float64, Int64
 from audiopg.synth.score import Score
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 SOUND_M_PER_S = 343.0
 SHAPE = np.array([1.0, 0.7, 0.45])  # length, width and height
@@ -20,12 +17,12 @@ N_LOOPS = len(LOOPS)
 class Room(NamedTuple):
     """What a room adds to the direct sound of each clip; all gains are 0 where there is no room."""
 
-    reflection_delay: Integers  # (B, 6), samples
-    reflection_gain: Floats  # (B, 6)
-    loop_delay: Integers  # (B, N), samples
-    loop_gain: Floats  # (B, N)
-    treble_damping: Floats  # (B,)
-    late_gain: Floats  # (B,)
+    reflection_delay: Int64  # (B, 6), samples
+    reflection_gain: Float64  # (B, 6)
+    loop_delay: Int64  # (B, N), samples
+    loop_gain: Float64  # (B, N)
+    treble_damping: Float64  # (B,)
+    late_gain: Float64  # (B,)
 
 
 def lay_out(score: Score, sample_rate_hz: int) -> Room:

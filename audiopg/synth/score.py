@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+from audiopg.arrays import Float64, Int64
+
 Keys = NDArray[np.int32]
 
 # Which sound an index stands for. Whatever changes the waveform of an index makes a new version.
@@ -22,7 +22,7 @@ def clip_name(seed: int, index: int) -> str:
     return f"{CORPUS}/{seed}/{index:06d}"
 
 
-def _rows(table: T, which: slice | Integers) -> dict[str, Any]:
+def _rows(table: T, which: slice | Int64) -> dict[str, Any]:
     columns = {field.name: getattr(table, field.name) for field in fields(table)}
     return {name: column[which] for name, column in columns.items() if isinstance(column, np.ndarray)}
 
@@ -31,22 +31,22 @@ def _rows(table: T, which: slice | Integers) -> dict[str, Any]:
 class Voice:
     """One of the sources that sound together, one row per clip. NaN (-1, 0) where a clip has fewer voices."""
 
-    source: Integers  # (B,), position in the score's `sources`
-    f0_hz: Floats  # (B,)
-    level_db: Floats  # (B,)
+    source: Int64  # (B,), position in the score's `sources`
+    f0_hz: Float64  # (B,)
+    level_db: Float64  # (B,)
     key: Keys  # (B,), for `rng.hashed_uniform`
-    parameters: Mapping[str, Mapping[str, Floats]]  # by source and parameter, (B,) or (B, N)
-    n_events: Integers  # (B,)
-    event_onset_s: Floats  # (B, E)
-    event_duration_s: Floats  # (B, E)
-    event_source_start_s: Floats  # (B, E), where in the waveform of the source the event begins
-    event_level_db: Floats  # (B, E)
-    event_attack_s: Floats  # (B, E)
-    event_decay_s: Floats  # (B, E)
-    event_sustain_level: Floats  # (B, E)
-    event_release_s: Floats  # (B, E)
+    parameters: Mapping[str, Mapping[str, Float64]]  # by source and parameter, (B,) or (B, N)
+    n_events: Int64  # (B,)
+    event_onset_s: Float64  # (B, E)
+    event_duration_s: Float64  # (B, E)
+    event_source_start_s: Float64  # (B, E), where in the waveform of the source the event begins
+    event_level_db: Float64  # (B, E)
+    event_attack_s: Float64  # (B, E)
+    event_decay_s: Float64  # (B, E)
+    event_sustain_level: Float64  # (B, E)
+    event_release_s: Float64  # (B, E)
 
-    def rows(self, which: slice | Integers) -> "Voice":
+    def rows(self, which: slice | Int64) -> "Voice":
         """Return the voice in some of the clips."""
         parameters = {
             source: {name: column[which] for name, column in parameters.items()}
@@ -63,31 +63,31 @@ class Score:
     source plays, the event or partial does not exist, there is no transient, no room.
     """
 
-    index: Integers  # (B,), number of the clip in the corpus
+    index: Int64  # (B,), number of the clip in the corpus
     sources: tuple[str, ...]  # names of the sources in the params
     primitives: tuple[str, ...]  # what plays each of them
-    n_voices: Integers  # (B,)
+    n_voices: Int64  # (B,)
     voices: tuple[Voice, ...]
-    transient_onset_s: Floats  # (B,)
-    transient_duration_s: Floats  # (B,)
-    transient_gain: Floats  # (B,)
-    transient_colour: Floats  # (B,), 0 white, 1 pink, 2 brown
+    transient_onset_s: Float64  # (B,)
+    transient_duration_s: Float64  # (B,)
+    transient_gain: Float64  # (B,)
+    transient_colour: Float64  # (B,), 0 white, 1 pink, 2 brown
     transient_key: Keys  # (B,)
-    room_size_m: Floats  # (B,), length of the room
-    room_rt60_s: Floats  # (B,)
-    room_treble_damping: Floats  # (B,)
-    room_places: Floats  # (B, 6), source and microphone as parts of length, width and height
-    cutoff_hz: Floats  # (B,), inf without a low-pass
-    microphone_low_hz: Floats  # (B,), 0 without a microphone
-    microphone_high_hz: Floats  # (B,), inf without a microphone
-    noise_floor_amplitude: Floats  # (B,)
-    noise_floor_colour: Floats  # (B,)
+    room_size_m: Float64  # (B,), length of the room
+    room_rt60_s: Float64  # (B,)
+    room_treble_damping: Float64  # (B,)
+    room_places: Float64  # (B, 6), source and microphone as parts of length, width and height
+    cutoff_hz: Float64  # (B,), inf without a low-pass
+    microphone_low_hz: Float64  # (B,), 0 without a microphone
+    microphone_high_hz: Float64  # (B,), inf without a microphone
+    noise_floor_amplitude: Float64  # (B,)
+    noise_floor_colour: Float64  # (B,)
     noise_floor_key: Keys  # (B,)
 
     def __len__(self) -> int:
         """Count the clips."""
         return len(self.index)
 
-    def rows(self, which: slice | Integers) -> "Score":
+    def rows(self, which: slice | Int64) -> "Score":
         """Return the score of some of the clips."""
         return replace(self, **_rows(self, which), voices=tuple(voice.rows(which) for voice in self.voices))

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from audiopg.arrays import Float64
 from audiopg.synth.score import Score, Voice, clip_name
 
 
@@ -70,7 +71,7 @@ def _voice_table(score: Score, number: int, voice: Voice) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _cell(value: NDArray[np.float64]) -> float | str:
+def _cell(value: Float64) -> float | str:
     """Write one number as it is, several as JSON."""
     if value.ndim == 0:
         return float(value)

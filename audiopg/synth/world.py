@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from audiopg import config
-from audiopg.synth import batched
 from audiopg.synth.arrange import arrange
-from audiopg.synth.compiled import player
+from audiopg.synth.batched import player as batched
+from audiopg.synth.compiled import player as compiled
 from audiopg.synth.distributions import check
 from audiopg.synth.parameters import draw
 from audiopg.synth.score import Score
@@ -53,5 +53,5 @@ class World:
         """
         playlist = arrange(score, self.grid)
         if self.device.type == "cpu":
-            return torch.from_numpy(player.render(playlist, torch.get_num_threads()))
+            return torch.from_numpy(compiled.render(playlist, torch.get_num_threads()))
         return batched.render(playlist, self.device)

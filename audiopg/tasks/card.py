@@ -1,15 +1,11 @@
-"""What is known about a data set before any file is read, and where its recordings come from."""
+"""What is known about a data set before any file is read."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from audiopg import storage
 from audiopg.errors import AudiopgError
-
-if TYPE_CHECKING:
-    from audiopg.tasks.manifest import Manifest
 
 SELECTION = {
     "folds": "last epoch, fixed number of epochs",
@@ -82,66 +78,3 @@ class Card:
         except (TypeError, KeyError) as error:
             msg = f"{path}: not a task's card ({error}); delete it and run again"
             raise AudiopgError(msg) from None
-
-
-@dataclass(frozen=True)
-class Archive:
-    """One file to download, and how to tell that it is the right one.
-
-    Attributes:
-        url: official address.
-        n_bytes: size in bytes; about right where ``digest`` is empty.
-        digest: ``md5:…`` or ``sha256:…`` of the file; empty where the host packs the archive anew now and then.
-        audio_digest: `listing_digest` of the audio files in it (sha256); empty where it is not known.
-        member_digests: ``md5:…`` or ``sha256:…`` of single files in it, by path.
-    """
-
-    url: str
-    n_bytes: int
-    digest: str = ""
-    audio_digest: str = ""
-    member_digests: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse an archive that nothing would verify.
-
-        Raises:
-            ValueError: there is no digest at all.
-        """
-        if not (self.digest or self.audio_digest or self.member_digests):
-            msg = f"{self.url}: has nothing to verify it by"
-            raise ValueError(msg)
-
-
-@dataclass(frozen=True)
-class Download:
-    """Archives that together hold a data set. Files ``x.z01``, ``x.z02`` … and ``x.zip`` are volumes of one.
-
-    Attributes:
-        archives: what to download.
-        n_bytes: size of the unpacked files in bytes, about.
-        hours: duration of all recordings in hours, about.
-        top_folder: whether each archive has one top folder around everything, which is left out.
-    """
-
-    archives: tuple[Archive, ...]
-    n_bytes: int
-    hours: float
-    top_folder: bool = False
-
-
-@dataclass(frozen=True)
-class Task:
-    """A card, where the recordings come from, and how they are listed.
-
-    Attributes:
-        card: the published facts.
-        source: archives to download; or a function that returns the folder with the audio for a data directory, and
-            first renders what is missing there.
-        make_manifest: lists the audio under the folder with the unpacked archives, or the one that ``source`` returned;
-            `Manifest.check` compares it with the card.
-    """
-
-    card: Card
-    source: Download | Callable[[Path], Path]
-    make_manifest: Callable[[Path], "Manifest"]

@@ -4,11 +4,12 @@ import ast
 from collections import Counter
 from pathlib import Path
 
+from audiopg.audio.packages import package_folder
 from audiopg.errors import AudiopgError
-from audiopg.tasks.card import Card, Task
+from audiopg.tasks.card import Card
 from audiopg.tasks.folds import deal
 from audiopg.tasks.manifest import Manifest, Row
-from audiopg.tasks.packages import package_folder
+from audiopg.tasks.task import Task
 
 # Classes, and the descriptions in FoxDot's table that name that kind of sound. FoxDot splits most kinds over several
 # letters of three to seven clips ("Soft snare", "Rock snare" …), too few each to be a class of its own.

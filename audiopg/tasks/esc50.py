@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from audiopg.tasks.card import Archive, Card, Download, Task
+from audiopg.tasks.card import Card
 from audiopg.tasks.manifest import Manifest, Row
 from audiopg.tasks.metadata import compare, read_table
+from audiopg.tasks.task import Archive, Download, Task
 
 CARD = Card(
     name="esc50",

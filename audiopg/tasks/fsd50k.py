@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from audiopg.errors import AudiopgError
-from audiopg.tasks.card import Archive, Card, Download, Task
+from audiopg.tasks.card import Card
 from audiopg.tasks.manifest import Manifest, Row
 from audiopg.tasks.metadata import REMEDY, compare, read_table
+from audiopg.tasks.task import Archive, Download, Task
 
 CARD = Card(
     name="fsd50k",

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
-from audiopg.errors import BRING_AGAIN, AudiopgError
-from audiopg.storage import file_digest, write_text
+from audiopg.arrays import Float32, Int64
+from audiopg.audio.length import measure
+from audiopg.errors import AudiopgError
+from audiopg.storage import write_text
 from audiopg.tasks.card import Card
 
 SPLITS = ("", "train", "val", "test")
@@ -71,24 +72,6 @@ class Row:
 COLUMNS = tuple(field.name for field in fields(Row))
 
 
-def measure(file: Path) -> tuple[float, str]:
-    """Return the duration of an audio file in seconds, rounded to microseconds, and its sha256.
-
-    Raises:
-        AudiopgError: the file is missing, is not audio or holds no samples.
-    """
-    try:
-        info = soundfile.info(file)
-        digest = file_digest(file)
-    except (OSError, soundfile.SoundFileError) as error:
-        msg = f"{file}: not a readable audio file; {BRING_AGAIN}"
-        raise AudiopgError(msg) from error
-    if info.frames == 0:
-        msg = f"{file}: contains no samples; {BRING_AGAIN}"
-        raise AudiopgError(msg)
-    return round(info.frames / info.samplerate, 6), digest
-
-
 @dataclass(frozen=True)
 class Manifest:
     """The clips of one data set, sorted by path."""
@@ -109,7 +92,7 @@ class Manifest:
         return [row.path for row in self.rows]
 
     @property
-    def parts(self) -> NDArray[np.int64] | NDArray[np.str_]:
+    def parts(self) -> Int64 | NDArray[np.str_]:
         """Fold (from 1) or split (``train``, ``val`` or ``test``) of each clip, shape (n_clips,)."""
         return np.array([row.fold or row.split for row in self.rows])
 
@@ -124,7 +107,7 @@ class Manifest:
         return tuple(sorted({label for row in self.rows for label in row.labels}))
 
     @cached_property
-    def targets(self) -> NDArray[np.float32]:
+    def targets(self) -> Float32:
         """1 where a clip has a label, else 0, shape (n_clips, C), float32."""
         index = {name: number for number, name in enumerate(self.class_names)}
         targets = np.zeros((len(self), len(index)), dtype=np.float32)

@@ -10,14 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from audiopg import config, params
+from audiopg import config, storage
+from audiopg.audio.files import recordings_below
+from audiopg.audio.length import measure
 from audiopg.errors import AudiopgError
-from audiopg.tasks.card import Card, Task
+from audiopg.tasks.card import Card
 from audiopg.tasks.folds import deal
-from audiopg.tasks.manifest import SPLITS, Manifest, Row, measure, parse
+from audiopg.tasks.manifest import SPLITS, Manifest, Row, parse
+from audiopg.tasks.task import Task
 
 REQUIRED = ("path", "labels")
-SUFFIXES = {".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".ogg", ".opus", ".w64", ".wav"}
 OPTIONAL = ("fold", "split", "group", "source_id", "licence")
 
 
@@ -65,7 +67,7 @@ def digest(section: config.Task) -> str:
     if not section.own:
         return ""
     text = _text(Path(section.manifest or "").expanduser())
-    return hashlib.sha256(params.canonical([text, section.audio_root, section.protocol]).encode()).hexdigest()
+    return hashlib.sha256(storage.canonical([text, section.audio_root, section.protocol]).encode()).hexdigest()
 
 
 def read(listed: Path) -> list[Row]:
@@ -134,7 +136,7 @@ def scan(root: Path) -> str:
     if not root.is_dir():
         msg = f"{root}: no such folder"
         raise AudiopgError(msg)
-    files = sorted(file.relative_to(root) for file in root.rglob("*") if file.suffix.lower() in SUFFIXES)
+    files = [file.relative_to(root) for file in recordings_below(root)]
     stray = next((file for file in files if len(file.parts) == 1), None)
     if stray is not None or not files:
         problem = f"{stray} lies in no folder named after its class" if stray else "no audio files in it"

@@ -5,10 +5,11 @@ Its figures are no Speech Commands figures: training and test are both taken fro
 
 from pathlib import Path
 
-from audiopg.tasks.card import Archive, Card, Download, Task
+from audiopg.tasks.card import Card
 from audiopg.tasks.folds import deal
 from audiopg.tasks.manifest import Manifest, Row
 from audiopg.tasks.speech_commands import speaker
+from audiopg.tasks.task import Archive, Download, Task
 
 CARD = Card(
     name="speech_commands_mini",

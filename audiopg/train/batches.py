@@ -4,10 +4,10 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from audiopg import config, rng
+from audiopg.arrays import Float32, Float64, Int64
 from audiopg.data.clips import Clips
 from audiopg.train.augment import cutmix, mixup, random_offsets, spec_augment
 
@@ -18,8 +18,8 @@ class Batches:
     def __init__(  # noqa: PLR0913
         self,
         clips: Clips,
-        targets: NDArray[np.float32],
-        rows: NDArray[np.int64],
+        targets: Float32,
+        rows: Int64,
         recipe: config.Finetune,
         seed: int,
         stream: str,
@@ -73,7 +73,7 @@ class Batches:
         smoothing = self.recipe.label_smoothing
         return spectrograms, targets * (1 - smoothing) + smoothing / n_choices
 
-    def rows_of(self, step: int) -> NDArray[np.int64]:
+    def rows_of(self, step: int) -> Int64:
         """Return the recordings of one step, in their order."""
         epoch, number = divmod(step, self.per_epoch)
         size = self.recipe.batch_size
@@ -85,7 +85,7 @@ class Batches:
             return self.recipe.cutmix_alpha > 0
         return rng.generator(self.seed, f"{self.stream}/cutmix", step).random() < 0.5  # noqa: PLR2004  (one of two)
 
-    def order(self, epoch: int) -> NDArray[np.int64]:
+    def order(self, epoch: int) -> Int64:
         """Return the recordings of one epoch in their order, as many as there are in training.
 
         ``shuffled`` has each of them once. ``balanced`` draws with replacement, by the sum over a recording's labels of
@@ -97,9 +97,9 @@ class Batches:
         return draw.choice(self.rows, len(self.rows), p=self._chances)
 
     @cached_property
-    def _chances(self) -> NDArray[np.float64]:
+    def _chances(self) -> Float64:
         """How likely ``balanced`` draws each recording."""
         targets = self.targets[self.rows].astype(np.float64)
         weights = (targets / np.maximum(targets.sum(axis=0), 1)).sum(axis=1)
-        chances: NDArray[np.float64] = weights / weights.sum()
+        chances: Float64 = weights / weights.sum()
         return chances

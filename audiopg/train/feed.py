@@ -86,17 +86,17 @@ class Feed(Iterator[tuple[float, Batch]]):
 
     def _pieces(self) -> Iterator[tuple[int, Part]]:
         for step in self.steps:
-            cut = parts(self.data.n_clips(step), self.accumulate * self.backend.n_processes)
+            cut = parts(self.data.n_clips(step), self.accumulate * self.backend.world_size)
             first = self.backend.rank * self.accumulate
             yield from ((step, part) for part in cut[first : first + self.accumulate])
 
     def _make(self, piece: tuple[int, Part]) -> tuple[float, Batch]:
         step, part = piece
-        send = self.backend.send
-        with self.backend.here():
+        to_device = self.backend.to_device
+        with self.backend.device_context():
             spectrograms, others, *drawn = self.data.part(step, part.places)
-            sent = (None if tensor is None else send(tensor) for tensor in drawn)
-            return part.share, (send(spectrograms), send(others), *sent)
+            sent = (None if tensor is None else to_device(tensor) for tensor in drawn)
+            return part.share, (to_device(spectrograms), to_device(others), *sent)
 
 
 def ahead(make: Callable[[Piece], Made], pieces: Iterable[Piece]) -> Iterator[Made]:
@@ -122,10 +122,10 @@ def check_division(place: str, steps: "config.Pretrain | config.Finetune", backe
     Raises:
         AudiopgError: it has not.
     """
-    n_parts = steps.accumulate * backend.n_processes
+    n_parts = steps.accumulate * backend.world_size
     if steps.batch_size % n_parts:
         msg = (
-            f"params.yaml: {place}.batch_size = {steps.batch_size} cannot be cut evenly for {backend.n_processes}"
+            f"params.yaml: {place}.batch_size = {steps.batch_size} cannot be cut evenly for {backend.world_size}"
             f" processes × accumulate = {steps.accumulate}; use a multiple of {n_parts}, or other numbers of those"
         )
         raise AudiopgError(msg)

@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from audiopg import compute, config, params, provenance, rng, storage, tasks, tensors
+from audiopg import compute, config, rng, storage, tensors
+from audiopg.arrays import Float64, Int64
 from audiopg.data import clips as recordings
 from audiopg.data.clips import Clips
 from audiopg.evaluate import metrics
@@ -22,18 +22,20 @@ from audiopg.evaluate.protocol import split
 from audiopg.models.checkpoint import load_encoder
 from audiopg.models.classifier import Classifier
 from audiopg.models.vit import initialise
+from audiopg.provenance import run_cards, stages
+from audiopg.tasks import registry
 from audiopg.tasks.card import Card
 from audiopg.tasks.manifest import Manifest
-from audiopg.train.augment import drop_path, patch_drop
 from audiopg.train.batches import Batches
 from audiopg.train.checkpoints import Checkpoints
+from audiopg.train.drop import drop_path, patch_drop
 from audiopg.train.feed import Batch, check_division
-from audiopg.train.loop import Training, below
+from audiopg.train.loop import Training, strip_prefix
 
 OUTPUTS = ("metrics.json", "predictions.csv", "classes.csv", "loss.csv", "classifier.safetensors")
 
 
-class Best:
+class BestEpoch:
     """The epoch that does best on the validation split, and its weights; the earlier one of two equals."""
 
     def __init__(self) -> None:
@@ -52,19 +54,19 @@ class Best:
         if self.epoch == len(self.scores):
             self.weights = copy.deepcopy(model.state_dict())
 
-    def state(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Return all that is known, for a run that is interrupted."""
         return {"scores": torch.tensor(self.scores, dtype=torch.float64)} | {
             f"weights.{name}": weight for name, weight in self.weights.items()
         }
 
-    def take(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a `state`."""
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a `state_dict`."""
         self.scores = state["scores"].tolist()
-        self.weights = below(state, "weights.")
+        self.weights = strip_prefix(state, "weights.")
 
 
-class Fold:
+class FoldData:
     """The steps of one fold's training."""
 
     def __init__(self, batches: Batches, encoder: config.Encoder) -> None:
@@ -80,13 +82,13 @@ class Fold:
 
     def part(self, step: int, places: range) -> Batch:
         """Return spectrograms (B, F, M), targets (B, C), visible patches (B, V) and drop-path factors (depth, 2, B)."""
-        spectrograms, targets, visible, keep = self._whole(step)
+        spectrograms, targets, visible, drop_path_scale = self._whole(step)
         chosen = slice(places.start, places.stop)
         return (
             spectrograms[chosen],
             targets[chosen],
             None if visible is None else visible[chosen],
-            None if keep is None else keep[:, :, chosen],
+            None if drop_path_scale is None else drop_path_scale[:, :, chosen],
         )
 
     def names(self, step: int) -> str:
@@ -97,10 +99,10 @@ class Fold:
         recipe, seed, stream = self.batches.recipe, self.batches.seed, self.batches.stream
         spectrograms, targets = self.batches.batch(step)
         draw = rng.generator(seed, f"{stream}/drop_path", step)
-        keep = drop_path(recipe.drop_path, self.encoder.shape.depth, len(targets), draw)
+        drop_path_scale = drop_path(recipe.drop_path, self.encoder.shape.depth, len(targets), draw)
         draw = rng.generator(seed, f"{stream}/patch_drop", step)
         n_patches = spectrograms[0].numel() // (self.encoder.patch_frames * self.encoder.patch_mels)
-        return spectrograms, targets, patch_drop(recipe.patch_drop, n_patches, len(targets), draw), keep
+        return spectrograms, targets, patch_drop(recipe.patch_drop, n_patches, len(targets), draw), drop_path_scale
 
 
 def train(
@@ -110,7 +112,7 @@ def train(
     label: str,
     validate: Callable[[], float] | None,
     checkpoints: Checkpoints | None = None,
-) -> tuple[Training, Best]:
+) -> tuple[Training, BestEpoch]:
     """Fine-tune for all epochs; where there is something to validate on, take back the weights of the best one.
 
     Args:
@@ -123,7 +125,7 @@ def train(
     """
     recipe = batches.recipe
     loss_function = functional.binary_cross_entropy_with_logits if batches.multi_label else functional.cross_entropy
-    best = Best()
+    best = BestEpoch()
     training = Training(
         model,
         recipe.optimizer,
@@ -139,12 +141,12 @@ def train(
 
     def select(step: int) -> None:
         if validate is not None and step % batches.per_epoch == 0:
-            with training.average.applied():
+            with training.ema.applied():
                 best.offer(validate(), model)
 
-    training.fit(Fold(batches, model.encoder.config), loss_of, backend, label, checkpoints, select)
+    training.fit(FoldData(batches, model.encoder.config), loss_of, backend, label, checkpoints, select)
     if validate is None:
-        training.average.settle()
+        training.ema.settle()
     else:
         model.load_state_dict(best.weights)
     return training, best
@@ -186,7 +188,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     manifest, card = Manifest.read(manifest_path), Card.read(card_path)
     backend = compute.backend(cfg.compute, recipe.n_threads, trains=True)
     check_division("finetune", recipe, backend)
-    clips = recordings.load(tasks.find(task, section), manifest_path, cfg.features, section.clip_s)
+    clips = recordings.load(registry.find(task, section), manifest_path, cfg.features, section.clip_s)
     rows = split(manifest, fold, section.train_share, cfg.seed)
     label, stream = f"{task} fold {fold} {init}", f"finetune/{task}/fold{fold}"
     if recipe.normalise == "task":
@@ -200,19 +202,19 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     if recipe.standardise:
         known = list(over_windows(model.embedding, clips, rows.train, backend, f"{label}: embedding"))
         model.standardise(torch.from_numpy(np.stack(known)))
-    reads, inputs = params.reads(cfg, "finetune", task), [manifest_path, card_path]
+    reads, inputs = stages.reads(cfg, "finetune", task), [manifest_path, card_path]
     inputs += [] if encoder_path is None else [encoder_path]
-    run_digest = provenance.run_digest("finetune", reads, inputs, backend.name, stream, init)
+    run_digest = run_cards.run_digest("finetune", reads, inputs, backend.name, stream, init)
     checkpoints = Checkpoints(resume, run_digest, recipe.save_every)
 
-    def figures(part: NDArray[np.int64], scores: NDArray[np.float64]) -> dict[str, float]:
+    def figures(part: Int64, scores: Float64) -> dict[str, float]:
         return metrics.evaluate(manifest.targets[part], scores, multi_label=card.multi_label)
 
     def validate() -> float:
         return figures(rows.val, predict(model, clips, rows.val, backend, f"{label}: validating"))[card.metric]
 
     training, best = train(model, batches, backend, label, validate if len(rows.val) else None, checkpoints)
-    if not backend.leads:
+    if not backend.is_main_process:
         return
     scores = predict(model, clips, rows.test, backend, f"{label}: testing")
     losses = training.loss_table()
@@ -228,7 +230,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     storage.write_json(
         out / "metrics.json", {"task": task, "init": init, "fold": fold, "epoch": epoch, "metrics": found}
     )
-    provenance.write_card(
+    run_cards.write_card(
         out / "run.json",
         "finetune",
         reads,
@@ -246,9 +248,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     checkpoints.clear()
 
 
-def predict(
-    model: Classifier, clips: Clips, rows: NDArray[np.int64], backend: compute.Backend, label: str
-) -> NDArray[np.float64]:
+def predict(model: Classifier, clips: Clips, rows: Int64, backend: compute.Backend, label: str) -> Float64:
     """Average the logits of each recording's windows, shape (len(rows), C)."""
     model.eval()
     scores = np.stack(list(over_windows(model, clips, rows, backend, label)))
@@ -256,7 +256,7 @@ def predict(
     return scores
 
 
-def predictions(manifest: Manifest, rows: NDArray[np.int64], scores: NDArray[np.float64], card: Card) -> pd.DataFrame:
+def predictions(manifest: Manifest, rows: Int64, scores: Float64, card: Card) -> pd.DataFrame:
     """Return the actual and the predicted labels of clips, columns ``path, actual, predicted``.
 
     Predicted is the label with the highest score; where a clip may have several, also all above even odds, from the

@@ -16,16 +16,16 @@ from torch.nn.parallel import DistributedDataParallel
 from audiopg import tensors
 from audiopg.errors import AudiopgError
 from audiopg.progress import progress, say
-from audiopg.train.average import Average
 from audiopg.train.checkpoints import Checkpoints
+from audiopg.train.ema import EMA
 from audiopg.train.feed import Batch, Data, Feed
 from audiopg.train.optim import adamw, learning_rate
-from audiopg.train.stopping import Stop
+from audiopg.train.sigterm import Sigterm
 
 if TYPE_CHECKING:
     from audiopg import config
     from audiopg.compute import Backend
-    from audiopg.train.live import Live
+    from audiopg.train.curves import Curves
 
 TICKS = 1_000_000  # steps of the schedule of a run that ends by the clock
 
@@ -33,11 +33,11 @@ TICKS = 1_000_000  # steps of the schedule of a run that ends by the clock
 class Companion(Protocol):
     """What a run knows beside its training, such as the best epoch."""
 
-    def state(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Return all of it."""
 
-    def take(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a `state`."""
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a `state_dict`."""
 
 
 class Training:
@@ -72,7 +72,7 @@ class Training:
         self.accumulate = accumulate
         self.companion = companion
         self.optimizer = adamw(model, optimizer, layer_decay)
-        self.average = Average(model, optimizer.ema_decay)
+        self.ema = EMA(model, optimizer.ema_decay)
         self.scaler = torch.amp.GradScaler("cpu", enabled=False)
         self.losses: list[float] = []
         self.n_skipped = 0
@@ -92,7 +92,7 @@ class Training:
         label: str,
         checkpoints: Checkpoints | None = None,
         after_step: Callable[[int], None] | None = None,
-        live: "Live | None" = None,
+        curves: "Curves | None" = None,
     ) -> None:
         """Take all steps that are left.
 
@@ -104,7 +104,7 @@ class Training:
             label: what to call the run in the progress lines.
             checkpoints: where to continue from and to keep the state; None keeps none.
             after_step: called with the number of steps done, after each.
-            live: takes the curves; None draws none.
+            curves: takes the curves; None draws none.
 
         Raises:
             AudiopgError: a loss or gradient is not finite, or another process of the run has ended.
@@ -118,27 +118,29 @@ class Training:
         steps = itertools.count(self.step) if self.n_steps is None else range(self.step, self.n_steps)
         feed = Feed(data, steps, self.accumulate, backend)
         left = progress(self._left(), label, total=self.n_steps or 0, done=self.step, per_item=n_clips)
-        stop = Stop()
+        sigterm = Sigterm()
         began_s, waited_s = time.monotonic() - self.elapsed_s, self.waited_s
-        with backend.together(), nullcontext() if checkpoints is None else stop:
+        with backend.lost_peer_errors(), nullcontext() if checkpoints is None else sigterm:
             run = backend.runner(self.model)
-            if live is not None:
-                live.begin(self)
+            if curves is not None:
+                curves.begin(self)
             for step in left:
                 rate = self._set_rate()
                 loss, norm = self._gradient(feed, run, loss_of, backend)
-                clock = [time.monotonic() - began_s, waited_s + feed.waited_s] if backend.leads else [0.0, 0.0]
-                loss, self.elapsed_s, self.waited_s = backend.total([loss, *clock])
+                clock = (
+                    [time.monotonic() - began_s, waited_s + feed.waited_s] if backend.is_main_process else [0.0, 0.0]
+                )
+                loss, self.elapsed_s, self.waited_s = backend.all_reduce_sum([loss, *clock])
                 problem = self._problem(loss, norm)
                 if problem:
                     where = f"at step {step} ({data.names(step)}; learning rate {rate:g})"
-                    self._refuse(f"{label}: {problem} {where} with optimizer {self.config.model_dump_json()}")
+                    self._on_non_finite(f"{label}: {problem} {where} with optimizer {self.config.model_dump_json()}")
                 self._update(loss, norm, finite=not problem)
                 if after_step is not None:
                     after_step(self.step)
-                asked = backend.total([stop.asked]) != [0]
-                if live is not None:
-                    live.note(self, rate, data.n_clips(step), last=asked or self.finished)
+                asked = backend.all_reduce_sum([sigterm.received]) != [0]
+                if curves is not None:
+                    curves.note(self, rate, data.n_clips(step), last=asked or self.finished)
                 if checkpoints is not None:
                     self._keep(checkpoints, backend, asked=asked)
         self._tell(label)
@@ -175,7 +177,7 @@ class Training:
                 with backend.autocast():
                     mean = loss_of(run, batch)
                 # the processes' gradients are averaged, not added up
-                self.scaler.scale(mean * (share * backend.n_processes)).backward()  # type: ignore[no-untyped-call]
+                self.scaler.scale(mean * (share * backend.world_size)).backward()  # type: ignore[no-untyped-call]
             loss += share * mean.detach()
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
@@ -188,7 +190,7 @@ class Training:
         overflow = self.scaler.is_enabled() and self.scaler.get_scale() > 1
         return "" if math.isfinite(norm) or overflow else "the gradient is not finite"
 
-    def _refuse(self, event: str) -> None:
+    def _on_non_finite(self, event: str) -> None:
         """End the run, or leave out the step, at a loss or gradient that is not finite."""
         if self.config.on_non_finite == "stop":
             msg = f"{event}; lower the learning rate, or leave out such steps (on_non_finite: skip)"
@@ -203,8 +205,8 @@ class Training:
             self.scaler.update()
         else:  # a loss says nothing about the scale
             self.scaler.update(self.scaler.get_scale())
-        if finite and math.isfinite(norm) and self.average.weights:
-            self.average.update(self._n_updates())
+        if finite and math.isfinite(norm) and self.ema.weights:
+            self.ema.update(self._n_updates())
         self.losses.append(loss if finite else math.nan)
 
     def _n_updates(self) -> int:
@@ -225,23 +227,25 @@ class Training:
     def _state(self) -> dict[str, Tensor]:
         """Return all that the next step depends on."""
         state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        state |= {f"average.{name}": tensor for name, tensor in self.average.weights.items()}
+        state |= {f"ema.{name}": tensor for name, tensor in self.ema.weights.items()}
         for number, moments in self.optimizer.state_dict()["state"].items():
             state |= {f"optimizer.{number}.{name}": tensor for name, tensor in moments.items()}
         scaler = self.scaler.state_dict()
         state |= {f"scaler.{name}": torch.tensor(scaler[name]) for name in ("scale", "_growth_tracker") if scaler}
         if self.companion is not None:
-            state |= {f"companion.{name}": tensor for name, tensor in self.companion.state().items()}
+            state |= {f"companion.{name}": tensor for name, tensor in self.companion.state_dict().items()}
         state["losses"] = torch.tensor(self.losses, dtype=torch.float64)
         return state
 
     def _keep(self, checkpoints: Checkpoints, backend: "Backend", *, asked: bool) -> None:
         """Save the state where it is time for it or none follows, and end the process where it was asked to."""
-        if backend.leads and (asked or self.finished or self.step % checkpoints.save_every == 0):
+        if backend.is_main_process and (asked or self.finished or self.step % checkpoints.save_every == 0):
             clock = {"elapsed_s": repr(self.elapsed_s), "waited_s": repr(self.waited_s)}
             checkpoints.save(self.step, self._state(), clock)
         if asked:
-            backend.total([0])  # torchrun ends them all with the first that ends: not before the state is written
+            backend.all_reduce_sum(
+                [0]
+            )  # torchrun ends them all with the first that ends: not before the state is written
             raise KeyboardInterrupt
 
     def _continue(self, checkpoints: Checkpoints, backend: "Backend") -> None:
@@ -252,29 +256,29 @@ class Training:
         """
         found = checkpoints.newest()
         if found is not None:
-            self._take(*found)
-        with backend.together():
-            n, steps, squares = backend.total([1, self.step, self.step**2])
+            self._load(*found)
+        with backend.lost_peer_errors():
+            n, steps, squares = backend.all_reduce_sum([1, self.step, self.step**2])
         if n * squares != steps**2:  # they differ
             msg = f"{checkpoints.folder}: the processes find states of different steps in it; have them share it"
             raise AudiopgError(msg)
         if found is not None:
             say(f"{checkpoints.folder}: continuing at step {self.step}")
 
-    def _take(self, state: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    def _load(self, state: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
         self.losses = state["losses"].tolist()
         self.n_skipped = sum(map(math.isnan, self.losses))
         self.elapsed_s, self.waited_s = float(header["elapsed_s"]), float(header["waited_s"])
         moments: dict[int, dict[str, Tensor]] = {}
         if self.companion is not None:
-            self.companion.take(below(state, "companion."))
-        for key, moment in below(state, "optimizer.").items():
+            self.companion.load_state_dict(strip_prefix(state, "companion."))
+        for key, moment in strip_prefix(state, "optimizer.").items():
             number, name = key.split(".")
             moments.setdefault(int(number), {})[name] = moment
-        self.model.load_state_dict(below(state, "model."), strict=True)
-        self.average.take(below(state, "average."))
+        self.model.load_state_dict(strip_prefix(state, "model."), strict=True)
+        self.ema.load_state_dict(strip_prefix(state, "ema."))
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
-        scaler = {name: tensor.item() for name, tensor in below(state, "scaler.").items()}
+        scaler = {name: tensor.item() for name, tensor in strip_prefix(state, "scaler.").items()}
         self.scaler.load_state_dict({**self.scaler.state_dict(), **scaler})
 
     def loss_table(self) -> pd.DataFrame:
@@ -282,6 +286,6 @@ class Training:
         return pd.DataFrame({"step": range(self.step), "loss": self.losses})
 
 
-def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def strip_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Return the tensors under a prefix, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

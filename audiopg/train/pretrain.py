@@ -8,18 +8,19 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from audiopg import compute, config, params, provenance, rng, storage
+from audiopg import compute, config, rng, storage
 from audiopg.data.synthetic import SyntheticClips
 from audiopg.models.checkpoint import save_encoder
 from audiopg.models.mae import MaskedAutoencoder, Reconstruction
 from audiopg.models.vit import initialise
 from audiopg.philox import uniforms
+from audiopg.provenance import run_cards, stages
 from audiopg.synth.physics import Physics
 from audiopg.synth.score import clip_name
-from audiopg.train.augment import drop_path
 from audiopg.train.checkpoints import Checkpoints
+from audiopg.train.curves import Curves
+from audiopg.train.drop import drop_path
 from audiopg.train.feed import Batch, check_division
-from audiopg.train.live import Live
 from audiopg.train.loop import Training
 from audiopg.train.physics import PhysicsLoss
 
@@ -64,12 +65,12 @@ class Corpus:
         indices = range(first + places.start, first + places.stop)
         noise = torch.from_numpy(uniforms(self.cfg.seed, "pretrain/mask", indices, self.n_patches))
         draw = rng.generator(self.cfg.seed, "pretrain/drop_path", step)
-        keep = drop_path(recipe.drop_path, self.cfg.encoder.shape.depth, recipe.batch_size, draw)
-        keep = None if keep is None else keep[:, :, places.start : places.stop]
+        drop_path_scale = drop_path(recipe.drop_path, self.cfg.encoder.shape.depth, recipe.batch_size, draw)
+        drop_path_scale = None if drop_path_scale is None else drop_path_scale[:, :, places.start : places.stop]
         if self.physics is None:
-            return self.clips.batch(indices), noise, keep
+            return self.clips.batch(indices), noise, drop_path_scale
         spectrograms, score = self.clips.with_score(indices)
-        return spectrograms, noise, keep, torch.from_numpy(self.physics.targets(score))
+        return spectrograms, noise, drop_path_scale, torch.from_numpy(self.physics.targets(score))
 
     def names(self, step: int) -> str:
         """Name the first and the last clip of a step."""
@@ -90,22 +91,22 @@ def objective(corpus: Corpus, device: torch.device) -> Callable[[nn.Module, Batc
 
     def both(run: nn.Module, batch: Batch) -> Tensor:
         spectrograms, noise, *drawn = batch
-        keep, targets = drawn
+        drop_path_scale, targets = drawn
         assert targets is not None  # the corpus has physics
-        found: Reconstruction = run(spectrograms, noise, keep)
+        found: Reconstruction = run(spectrograms, noise, drop_path_scale)
         assert found.physics is not None  # the model has a head
         return found.loss + weight * physics_loss(found.physics, targets)
 
     return both
 
 
-def run(cfg: config.Config, resume: Path, live: Path, outputs: Outputs) -> None:
+def run(cfg: config.Config, resume: Path, curves: Path, outputs: Outputs) -> None:
     """Pre-train an encoder; continue exactly where an interrupted run with the same parameters stopped.
 
     Args:
         cfg: all parameters.
         resume: folder for the state while the run lasts.
-        live: folder for the curves, which stay.
+        curves: folder for the curves, which stay.
         outputs: where the results go.
 
     Raises:
@@ -114,8 +115,8 @@ def run(cfg: config.Config, resume: Path, live: Path, outputs: Outputs) -> None:
     recipe = cfg.pretrain
     backend = compute.backend(cfg.compute, recipe.n_threads, trains=True)
     check_division("pretrain", recipe, backend)
-    reads = params.reads(cfg, "pretrain")
-    run_digest = provenance.run_digest("pretrain", reads, [], backend.name)
+    reads = stages.reads(cfg, "pretrain")
+    run_digest = run_cards.run_digest("pretrain", reads, [], backend.name)
     corpus = Corpus(cfg, backend.device)
     n_physics = corpus.physics.n_outputs if corpus.physics else 0
     model = MaskedAutoencoder(cfg.encoder, recipe.decoder, recipe.mask_ratio, n_physics)
@@ -135,18 +136,18 @@ def run(cfg: config.Config, resume: Path, live: Path, outputs: Outputs) -> None:
         backend,
         "pretrain",
         checkpoints,
-        live=Live(live) if backend.leads else None,
+        curves=Curves(curves) if backend.is_main_process else None,
     )
-    if not backend.leads:
+    if not backend.is_main_process:
         return
-    training.average.settle()
+    training.ema.settle()
     training.save(outputs.state, {"run": run_digest})
     losses = training.loss_table()
     storage.write_table(outputs.loss, losses)
     save_encoder(outputs.encoder, model.encoder, cfg.features)
     n_clips = training.step * recipe.batch_size
     final_loss = losses["loss"].tail(LAST_STEPS).mean()
-    provenance.write_card(
+    run_cards.write_card(
         outputs.card,
         "pretrain",
         reads,

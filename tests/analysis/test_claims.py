@@ -10,7 +10,9 @@ from audiopg.analysis.claims import Finding, Verdict, counted, decodable, markdo
 READ = {"score": 0.8, "low": 0.7, "high": 0.9, "shuffled": 0.0, "rbf_score": 0.85, "lead_high": 0.3}
 
 
-def readings(measure: str = "r2", random: float = 0.01, statistics: float = 0.02, **pretrained: float) -> pd.DataFrame:
+def best_probes(
+    measure: str = "r2", random: float = 0.01, statistics: float = 0.02, **pretrained: float
+) -> pd.DataFrame:
     """A factor as three encoders show it; of the controls the lower end of the lead over them is given."""
     rows = [
         {"encoder": "pretrained", **READ, **pretrained, "lead": 0.0, "lead_low": 0.0},
@@ -23,16 +25,16 @@ def readings(measure: str = "r2", random: float = 0.01, statistics: float = 0.02
 @pytest.mark.parametrize(
     ("table", "verdict"),
     [
-        (readings(), Verdict.HOLDS),
-        (readings(low=0.49), Verdict.PARTLY),
-        (readings(random=-0.001), Verdict.PARTLY),
-        (readings(statistics=-0.001), Verdict.PARTLY),
-        (readings(low=-0.01), Verdict.NOT),
-        (readings(low=0.01, shuffled=0.02), Verdict.NOT),
+        (best_probes(), Verdict.HOLDS),
+        (best_probes(low=0.49), Verdict.PARTLY),
+        (best_probes(random=-0.001), Verdict.PARTLY),
+        (best_probes(statistics=-0.001), Verdict.PARTLY),
+        (best_probes(low=-0.01), Verdict.NOT),
+        (best_probes(low=0.01, shuffled=0.02), Verdict.NOT),
         # of two classes, 0.7 is less than half way from chance to all correct; of ten, more
-        (readings("balanced_accuracy", shuffled=0.5), Verdict.PARTLY),
-        (readings("balanced_accuracy", shuffled=0.1), Verdict.HOLDS),
-        (readings("balanced_accuracy", low=0.09, shuffled=0.1), Verdict.NOT),
+        (best_probes("balanced_accuracy", shuffled=0.5), Verdict.PARTLY),
+        (best_probes("balanced_accuracy", shuffled=0.1), Verdict.HOLDS),
+        (best_probes("balanced_accuracy", low=0.09, shuffled=0.1), Verdict.NOT),
     ],
 )
 def test_decodable(table: pd.DataFrame, verdict: Verdict) -> None:
@@ -100,7 +102,7 @@ def test_a_claim_holds_where_it_does_in_all_corpora() -> None:
 
 
 def test_the_page_puts_the_paper_first_and_counts_all() -> None:
-    read = [*decodable(readings()), *decodable(readings(low=-1).assign(factor="snr_db"))]
+    read = [*decodable(best_probes()), *decodable(best_probes(low=-1).assign(factor="snr_db"))]
     assert counted([finding.verdict for finding in read]) == {"holds": 1, "partly": 0, "not": 1}
     page = markdown(read, [judged()])
     claimed = page.partition("## The paper's claims")[2].partition("## Each factor")[0]

@@ -7,18 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from support.places import ROOT
 
 from audiopg import storage, tensors
-from audiopg.analysis import corpora, latent
+from audiopg.analysis import latent
 from audiopg.analysis.activations import activations
+from audiopg.analysis.corpora import synthetic
 from audiopg.config import Config
-from audiopg.features import LogMel
+from audiopg.features.logmel import LogMel
 from audiopg.models.checkpoint import save_encoder
 from audiopg.models.mae import MaskedAutoencoder
 from audiopg.models.vit import initialise, untrained
 
 CPU = torch.device("cpu")
-ROOT = Path(__file__).parents[2]
 
 
 @torch.no_grad()
@@ -33,7 +34,7 @@ def test_layers_are_moments_of_the_tokens(tiny: Config) -> None:
 
 
 def test_activations_are_kept_on_disk_in_order(tiny: Config, tmp_path: Path) -> None:
-    corpus = corpora.build("events", tiny, CPU)
+    corpus = synthetic.build("events", tiny, CPU)
     encoder, log_mel = untrained(tiny.encoder, 1), LogMel(tiny.features)
     found = activations(corpus, {"random": encoder}, log_mel, tmp_path)
     assert isinstance(found["random"], np.memmap)

@@ -11,16 +11,17 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from audiopg import audio, config
+from audiopg import config
+from audiopg.audio import decode
 from audiopg.config import Config
 from audiopg.data import clips as recordings
 from audiopg.data.clips import Clips
 from audiopg.errors import AudiopgError
-from audiopg.features import LogMel
+from audiopg.features.logmel import LogMel
 from audiopg.storage import file_digest
-from audiopg.tasks import TASKS
-from audiopg.tasks.card import Task
 from audiopg.tasks.manifest import Manifest, Row
+from audiopg.tasks.registry import TASKS
+from audiopg.tasks.task import Task
 
 RATE_HZ = 16000
 
@@ -54,7 +55,7 @@ def test_windows_equal_the_spectrogram_of_the_padded_waveform(folder: Path, quic
     clips = load(folder, write_manifest(folder), quick.features, 0.32)
     assert clips.window == 32
     assert [clips.n_frames(row) for row in range(2)] == [90, 32]  # in the order of the manifest: long, short
-    short = torch.from_numpy(audio.read(folder / "short.wav", RATE_HZ))
+    short = torch.from_numpy(decode.read(folder / "short.wav", RATE_HZ))
     padded = torch.nn.functional.pad(short, (0, round(0.32 * RATE_HZ) - len(short)))
     torch.testing.assert_close(clips.batch([1], [0])[0], LogMel(quick.features)(padded[None])[0])
     assert clips.log_mel.silence == pytest.approx(clips.cut(1, 0)[-1].max(), abs=1e-5)
@@ -64,7 +65,7 @@ def test_the_second_reading_decodes_nothing(folder: Path, quick: Config, monkeyp
     manifest = write_manifest(folder)
     first = load(folder, manifest, quick.features, 0.32)
     (folder / "short.wav").unlink()
-    monkeypatch.setattr(audio, "read", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(decode, "read", lambda *_: pytest.fail("decoded again"))
     second = load(folder, manifest, quick.features, 0.32)
     assert np.array_equal(first.frames, second.frames)
 
@@ -120,14 +121,14 @@ def test_a_clip_shorter_than_a_frame_is_a_window_that_ends_in_silence(
 def test_two_stages_that_need_a_cache_at_once_make_it_once(
     folder: Path, quick: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manifest, read, made = write_manifest(folder), audio.read, []
+    manifest, read, made = write_manifest(folder), decode.read, []
 
     def slowly(path: Path, rate_hz: int) -> NDArray[np.float32]:
         made.append(path.name)
         time.sleep(0.1)
         return read(path, rate_hz)
 
-    monkeypatch.setattr(audio, "read", slowly)
+    monkeypatch.setattr(decode, "read", slowly)
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(lambda _: load(folder, manifest, quick.features, 0.32), range(3)))
     assert sorted(made) == ["long.wav", "short.wav"]

@@ -10,7 +10,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from audiopg import config
-from audiopg.cli import app
+from audiopg.cli.app import app
 from audiopg.config import Config
 from audiopg.data import render
 from audiopg.errors import AudiopgError

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from finetuning import separable_task
 from numpy.typing import NDArray
 from sklearn.model_selection import GridSearchCV
+from support.finetuning import separable_task
 
 from audiopg import config, storage
 from audiopg.compute import Backend
@@ -20,7 +20,7 @@ from audiopg.evaluate import probes
 from audiopg.evaluate.embeddings import embed, log_mel_statistics
 from audiopg.evaluate.probes import Selected, linear, nearest, scores
 from audiopg.evaluate.protocol import split
-from audiopg.features import LogMel
+from audiopg.features.logmel import LogMel
 from audiopg.models.checkpoint import save_encoder
 from audiopg.models.vit import Encoder, initialise, untrained
 from audiopg.tasks.card import Card

@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from audiopg import profiles
-from audiopg.config import Synth
+from audiopg.config import Synth, profile
 from audiopg.synth.score import CORPUS, Score
 from audiopg.synth.world import World
 
-PARAMS = Path(__file__).parents[2] / "workflow" / "params"
 # the sizes of the profiles `quick` and `test`
 CHANGES: dict[str, Any] = {"clip_s": 1.28, "events": {"duration_s_min": 0.1, "level_db": {"min": -18.0, "max": 0.0}}}
 OF_CLIPS = ("n_voices", "transient_onset_s", "room_rt60_s", "cutoff_hz", "microphone_low_hz", "noise_floor_key")
@@ -32,7 +30,7 @@ def main() -> None:
 
 def preset(name: str) -> dict[str, Any]:
     """Return a preset, short, and its clips."""
-    data = profiles.preset(name, PARAMS).synth.model_dump(exclude_none=True)
+    data = profile.load("paper", name).synth.model_dump(exclude_none=True)
     data["events"] |= CHANGES["events"]
     synth = Synth.model_validate(data | {"clip_s": CHANGES["clip_s"]})
     return {"synth": synth.model_dump(exclude_none=True), "clips": [clips(synth, seed) for seed in SEEDS]}

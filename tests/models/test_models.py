@@ -88,8 +88,8 @@ def test_a_dropped_branch_is_skipped() -> None:
     initialise(encoder, 0)
     x = spectrograms()
     none = torch.zeros(6, 2, 3)
-    torch.testing.assert_close(encoder(x, keep=none), encoder.norm(encoder.tokens(x)))
-    torch.testing.assert_close(encoder(x, keep=torch.ones(6, 2, 3)), encoder(x))
+    torch.testing.assert_close(encoder(x, drop_path_scale=none), encoder.norm(encoder.tokens(x)))
+    torch.testing.assert_close(encoder(x, drop_path_scale=torch.ones(6, 2, 3)), encoder(x))
 
 
 def test_the_model_sees_only_visible_patches() -> None:

@@ -1,25 +1,22 @@
 """Corpora that the tests of the synthesiser share."""
 
-from pathlib import Path
-
 import pytest
-from sounds import short
+from support.sounds import short
 
-from audiopg import config, profiles
-
-FOLDER = Path(__file__).parents[2] / "workflow" / "params"
+from audiopg import config
+from audiopg.config import profile
 
 
 @pytest.fixture(scope="session")
 def paper() -> config.Synth:
     """Preset `paper` at full length."""
-    return profiles.preset("paper", FOLDER).synth
+    return profile.load("paper", "paper").synth
 
 
 @pytest.fixture(scope="session")
 def world() -> config.Synth:
     """Preset `world` at full length."""
-    return profiles.preset("world", FOLDER).synth
+    return profile.load("paper", "world").synth
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import numpy as np
 import plain
 import pytest
 from scipy.stats import kstest
-from sounds import RATE, Floats, bare, both
+from support.sounds import RATE, Floats, bare, both
 
 from audiopg import config, rng
 from audiopg.synth.arrange import arrange

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import kstest
-from sounds import RATE, Floats, source
+from support.sounds import RATE, Floats, source
 
 from audiopg import rng
 from audiopg.synth.sources.excited import grain_times

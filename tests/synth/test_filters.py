@@ -5,9 +5,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from scipy.signal import lfilter
-from sounds import RATE, Floats
+from support.sounds import RATE, Floats
 
-from audiopg.synth import batched
+from audiopg.synth.batched.filtering import run_filter as run_by_torch
 from audiopg.synth.compiled.filtering import LANES, TILE, run_filter
 from audiopg.synth.filters import (
     BROWN,
@@ -50,7 +50,7 @@ def run(x: NDArray[np.float32], filter_: Filter) -> tuple[Floats, Floats]:
     compiled = np.empty_like(x)
     for row in range(len(x)):
         run_filter(x[row], compiled[row], filter_.direct[row], filter_.pole[row], filter_.residue[row])
-    by_torch = batched.run_filter(torch.from_numpy(x), *(torch.from_numpy(column) for column in filter_))
+    by_torch = run_by_torch(torch.from_numpy(x), *(torch.from_numpy(column) for column in filter_))
     return compiled.astype(np.float64), by_torch.double().numpy()
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.signal import hilbert
-from sounds import RATE, Floats, amplitudes, source
+from support.sounds import RATE, Floats, amplitudes, source
 
 from audiopg.synth.sources import PRIMITIVES
 from audiopg.synth.sources.moving import path

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import binomtest, chisquare, kstest, rankdata
-from sounds import short
+from support.sounds import short
 
 from audiopg import config
 from audiopg.errors import AudiopgError

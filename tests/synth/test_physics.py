@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sounds import short
+from support.sounds import short
 
 from audiopg import config
 from audiopg.errors import AudiopgError

@@ -7,16 +7,15 @@ the events are cut 0.06, folding 0.03, and an exponent per partial and no triang
 what sets the peak, and so raise all the rest.
 """
 
-import kaldi
 import numpy as np
 import pytest
-import recipe
 import torch
 from numpy.typing import NDArray
+from support import kaldi, recipe
 
 from audiopg import config
 from audiopg.config import Config
-from audiopg.features import LogMel
+from audiopg.features.logmel import LogMel
 from audiopg.synth.world import World
 
 pytestmark = pytest.mark.slow

@@ -8,11 +8,11 @@ import plain
 import pytest
 import torch
 from numpy.typing import NDArray
-from sounds import bare, both, short
+from support.sounds import bare, both, short
 
 from audiopg import config
-from audiopg.synth import batched
 from audiopg.synth.arrange import arrange
+from audiopg.synth.batched import player as batched
 from audiopg.synth.compiled import player
 from audiopg.synth.parameters import draw
 from audiopg.synth.score import Score

@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sounds import RATE, Floats, bare
+from support.sounds import RATE, Floats, bare
 
-from audiopg.synth import batched
 from audiopg.synth.arrange import arrange
+from audiopg.synth.batched import player
+from audiopg.synth.batched import reverberation as batched_reverberation
 from audiopg.synth.compiled import reverberation
 from audiopg.synth.compiled.reverberation import reverberate
 from audiopg.synth.playlist import Playlist
@@ -44,7 +45,7 @@ def answers(score: Score, dry: Floats) -> list[Floats]:
         reverberate(compiled[clip], np.empty(grid.n_samples, dtype=np.float32), room, clip)
     playlist: Playlist = arrange(score.rows(slice(None)), Grid(2 * RATE, RATE))._replace(n_samples=grid.n_samples)
     by_torch = torch.from_numpy(dry.astype(np.float32))
-    batched._Player(playlist, torch.device("cpu")).add_rooms(by_torch)
+    player._Player(playlist, torch.device("cpu")).add_rooms(by_torch)
     return [compiled.astype(np.float64), by_torch.double().numpy()]
 
 
@@ -150,7 +151,7 @@ def test_a_room_does_not_depend_on_the_blocks_that_it_is_computed_in(
     score = rooms([2.0, 11.0], [0.3, 1.2], damping=0.2)
     dry = np.random.default_rng(0).uniform(-1, 1, (2, 3001))
     before = answers(score, dry)
-    monkeypatch.setattr(batched, "ROOM_BLOCK", block)
+    monkeypatch.setattr(batched_reverberation, "ROOM_BLOCK", block)
     np.testing.assert_array_equal(answers(score, dry)[1], before[1])
     np.testing.assert_allclose(before[0], before[1], atol=1e-5)
 

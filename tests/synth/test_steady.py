@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.special import jv
-from sounds import RATE, amplitudes, source, strongest_elsewhere_db
+from support.sounds import RATE, amplitudes, source, strongest_elsewhere_db
 
 from audiopg.synth.sources.primitive import Grid
 

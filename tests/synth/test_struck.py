@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.optimize import brentq
-from sounds import RATE, Floats, amplitudes, source, strongest_elsewhere_db
+from support.sounds import RATE, Floats, amplitudes, source, strongest_elsewhere_db
 
 from audiopg.synth.sources.primitive import Grid
 from audiopg.synth.sources.struck import BAR, GLASS, N_MODES, PLATE, mode_ratios

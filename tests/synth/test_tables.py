@@ -1,17 +1,17 @@
 """The tables say what the score says, and what is heard."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from support.places import ROOT
 
-from audiopg import profiles as profiles_module
+from audiopg.config import profile as profiles_module
 from audiopg.synth.parameters import draw
 from audiopg.synth.score import Score
 from audiopg.synth.tables import tables
 
-PROFILES = Path(__file__).parents[2] / "workflow" / "params"
+PROFILES = ROOT / "workflow" / "params"
 
 
 @pytest.fixture(scope="module")

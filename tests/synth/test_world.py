@@ -6,20 +6,20 @@ import random
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from sounds import short
+from support.places import ROOT, TESTS
+from support.sounds import short
 
 from audiopg import config
 from audiopg.errors import AudiopgError
 from audiopg.synth.score import CORPUS
 from audiopg.synth.world import World
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "synth.json").read_text(encoding="utf-8"))
+GOLDEN = json.loads((TESTS / "golden" / "synth.json").read_text(encoding="utf-8"))
 # No clip's mean is further from 0. Measured over 3000 and 1000 clips: 0.056 and 0.009. It is brown noise (in short
 # clips a burst is a twelfth of the clip) and trains of grains, whose dying sines do not add up to 0: 0.02 for engines.
 NO_DC, NO_DC_LONG = 0.08, 0.02
@@ -88,7 +88,7 @@ def test_a_clip_is_the_same_in_every_process(preset: config.Synth) -> None:
             capture_output=True,
             text=True,
             check=True,
-            cwd=Path(__file__).parents[2],
+            cwd=ROOT,
         ).stdout
         for arguments in (("1", "0"), ("3", "20"))
     ]

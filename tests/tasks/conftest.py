@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from miniatures import MINIATURES, TOP_FOLDERS
+from support.miniatures import MINIATURES, TOP_FOLDERS
 
-from audiopg.data.fetch import fetch
-from audiopg.tasks import TASKS
-from audiopg.tasks.card import Download, Task
+from audiopg.fetch.store import fetch
+from audiopg.tasks.registry import TASKS
+from audiopg.tasks.task import Download, Task
 
 
 class Present(NamedTuple):

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from audiopg.errors import AudiopgError
-from audiopg.tasks import TASKS
-from audiopg.tasks.card import Archive, Download
+from audiopg.tasks.registry import TASKS
+from audiopg.tasks.task import Archive, Download
 
 PUBLISHED = {  # clips, classes, runs, metric
     "esc10": (400, 10, 5, "accuracy"),

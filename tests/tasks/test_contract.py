@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audiopg import audio
+from audiopg.audio import decode, packages
 from audiopg.errors import AudiopgError
 from audiopg.evaluate.protocol import split
-from audiopg.tasks import TASKS, packages
-from audiopg.tasks.card import Download
 from audiopg.tasks.manifest import Manifest
+from audiopg.tasks.registry import TASKS
+from audiopg.tasks.task import Download
 
 downloaded = pytest.mark.parametrize(
     "present", [name for name in TASKS if isinstance(TASKS[name].source, Download)], indirect=True
@@ -40,7 +40,7 @@ def test_manifest_is_as_published(present: Any, manifest: Manifest) -> None:
 
 def test_clips_sound(present: Any, manifest: Manifest) -> None:
     for row in manifest.rows[:: -(-len(manifest) // N_DECODED)]:
-        waveform = audio.read(present.root / row.path, 16_000)
+        waveform = decode.read(present.root / row.path, 16_000)
         assert len(waveform) == pytest.approx(row.duration_s * 16_000, abs=2), row.path
         assert np.abs(waveform).max() > 1e-3 or "_silence_" in row.labels, row.path
 

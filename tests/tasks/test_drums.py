@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiopg import audio
+from audiopg.audio import decode
 from audiopg.errors import AudiopgError
 from audiopg.tasks import drums
 
@@ -100,7 +100,7 @@ def test_near_copies_are_all_listed(data_dir: Path) -> None:
     """No two groups correlate above 0.9 (normalised, at any lag, first 2 s)."""
     root = drums.locate(data_dir)
     rows = drums.make_manifest(root).rows
-    waveforms = [audio.read(root / row.path, 8000)[: 2 * 8000] for row in rows]
+    waveforms = [decode.read(root / row.path, 8000)[: 2 * 8000] for row in rows]
     n_fft = 2 ** int(np.ceil(np.log2(2 * max(map(len, waveforms)))))
     spectra = [np.fft.rfft(waveform / np.linalg.norm(waveform), n_fft) for waveform in waveforms]
     found = set()

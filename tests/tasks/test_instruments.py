@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiopg import audio
+from audiopg.audio import decode, soundfont
+from audiopg.audio.packages import package_folder
+from audiopg.audio.soundfont import FOLDS, Note
 from audiopg.errors import AudiopgError
 from audiopg.tasks import instruments
-from audiopg.tasks.instruments import FOLDS, Note
-from audiopg.tasks.packages import package_folder
 
 # Operators of a soundfont's generators.
 INSTRUMENT, KEY_RANGE, SAMPLE = 41, 43, 53
@@ -69,10 +69,10 @@ class Soundfont:
 @pytest.fixture(scope="module")
 def played() -> dict[int, set[tuple[int, int]]]:
     """Recordings that each program plays in the task."""
-    soundfont = Soundfont(package_folder("pretty_midi", "instruments") / instruments.SOUNDFONT)
+    tables = Soundfont(package_folder("pretty_midi", "instruments") / soundfont.SOUNDFONT)
     recordings: dict[int, set[tuple[int, int]]] = {program: set() for program in range(80)}
     for note in instruments.notes():
-        recordings[note.program] |= soundfont.recordings(note.program, note.pitch)
+        recordings[note.program] |= tables.recordings(note.program, note.pitch)
     return recordings
 
 
@@ -90,7 +90,7 @@ def test_programs_with_the_same_recordings_are_all_listed(played: dict[int, set[
         if played[a] & played[b]:
             joined = [one for one in sets if one & {a, b}]
             sets = [one for one in sets if one not in joined] + [set().union(*joined)]
-    assert sorted(tuple(sorted(one)) for one in sets if len(one) > 1) == sorted(instruments.SHARED_RECORDINGS)
+    assert sorted(tuple(sorted(one)) for one in sets if len(one) > 1) == sorted(soundfont.SHARED_RECORDINGS)
 
 
 def test_folds_hold_each_program_once_and_each_family() -> None:
@@ -102,7 +102,7 @@ def test_folds_hold_each_program_once_and_each_family() -> None:
 def test_notes() -> None:
     notes = list(instruments.notes())
     assert len(set(notes)) == 800
-    assert Counter(note.family for note in notes) == dict.fromkeys(instruments.FAMILIES, 80)
+    assert Counter(note.family for note in notes) == dict.fromkeys(soundfont.FAMILIES, 80)
     assert Note(0, 60, 100).file_name == "000-p060-v100.flac"
     assert [Note(program, 60, 100).family for program in (7, 8, 39, 40, 79)] == [
         "piano",
@@ -116,7 +116,7 @@ def test_notes() -> None:
 @pytest.mark.parametrize(("program", "pitch"), [(40, 67), (56, 58), (71, 60), (73, 64), (0, 60)])
 def test_notes_have_the_pitch_of_their_name(data_dir: Path, program: int, pitch: int) -> None:
     root = instruments.locate(data_dir)
-    waveform = audio.read(root / Note(program, pitch, 100).file_name, 44_100)[8_000:30_000].astype(np.float64)
+    waveform = decode.read(root / Note(program, pitch, 100).file_name, 44_100)[8_000:30_000].astype(np.float64)
     f0_hz = 440 * 2 ** ((pitch - 69) / 12)
     correlation = np.correlate(waveform, waveform[:8_000], mode="valid")
     period = 44_100 / f0_hz
@@ -132,7 +132,7 @@ def test_clips_are_16_bit_mono_and_end_in_silence(data_dir: Path) -> None:
         file = next(root.glob(f"{program:03d}-*.flac"))
         info = soundfile.info(file)
         assert (info.channels, info.subtype, info.frames) == (1, "PCM_16", 66_150)
-        samples, _ = audio.decode(file)
+        samples = decode.read(file, 44_100)
         assert samples[-1] == 0
         assert np.abs(samples[:44_100]).max() > 10 * np.abs(samples[-20:]).max()
 
@@ -142,7 +142,7 @@ def test_velocity_is_kept_in_the_level(data_dir: Path) -> None:
     for program in range(80):
         pitch = instruments.PITCHES[Note(program, 0, 0).family][2]
         soft, hard = (
-            np.abs(audio.read(root / Note(program, pitch, velocity).file_name, 44_100)).max()
+            np.abs(decode.read(root / Note(program, pitch, velocity).file_name, 44_100)).max()
             for velocity in instruments.VELOCITIES
         )
         assert hard > 1.2 * soft, program
@@ -158,14 +158,14 @@ def test_silent_and_clipped_notes_are_refused(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_note_above_the_range_of_its_program_is_silent() -> None:
-    assert np.abs(instruments.play(instruments.open_synth(), Note(78, 80, 100))).max() == 0
+    assert np.abs(soundfont.play(soundfont.open_synth(), Note(78, 80, 100))).max() == 0
 
 
 def test_a_note_does_not_depend_on_the_one_before() -> None:
-    used = instruments.open_synth()
-    instruments.play(used, Note(50, 67, 100))
-    fresh = instruments.play(instruments.open_synth(), Note(0, 60, 100))
-    np.testing.assert_array_equal(instruments.play(used, Note(0, 60, 100)), fresh)
+    used = soundfont.open_synth()
+    soundfont.play(used, Note(50, 67, 100))
+    fresh = soundfont.play(soundfont.open_synth(), Note(0, 60, 100))
+    np.testing.assert_array_equal(soundfont.play(used, Note(0, 60, 100)), fresh)
 
 
 def test_interrupted_rendering_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +198,7 @@ def test_folder_with_other_settings_is_refused(data_dir: Path, monkeypatch: pyte
 
 
 def test_another_soundfont_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(instruments, "SOUNDFONT_SHA256", "0" * 64)
+    monkeypatch.setattr(soundfont, "SOUNDFONT_SHA256", "0" * 64)
     with pytest.raises(AudiopgError, match=r"is not the soundfont of pretty_midi"):
         instruments.locate(tmp_path)
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiopg import config, tasks
+from audiopg import config
 from audiopg.errors import AudiopgError
-from audiopg.tasks import own
+from audiopg.tasks import own, registry
 from audiopg.tasks.manifest import Manifest
 
 SINGLE = "path,labels\n" + "".join(f"{label}/{number}.wav,{label}\n" for label in ("cat", "dog") for number in range(6))
@@ -35,7 +35,7 @@ def section(folder: Path, text: str, protocol: str) -> config.Task:
 
 def manifest(folder: Path, text: str, protocol: str) -> Manifest:
     """The manifest of a list, made and checked as the stage does it."""
-    task = tasks.find("mine", section(folder, text, protocol))
+    task = registry.find("mine", section(folder, text, protocol))
     assert callable(task.source)
     root = task.source(folder / "data")
     made = task.make_manifest(root)
@@ -51,7 +51,7 @@ def test_a_list_of_paths_and_labels_is_enough(folder: Path) -> None:
     assert Counter((row.labels[0], row.fold) for row in made.rows) == {
         (label, fold): 2 for label in ("cat", "dog") for fold in (1, 2, 3)
     }
-    card = tasks.find("mine", section(folder, SINGLE, "3-fold")).card
+    card = registry.find("mine", section(folder, SINGLE, "3-fold")).card
     assert (card.name, card.metric, card.sizes, card.n_classes, card.licence) == (
         "mine",
         "accuracy",
@@ -81,7 +81,7 @@ def test_splits_and_several_labels(folder: Path) -> None:
     assert made.parts.tolist() == SPLITS * 2
     assert made.class_names == ("animal", "cat", "dog")
     assert made.targets[0].tolist() == [1, 1, 0]
-    card = tasks.find("mine", section(folder, text, "split")).card
+    card = registry.find("mine", section(folder, text, "split")).card
     assert (card.metric, card.protocol, card.n_folds, card.sizes) == ("mAP", "split", 1, (6, 2, 4))
 
 
@@ -143,7 +143,7 @@ def test_the_order_of_lines_and_a_byte_order_mark_change_nothing(folder: Path) -
 )
 def test_a_wrong_list_is_named(folder: Path, text: str, protocol: str, message: str) -> None:
     with pytest.raises(AudiopgError) as caught:
-        tasks.find("mine", section(folder, text, protocol))
+        registry.find("mine", section(folder, text, protocol))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -156,20 +156,20 @@ def test_missing_files_and_folders_are_named(folder: Path) -> None:
     with pytest.raises(AudiopgError, match=r"sounds/dog/3\.wav: not a readable audio file"):
         manifest(folder, SINGLE, "3-fold")
     wrong = section(folder, SINGLE, "3-fold").model_copy(update={"audio_root": str(folder / "nowhere")})
-    source = tasks.find("mine", wrong).source
+    source = registry.find("mine", wrong).source
     assert callable(source)
     with pytest.raises(AudiopgError, match=r"tasks\.mine\.audio_root: .*nowhere is no folder"):
         source(folder)
     absent = wrong.model_copy(update={"manifest": str(folder / "no.csv")})
     with pytest.raises(AudiopgError, match=r"no\.csv: not a readable list of recordings"):
-        tasks.find("mine", absent)
+        registry.find("mine", absent)
 
 
 def test_a_registered_name_is_not_for_own_recordings(folder: Path) -> None:
     with pytest.raises(AudiopgError, match=r"tasks\.drums: is the name of a registered task"):
-        tasks.find("drums", section(folder, SINGLE, "3-fold"))
+        registry.find("drums", section(folder, SINGLE, "3-fold"))
     with pytest.raises(AudiopgError, match="unknown task 'mine'; known: "):
-        tasks.find("mine", config.Task(clip_s=1))
+        registry.find("mine", config.Task(clip_s=1))
 
 
 def test_the_digest_follows_what_decides_on_the_recordings(folder: Path) -> None:

@@ -10,8 +10,9 @@ import torch
 from audiopg.config import Config
 from audiopg.data.clips import Clips
 from audiopg.errors import AudiopgError
-from audiopg.features import LogMel
-from audiopg.train.augment import cutmix, drop_path, mixup, patch_drop, random_offsets, spec_augment
+from audiopg.features.logmel import LogMel
+from audiopg.train.augment import cutmix, mixup, random_offsets, spec_augment
+from audiopg.train.drop import drop_path, patch_drop
 
 
 def draws(key: int = 3) -> np.random.Generator:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from regression import CPU, Line, loss_of, training
+from support.regression import CPU, Line, loss_of, training
 from torch import Tensor
 
 from audiopg.errors import AudiopgError

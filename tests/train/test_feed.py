@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from regression import CPU, Killed, Line
+from support.regression import CPU, Killed, Line
 
 from audiopg import config
 from audiopg.config import Config
@@ -33,7 +33,7 @@ def test_processes_share_a_batch_between_them() -> None:
     seen = []
     for rank in range(3):
         data = Line((16,))
-        list(Feed(data, range(2), 2, replace(CPU, rank=rank, n_processes=3)))
+        list(Feed(data, range(2), 2, replace(CPU, rank=rank, world_size=3)))
         seen.append([list(places) for step, places in data.seen if step == 1])
     assert sorted(place for own in seen for part in own for place in part) == list(range(16))
     assert all(len(own) == 2 for own in seen)
@@ -82,7 +82,7 @@ def test_a_feed_ahead_gives_the_same_numbers(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_batch_that_cannot_be_cut_evenly_is_refused(tiny: Config) -> None:
     recipe: config.Pretrain = tiny.pretrain.model_copy(update={"batch_size": 16, "accumulate": 2})
-    check_division("pretrain", recipe, replace(CPU, n_processes=4))
+    check_division("pretrain", recipe, replace(CPU, world_size=4))
     message = r"params\.yaml: pretrain\.batch_size = 16 cannot be cut evenly for 3 processes × accumulate = 2; use a"
     with pytest.raises(AudiopgError, match=message):
-        check_division("pretrain", recipe, replace(CPU, n_processes=3))
+        check_division("pretrain", recipe, replace(CPU, world_size=3))

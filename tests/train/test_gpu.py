@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from finetuning import separable_task
-from pretraining import changed, losses, run
-from regression import Killed
+from support.finetuning import separable_task
+from support.pretraining import changed, losses, run
+from support.regression import Killed
 
 from audiopg import storage
 from audiopg.config import Config

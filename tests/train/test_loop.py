@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from regression import CPU, OPTIMIZER, Killed, Line, flat, loss_of, training, weights
+from support.regression import CPU, OPTIMIZER, Killed, Line, flat, loss_of, training, weights
 from torch import Tensor, nn
 
 from audiopg import tensors
@@ -19,7 +19,7 @@ from audiopg.train import loop
 from audiopg.train.checkpoints import Checkpoints
 from audiopg.train.feed import Batch
 from audiopg.train.loop import Training
-from audiopg.train.stopping import Stop
+from audiopg.train.sigterm import Sigterm
 
 FLOAT16 = replace(CPU, autocast_dtype=torch.float16)
 
@@ -96,9 +96,9 @@ def test_sigterm_is_held_back_however_often_and_after_the_run_does_what_it_did_b
     heard: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
     try:
-        with Stop() as stop:
+        with Sigterm() as stop:
             os.kill(os.getpid(), signal.SIGTERM)
-            assert stop.asked
+            assert stop.received
             assert not heard
             os.kill(os.getpid(), signal.SIGTERM)
             assert not heard
@@ -211,9 +211,9 @@ def test_a_float16_gradient_that_no_scale_helps_is_refused() -> None:
 
 def test_steps_that_the_scaler_leaves_out_do_not_move_the_average() -> None:
     run = training(10, ema_decay=0.9)
-    run.average.weights["bias"].fill_(3.0)
+    run.ema.weights["bias"].fill_(3.0)
     run.fit(Line(), cusp, FLOAT16, "label")
-    assert run.average.weights["bias"].item() == 3
+    assert run.ema.weights["bias"].item() == 3
 
 
 def test_the_average_counts_the_steps_that_were_taken() -> None:
@@ -225,7 +225,7 @@ def test_the_average_counts_the_steps_that_were_taken() -> None:
 
     first = weights(run).clone()
     run.fit(Line(), steep_at_first, FLOAT16, "label")
-    with run.average.applied():
+    with run.ema.applied():
         averaged = weights(run).clone()
     assert not torch.equal(weights(run), first)
     torch.testing.assert_close(averaged, 2 / 11 * first + 9 / 11 * weights(run))
@@ -238,10 +238,10 @@ def test_what_goes_with_a_run_is_part_of_its_state(tmp_path: Path) -> None:
         def __init__(self) -> None:
             self.n = 0
 
-        def state(self) -> dict[str, Tensor]:
+        def state_dict(self) -> dict[str, Tensor]:
             return {"n": torch.tensor(self.n)}
 
-        def take(self, state: Mapping[str, Tensor]) -> None:
+        def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
             self.n = int(state["n"])
 
         def add(self, step: int) -> None:  # noqa: ARG002
@@ -264,10 +264,10 @@ def test_the_average_of_the_weights_by_hand() -> None:
     for number, new in enumerate(after[1:], start=1):
         decay = min(0.7, (1 + number) / (10 + number))
         expected = decay * expected + (1 - decay) * new
-    with run.average.applied():
+    with run.ema.applied():
         torch.testing.assert_close(weights(run), expected)
     assert torch.equal(weights(run), after[-1])
-    run.average.settle()
+    run.ema.settle()
     torch.testing.assert_close(weights(run), expected)
 
 

@@ -3,8 +3,8 @@
 import math
 
 import pytest
-import regression
 import torch
+from support import regression
 from torch import nn
 
 from audiopg.config import Config

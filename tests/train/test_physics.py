@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pretraining import changed, losses, run
-from sounds import short
+from support.places import ROOT
+from support.pretraining import changed, losses, run
+from support.sounds import short
 
-from audiopg import cost, flops, profiles, tensors
-from audiopg.analysis import reconstructions
-from audiopg.config import Config
+from audiopg import tensors
+from audiopg.analysis.pictures import reconstructions
+from audiopg.config import Config, profile
+from audiopg.cost import flops
 from audiopg.data.synthetic import SyntheticClips
 from audiopg.models.checkpoint import load_encoder
 from audiopg.models.mae import MaskedAutoencoder
@@ -22,13 +24,13 @@ from audiopg.train.physics import PhysicsLoss
 from audiopg.train.pretrain import Corpus, objective
 
 CPU = torch.device("cpu")
-FOLDER = Path(__file__).parents[2] / "workflow" / "params"
+FOLDER = ROOT / "workflow" / "params"
 
 
 @pytest.fixture(params=["paper", "world"])
 def preset(request: pytest.FixtureRequest, tiny: Config) -> Config:
     """Sizes of profile `test`, a second objective, both corpora."""
-    synth = profiles.preset(request.param, FOLDER).synth
+    synth = profile.load("paper", request.param).synth
     synth = short(synth, tiny.synth.clip_s, events__level_db={"min": -18.0, "max": 0.0})
     return changed(tiny.model_copy(update={"synth": synth}), physics_weight=0.5)
 
@@ -198,7 +200,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
 
 def test_the_head_is_too_small_to_be_counted() -> None:
     """As `flops` says: below a thousandth of the paper's weights and operations, in the larger corpus."""
-    cfg, synth = cost.of_profile("paper", FOLDER), profiles.preset("world", FOLDER).synth
+    cfg, synth = profile.load("paper"), profile.load("paper", "world").synth
     head = Physics(synth).n_outputs * cfg.encoder.shape.width
     assert head < 1e-3 * flops.parameters(cfg).pretrain
     assert 3 * 2 * head < 1e-3 * flops.autoencoder_flops(cfg).training

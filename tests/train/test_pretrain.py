@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from pretraining import changed, losses, run
+from support.pretraining import changed, losses, run
 
 from audiopg import storage, tensors
 from audiopg.config import Config

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.places import ROOT, TESTS
 
 from audiopg import storage
-from audiopg.profiles import profile
+from audiopg.config import profile
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-SCRIPT = HERE / "shared_run.py"
+SCRIPT = TESTS / "support" / "shared_run.py"
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
@@ -143,15 +142,13 @@ def test_sigterm_ends_both_after_the_same_step(tmp_path: Path) -> None:
 def pretraining(folder: Path) -> list[str]:
     files = {"encoder": "encoder.safetensors", "state": "state.safetensors", "loss": "loss.csv", "card": "run.json"}
     options = [f"--{option}={folder / file}" for option, file in files.items()]
-    return ["-m", "audiopg", "pretrain", f"--resume={folder}/resume", f"--live={folder}/live", *options]
+    return ["-m", "audiopg", "pretrain", f"--resume={folder}/resume", f"--curves={folder}/live", *options]
 
 
 @pytest.mark.slow
-def test_torchrun_pretrains_as_one_process_does(tmp_path: Path, profiles: Path) -> None:
+def test_torchrun_pretrains_as_one_process_does(tmp_path: Path) -> None:
     text = (
-        profile("test", profiles)
-        .replace("precision: auto ", "precision: float32 ")
-        .replace("n_steps: 12 ", "n_steps: 5 ")
+        profile.text("test").replace("precision: auto ", "precision: float32 ").replace("n_steps: 12 ", "n_steps: 5 ")
     )
     losses = {}
     for name, command, parts in (("one", [sys.executable], 1), ("two", TORCHRUN, 1), ("parts", TORCHRUN, 2)):
@@ -171,8 +168,8 @@ def test_torchrun_pretrains_as_one_process_does(tmp_path: Path, profiles: Path) 
 
 
 @pytest.mark.slow
-def test_a_batch_that_two_cannot_share_evenly_is_refused_in_one_line(tmp_path: Path, profiles: Path) -> None:
-    uneven = profile("test", profiles).replace("batch_size: 16 ", "batch_size: 15 ")
+def test_a_batch_that_two_cannot_share_evenly_is_refused_in_one_line(tmp_path: Path) -> None:
+    uneven = profile.text("test").replace("batch_size: 16 ", "batch_size: 15 ")
     (tmp_path / "params.yaml").write_text(uneven)
     done = call(*TORCHRUN, *pretraining(tmp_path / "x"), cwd=tmp_path)
     message = "params.yaml: pretrain.batch_size = 15 cannot be cut evenly for 2 processes × accumulate = 1; use a"

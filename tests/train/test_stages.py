@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from finetuning import separable, separable_task
 from numpy.typing import NDArray
+from support.finetuning import separable, separable_task
 from torch import Tensor
 
-from audiopg import params, rng, storage, tensors
+from audiopg import rng, storage, tensors
 from audiopg.compute import Backend
-from audiopg.config import Config
+from audiopg.config import Config, params
 from audiopg.data import prepare
 from audiopg.data.synthetic import SyntheticClips
 from audiopg.evaluate import probes
@@ -127,7 +127,7 @@ def test_parts_of_a_fine_tuning_are_worth_the_whole(tiny: Config, multi_label: b
 
 def test_a_fold_names_its_recordings(tiny: Config) -> None:
     data = batches(tiny, np.arange(3, 8), n_epochs=1, batch_size=3)
-    fold = finetune.Fold(data, tiny.encoder)
+    fold = finetune.FoldData(data, tiny.encoder)
     assert [fold.n_clips(step) for step in range(2)] == [3, 2]
     named = [fold.names(step) for step in range(2)]
     assert named[0] == f"recordings {', '.join(map(str, data.order(0)[:3]))} of the manifest"

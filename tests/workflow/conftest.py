@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.places import ROOT, TESTS
 
-from audiopg.profiles import profile
+from audiopg.config import profile
 
-ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "dvc.yaml", ".dvc/config", ".dvcignore", ".gitignore", "audiopg", "workflow", "profiles")
 TWO_FOLDS = """
 from dataclasses import replace
@@ -95,7 +95,7 @@ class Project:
 
     def pending(self) -> set[str]:
         """Return the outputs that Snakemake would make, were there no guard."""
-        out = self.run("snakemake", "--summary", AUDIOPG_LEDGER="off")
+        out = self.run("snakemake", "--summary", AUDIOPG_DVC_SYNC="off")
         return {line.split("\t")[0] for line in out.splitlines() if line.endswith("\tupdate pending")}
 
     def stale(self) -> set[str]:
@@ -141,7 +141,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
             shutil.copytree(ROOT / part, target, ignore=shutil.ignore_patterns("__pycache__", "*.part*"))
         else:
             shutil.copy(ROOT / part, target)
-    (project.root / "params.yaml").write_text(profile("test", project.root / "workflow" / "params"))
+    (project.root / "params.yaml").write_text(profile.text("test"))
     project.run("git", "init", "--quiet")
     project.commit()
     return project
@@ -167,8 +167,8 @@ def real(plain: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
 def fresh(checkout: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The same with the stand-in command line and two folds."""
     project = checkout.copy(tmp_path_factory.mktemp("fresh"))
-    shutil.copy(Path(__file__).parent / "stub_cli.py", project.root / "audiopg" / "cli.py")
-    project.append("audiopg/tasks/__init__.py", TWO_FOLDS)
+    shutil.copy(TESTS / "support" / "stub_cli.py", project.root / "audiopg" / "cli" / "app.py")
+    project.append("audiopg/tasks/registry.py", TWO_FOLDS)
     project.append(".gitignore", "calls.log")
     project.commit()
     return project

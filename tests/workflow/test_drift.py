@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from audiopg import closure, ledger, params
-from audiopg.config import Config
-from audiopg.profiles import profile
-from audiopg.tasks import TASKS
+from audiopg import storage
+from audiopg.config import Config, params, profile
+from audiopg.provenance import dvc_sync
+from audiopg.provenance.stages import STAGES
+from audiopg.tasks.registry import TASKS
 
 CODE = "results/code.json"
 CARRIED = {".json", ".csv", ".md", ".png", ".svg"}  # what git shows; run cards and manifests are DVC's
@@ -74,8 +75,8 @@ def test_both_compare_the_parameters_that_the_stage_reads(
         if record["rule"] == "code":
             continue
         (name,) = owners(stages, output)
-        slices = params.reads(config, rule(name), name.partition("@")[2])
-        read = {repr(params.canonical(item)) for item in slices.items()}
+        slices = stages.reads(config, rule(name), name.partition("@")[2])
+        read = {repr(storage.canonical(item)) for item in slices.items()}
         assert {value for value in record["params"] if value.startswith("'[")} == read, output
         elsewhere = (".clip_s", ".train_share")  # in results/code.json
         followed = sorted(key for key in slices if not key.endswith(elsewhere))
@@ -96,7 +97,7 @@ def test_both_compare_the_code_of_the_stage(stages: dict[str, Any], records: dic
 
 
 def test_every_stage_has_a_rule_an_entry_module_and_a_slice_of_the_parameters(stages: dict[str, Any]) -> None:
-    assert {rule(name) for name in stages} - {"code"} == set(closure.ENTRIES) == set(params.READS)
+    assert {rule(name) for name in stages} - {"code"} == set(STAGES) == set(STAGES)
 
 
 def test_every_registered_task_has_its_stages_in_both(fresh: Any, tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_every_registered_task_has_its_stages_in_both(fresh: Any, tmp_path: Path
 
 def test_profile_paper_is_the_four_benchmarks_with_all_their_folds(checkout: Any, tmp_path: Path) -> None:
     project = checkout.copy(tmp_path)
-    (project.root / "params.yaml").write_text(profile("paper", project.root / "workflow" / "params"))
+    (project.root / "params.yaml").write_text(profile.text("paper"))
     folds = Counter(tuple(Path(output).parts[2:4]) for output in project.pending() if output.endswith("/metrics.json"))
     sizes = {"esc50": 5, "urbansound8k": 10, "fsd50k": 1, "speech_commands": 1}
     expected = {(task, init): n for task, n in sizes.items() for init in ("pretrained", "scratch")}
@@ -123,7 +124,7 @@ def test_profile_paper_is_the_four_benchmarks_with_all_their_folds(checkout: Any
 
 
 def test_every_parameter_is_read_by_a_stage(config: Config) -> None:
-    read = {name.partition(".")[0] for names in params.READS.values() for name in names}
+    read = {name.partition(".")[0] for stage in STAGES.values() for name in stage.reads}
     assert read == set(type(config).model_fields) - {"data"}  # wherever recordings come from, they are the same
 
 
@@ -140,4 +141,4 @@ def test_orphans_are_looked_for_wherever_dvc_takes_a_whole_folder(stages: dict[s
     paths = {path for stage in stages.values() for path in [*stage["outs"], *stage["deps"]]}
     folders = [path for path in paths if (finished.root / path).is_dir() and path.startswith("results")]
     assert folders
-    assert all(any(Path(path).is_relative_to(folder) for folder in ledger.FOLDERS) for path in folders)
+    assert all(any(Path(path).is_relative_to(folder) for folder in dvc_sync.FOLDERS) for path in folders)

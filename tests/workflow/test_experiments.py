@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from audiopg import params
+from audiopg.config import params
 
 MASK = "pretrain.mask_ratio=0.5"
 RATE = "finetune.optimizer.lr"

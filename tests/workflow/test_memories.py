@@ -211,7 +211,7 @@ def test_files_that_dvc_brought_back_are_refused_until_sync(project: Any) -> Non
     project.run("git", "checkout", "--quiet", "HEAD~1")
     message = project.run("snakemake", code=1)
     assert "audiopg sync" in message
-    assert "AUDIOPG_LEDGER=off snakemake --forceall" in message
+    assert "AUDIOPG_DVC_SYNC=off snakemake --forceall" in message
     project.run("audiopg", "sync")
     assert "Nothing to be done" in project.run("snakemake")
     # the same dvc.lock again, but not its files

@@ -11,11 +11,11 @@ from typing import Any
 import matplotlib.image
 import numpy as np
 import pytest
+from support.places import ROOT
 
 pytestmark = pytest.mark.slow
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra `dev`)")
 
-ROOT = Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WINDOW = {"width": 1440, "height": 900}
 GENERAL = {"Workflow", "Statistics", "About"}

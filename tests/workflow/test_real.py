@@ -32,8 +32,8 @@ def test_a_fold_of_other_parameters_reaches_no_average(real: Any, tmp_path: Any)
     project = real.copy(tmp_path)
     project.edit("params.yaml", "label_smoothing: 0.1", "label_smoothing: 0.2")
     project.run("snakemake", "--touch", "--forceall", "--cores", "1")  # a lie: it now takes all results for new ones
-    assert "Nothing to be done" in project.run("snakemake", AUDIOPG_LEDGER="off")
-    out = project.run("snakemake", "--forcerun", "aggregate", code=1, AUDIOPG_LEDGER="off")
+    assert "Nothing to be done" in project.run("snakemake", AUDIOPG_DVC_SYNC="off")
+    out = project.run("snakemake", "--forcerun", "aggregate", code=1, AUDIOPG_DVC_SYNC="off")
     assert "made with finetune.label_smoothing = 0.1, params.yaml has 0.2" in out
     assert f"{FOLD}/run.json: made with finetune.label_smoothing" in project.run("audiopg", "verify", code=2)
 

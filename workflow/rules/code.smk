@@ -7,6 +7,6 @@ rule code:
         mem_mb=2000,
         runtime="30m",
     params:
-        code=params.canonical(CODE),
+        code=canonical(CODE),
     shell:
         "audiopg code --out {output} 2>&1 | tee -i {log} >&2"

@@ -1,6 +1,6 @@
 LATENT_TABLES = [
     "decodability",
-    "readings",
+    "best_probes",
     "angles",
     "interventions",
     "units",

@@ -5,9 +5,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from audiopg.arrays import Float32
 from audiopg.jit import compiled
-
-Samples = NDArray[np.float32]
 
 LANES = 64  # stretches of a clip that are filtered side by side
 TILE = 32  # samples of each lane that are taken at once
@@ -16,7 +15,7 @@ FORGOTTEN = 1e-8  # part of a filter's memory that no sample can tell
 
 @compiled
 def run_filter(
-    x: Samples, y: Samples, direct: float, poles: NDArray[np.complex128], residues: NDArray[np.complex128]
+    x: Float32, y: Float32, direct: float, poles: NDArray[np.complex128], residues: NDArray[np.complex128]
 ) -> None:
     """Write x, filtered by a `filters.Filter`, to y, which may be x.
 
@@ -45,7 +44,7 @@ def run_filter(
 
 
 @compiled
-def _take(x: Samples, n: int, begin: int, tile: Samples) -> None:
+def _take(x: Float32, n: int, begin: int, tile: Float32) -> None:
     """Lay the samples of a tile out lane by lane; the clip goes on with zeros. Each lane has a stretch of n samples."""
     for lane in range(LANES):
         stretch = x[lane * n + begin : lane * n + begin + TILE]
@@ -56,7 +55,7 @@ def _take(x: Samples, n: int, begin: int, tile: Samples) -> None:
 
 
 @compiled
-def _give(y: Samples, n: int, begin: int, tile: Samples) -> None:
+def _give(y: Float32, n: int, begin: int, tile: Float32) -> None:
     """Put the samples of a tile back in their places."""
     for lane in range(LANES):
         stretch = y[lane * n + begin : lane * n + begin + TILE]
@@ -65,7 +64,7 @@ def _give(y: Samples, n: int, begin: int, tile: Samples) -> None:
 
 
 @compiled
-def _resonate(taken: Samples, given: Samples, state: Samples, pole: np.complex128, residue: np.complex128) -> None:
+def _resonate(taken: Float32, given: Float32, state: Float32, pole: np.complex128, residue: np.complex128) -> None:
     """Add the answer of one section to a tile; the state holds real parts of all lanes, then imaginary parts."""
     p, q = np.float32(pole.real), np.float32(pole.imag)
     r, s = np.float32(residue.real), np.float32(residue.imag)
@@ -79,7 +78,7 @@ def _resonate(taken: Samples, given: Samples, state: Samples, pole: np.complex12
 
 
 @compiled
-def _carry_over(y: Samples, n: int, ends: Samples, pole: np.complex128, residue: np.complex128) -> None:
+def _carry_over(y: Float32, n: int, ends: Float32, pole: np.complex128, residue: np.complex128) -> None:
     """Add to each stretch of n samples what a section remembers of those before, until it has faded."""
     faded = min(n, math.ceil(math.log(FORGOTTEN) / math.log(abs(pole))))
     real = np.empty(faded, dtype=np.float32)

@@ -1,11 +1,9 @@
 """Noise from the hash, as `rng.hashed_uniform` says it."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from audiopg.arrays import Float32
 from audiopg.jit import compiled
-
-Samples = NDArray[np.float32]
 
 
 @compiled
@@ -33,7 +31,7 @@ def _sample(key: np.uint32, sample: np.uint32) -> np.float32:
 
 
 @compiled
-def white_noise(out: Samples, key: np.int32) -> None:
+def white_noise(out: Float32, key: np.int32) -> None:
     """Fill with white noise."""
     unsigned = np.uint32(key)
     for n in range(out.shape[0]):
@@ -41,7 +39,7 @@ def white_noise(out: Samples, key: np.int32) -> None:
 
 
 @compiled
-def add_white_noise(mix: Samples, amplitude: np.float32, key: np.int32) -> None:
+def add_white_noise(mix: Float32, amplitude: np.float32, key: np.int32) -> None:
     """Add the noise of `white_noise` without writing it down first."""
     unsigned = np.uint32(key)
     for n in range(mix.shape[0]):

@@ -3,13 +3,11 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from audiopg.arrays import Float32
 from audiopg.jit import compiled
 from audiopg.synth.playlist import LineTable, ToneTable
 from audiopg.synth.sources.primitive import KNOT
-
-Samples = NDArray[np.float32]
 
 BLOCK = 128  # samples whose phases come from one table
 SILENT = 1e-7  # part of the loudest line's amplitude below which all have ended
@@ -24,7 +22,7 @@ S0, S1, S2, S3, S4, S5, S6 = (np.float32(c) for c in SINE.convert().coef)
 
 @compiled
 def envelope(
-    out: Samples, n: int, attack: float, decay: float, sustain: float, release: float, amplitude: float
+    out: Float32, n: int, attack: float, decay: float, sustain: float, release: float, amplitude: float
 ) -> None:
     """Fill with `envelopes.adsr` times an amplitude, line by line; times in samples."""
     # AVX2 turns 32-bit numbers into floats several at a time, 64-bit ones not
@@ -49,7 +47,7 @@ def envelope(
 
 
 @compiled
-def add_lines(target: Samples, envelope: Samples, start: int, lines: LineTable, first: int, last: int) -> None:
+def add_lines(target: Float32, envelope: Float32, start: int, lines: LineTable, first: int, last: int) -> None:
     """Add lines under an envelope.
 
     ``exp(i(a + b)) = exp(ia) exp(ib)``: the phases inside a block come from a table, that at the start of each block
@@ -105,7 +103,7 @@ def _sine(x: np.float32) -> np.float32:
 
 
 @compiled
-def add_tone(target: Samples, envelope: Samples, start: int, tones: ToneTable, row: int) -> None:
+def add_tone(target: Float32, envelope: Float32, start: int, tones: ToneTable, row: int) -> None:
     """Add the harmonics of a moving tone under an envelope: partial k turns k times as far as the first."""
     n_partials = tones.n_partials[row]
     real = np.empty(KNOT, dtype=np.float32)

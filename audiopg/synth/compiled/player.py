@@ -4,8 +4,8 @@ A clip's samples depend on nothing but the clip, whatever thread it is played on
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from audiopg.arrays import Float32, Int64
 from audiopg.jit import compiled, spread
 from audiopg.synth.compiled.filtering import run_filter
 from audiopg.synth.compiled.noise import add_white_noise, white_noise
@@ -15,10 +15,8 @@ from audiopg.synth.filters import WHITE
 from audiopg.synth.playlist import EXCITATION, LINES, Colours, ExcitationTable, Finish, Playlist
 from audiopg.synth.sources.primitive import KNOT
 
-Samples = NDArray[np.float32]
 
-
-def render(playlist: Playlist, n_threads: int) -> Samples:
+def render(playlist: Playlist, n_threads: int) -> Float32:
     """Play a playlist.
 
     Returns:
@@ -31,7 +29,7 @@ def render(playlist: Playlist, n_threads: int) -> Samples:
 
 
 @compiled
-def _play_clips(out: Samples, first: int, last: int, ends: NDArray[np.int64], playlist: Playlist) -> None:
+def _play_clips(out: Float32, first: int, last: int, ends: Int64, playlist: Playlist) -> None:
     """Play the clips from ``first`` to ``last`` into the rows of ``out``; clip b has the events up to ends[b + 1]."""
     # not rows of one array: those of many lengths would share their places in the cache
     source = np.empty(out.shape[1], dtype=np.float32)
@@ -50,7 +48,7 @@ def _play_clips(out: Samples, first: int, last: int, ends: NDArray[np.int64], pl
 
 @compiled
 def _add_events(  # noqa: PLR0913
-    mix: Samples, first: int, last: int, playlist: Playlist, source: Samples, level: Samples, spare: Samples
+    mix: Float32, first: int, last: int, playlist: Playlist, source: Float32, level: Float32, spare: Float32
 ) -> None:
     """Add the events from ``first`` to ``last``."""
     events, lines, excitations = playlist.events, playlist.lines, playlist.excitations
@@ -76,7 +74,7 @@ def _add_events(  # noqa: PLR0913
 
 
 @compiled
-def _excite(out: Samples, spare: Samples, table: ExcitationTable, row: int) -> None:
+def _excite(out: Float32, spare: Float32, table: ExcitationTable, row: int) -> None:
     """Fill with a whole excited source."""
     amplitude = np.float32(table.noise_amplitude[row])
     if amplitude > 0:
@@ -99,7 +97,7 @@ def _excite(out: Samples, spare: Samples, table: ExcitationTable, row: int) -> N
 
 
 @compiled
-def _colour(noise: Samples, spare: Samples, colour: int, colours: Colours) -> Samples:
+def _colour(noise: Float32, spare: Float32, colour: int, colours: Colours) -> Float32:
     """Return white noise in its colour, in one of the two buffers."""
     if colour == WHITE:
         return noise
@@ -108,7 +106,7 @@ def _colour(noise: Samples, spare: Samples, colour: int, colours: Colours) -> Sa
 
 
 @compiled
-def _add_transient(mix: Samples, source: Samples, spare: Samples, finish: Finish, colours: Colours, clip: int) -> None:
+def _add_transient(mix: Float32, source: Float32, spare: Float32, finish: Finish, colours: Colours, clip: int) -> None:
     """Add the burst of noise."""
     onset, length = finish.transient_onset[clip], finish.transient_length[clip]
     burst = source[:length]
@@ -121,7 +119,7 @@ def _add_transient(mix: Samples, source: Samples, spare: Samples, finish: Finish
 
 
 @compiled
-def _finish(mix: Samples, source: Samples, spare: Samples, finish: Finish, colours: Colours, clip: int) -> None:
+def _finish(mix: Float32, source: Float32, spare: Float32, finish: Finish, colours: Colours, clip: int) -> None:
     """Filter the clip and add the noise of the recording."""
     for stage in range(finish.direct.shape[1]):
         if finish.has_filter[clip, stage]:
@@ -137,7 +135,7 @@ def _finish(mix: Samples, source: Samples, spare: Samples, finish: Finish, colou
 
 
 @compiled
-def _normalise_peak(mix: Samples) -> None:
+def _normalise_peak(mix: Float32) -> None:
     """Scale to a peak of exactly 1; silence stays silent."""
     # without their sign, floats are ordered as their bits are, and whole numbers are compared several at a time
     bits = mix.view(np.int32)

@@ -3,19 +3,17 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from audiopg.arrays import Float32
 from audiopg.jit import compiled
 from audiopg.synth.room import N_LOOPS, Room
 from audiopg.synth.sources.primitive import KNOT
-
-Samples = NDArray[np.float32]
 
 HISTORY = 8192  # samples of the loops between two moves of their buffers
 
 
 @compiled
-def reverberate(mix: Samples, dry: Samples, room: Room, clip: int) -> None:
+def reverberate(mix: Float32, dry: Float32, room: Room, clip: int) -> None:
     """Add reflections and tail to a clip; ``dry`` gets the clip as it was."""
     dry[:] = mix
     for wall in range(room.reflection_delay.shape[1]):
@@ -27,7 +25,7 @@ def reverberate(mix: Samples, dry: Samples, room: Room, clip: int) -> None:
 
 
 @compiled
-def _add_tail(mix: Samples, dry: Samples, room: Room, clip: int) -> None:
+def _add_tail(mix: Float32, dry: Float32, room: Room, clip: int) -> None:
     """Add the tail of a feedback delay network with a Householder matrix."""
     n_samples = mix.shape[0]
     block = int(min(room.loop_delay[clip].min(), KNOT))
@@ -55,14 +53,14 @@ def _add_tail(mix: Samples, dry: Samples, room: Room, clip: int) -> None:
 
 @compiled
 def _turn(  # noqa: PLR0913
-    loops: NDArray[np.float32],
+    loops: Float32,
     now: int,
     n: int,
     room: Room,
     clip: int,
-    arriving: NDArray[np.float32],
-    together: Samples,
-    heard: Samples,
+    arriving: Float32,
+    together: Float32,
+    heard: Float32,
 ) -> None:
     """Read what arrives at the end of each loop, damped by the walls, its sum, and what of it is heard."""
     together[:] = np.float32(0)
@@ -81,9 +79,7 @@ def _turn(  # noqa: PLR0913
 
 
 @compiled
-def _feed(
-    loops: NDArray[np.float32], now: int, entering: Samples, arriving: NDArray[np.float32], together: Samples
-) -> None:
+def _feed(loops: Float32, now: int, entering: Float32, arriving: Float32, together: Float32) -> None:
     """Mirror what arrives at the plane of equal parts, add the sound, and send it round again."""
     inward, shared = np.float32(1 / math.sqrt(N_LOOPS)), np.float32(2 / N_LOOPS)
     for i in range(N_LOOPS):

@@ -3,25 +3,26 @@
 import numpy as np
 
 from audiopg import rng
+from audiopg.arrays import Float64
 from audiopg.synth.filters import band_pass, resonances
 from audiopg.synth.sources.moving import path
-from audiopg.synth.sources.primitive import Excitation, Floats, Grid, Keys, Parameter, Primitive, decay_rate
+from audiopg.synth.sources.primitive import Excitation, Grid, Keys, Parameter, Primitive, decay_rate
 
 # Numbers of the hash that each lane has; more impulses than a train can have.
 LANE = 1 << 16
 
 
 def noise_band(  # noqa: PLR0913  (a parameter of the source each)
-    f0_hz: Floats,
+    f0_hz: Float64,
     key: Keys,  # noqa: ARG001
     grid: Grid,
     *,
-    bandwidth_octaves: Floats,
-    gust_rate_hz: Floats,
-    gust_depth: Floats,
-    gate_rate_hz: Floats,
-    gate_share: Floats,
-    motion_phase: Floats,
+    bandwidth_octaves: Float64,
+    gust_rate_hz: Float64,
+    gust_depth: Float64,
+    gate_rate_hz: Float64,
+    gate_share: Float64,
+    motion_phase: Float64,
 ) -> Excitation:
     """Band of noise that swells at random and is gated: wind, breath, rain from afar, steam, a shaker.
 
@@ -69,7 +70,7 @@ NOISE_BAND = Primitive(
 )
 
 
-def grain_times(rate_hz: Floats, regularity: Floats, key: Keys, grid: Grid) -> Floats:
+def grain_times(rate_hz: Float64, regularity: Float64, key: Keys, grid: Grid) -> Float64:
     """Times of a train of impulses in s, shape (B, G).
 
     The intervals are ``(regularity + (1 - regularity) e) / rate`` with e exponential of mean 1: a Poisson process at
@@ -88,29 +89,29 @@ def grain_times(rate_hz: Floats, regularity: Floats, key: Keys, grid: Grid) -> F
     # a clock stands anywhere when the clip begins; a Poisson process has no memory, and needs nothing
     regular[:, 0] *= (_hashed(key, 1, 1)[:, 0] + 0.5) * 2.0**-24
     chance = (1 - regularity[:, None]) * -np.log(uniform)
-    times: Floats = np.cumsum((regular + chance) / rate_hz[:, None], axis=1)
+    times: Float64 = np.cumsum((regular + chance) / rate_hz[:, None], axis=1)
     return times
 
 
-def _hashed(key: Keys, n: int, lane: int) -> Floats:
+def _hashed(key: Keys, n: int, lane: int) -> Float64:
     """Whole numbers in [0, 2^24), shape (B, n), independent for each lane."""
     numbers = np.arange(lane * LANE, lane * LANE + n, dtype=np.int32)
-    hashed: Floats = rng.hashed_uniform(key[:, None], numbers).astype(np.float64)
+    hashed: Float64 = rng.hashed_uniform(key[:, None], numbers).astype(np.float64)
     return hashed
 
 
 def grains(  # noqa: PLR0913
-    f0_hz: Floats,
+    f0_hz: Float64,
     key: Keys,
     grid: Grid,
     *,
-    rate_hz: Floats,
-    regularity: Floats,
-    level_range_db: Floats,
-    decay_s: Floats,
-    n_resonances: Floats,
-    resonance_ratio: Floats,
-    resonance_gain: Floats,
+    rate_hz: Float64,
+    regularity: Float64,
+    level_range_db: Float64,
+    decay_s: Float64,
+    n_resonances: Float64,
+    resonance_ratio: Float64,
+    resonance_gain: Float64,
 ) -> Excitation:
     """Train of impulses, each ringing in a resonator: rain drops, clicks, footsteps, an engine, crackling fire.
 

@@ -3,10 +3,10 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from audiopg.arrays import Float32, Float64
 from audiopg.jit import compiled
-from audiopg.synth.sources.primitive import KNOT, Floats, Grid, Keys, Parameter, Primitive, Tone
+from audiopg.synth.sources.primitive import KNOT, Grid, Keys, Parameter, Primitive, Tone
 
 # A smooth random path is the sum of four slow sines; their rates have no common period (powers of the golden ratio).
 PATH_RATES = np.array([0.382, 0.618, 1.0, 1.618])
@@ -15,7 +15,7 @@ FORMANT_WIDTHS = np.array([1.0, 1.5, 2.0])  # of the three formants, over that o
 
 
 @compiled
-def _mean_of_sines(cycles: Floats, phase: Floats, n_knots: int) -> Floats:
+def _mean_of_sines(cycles: Float64, phase: Float64, n_knots: int) -> Float64:
     """Mean of sines that advance by so many cycles per knot, (B, N), from their phases in cycles, (B, N): (B, K)."""
     out = np.zeros((cycles.shape[0], n_knots))
     for row in range(cycles.shape[0]):
@@ -28,7 +28,7 @@ def _mean_of_sines(cycles: Floats, phase: Floats, n_knots: int) -> Floats:
     return out
 
 
-def path(rate_hz: Floats, phase: Floats, grid: Grid) -> Floats:
+def path(rate_hz: Float64, phase: Float64, grid: Grid) -> Float64:
     """Smooth random path between -1 and 1 at the knots of the clip.
 
     Args:
@@ -45,14 +45,14 @@ def path(rate_hz: Floats, phase: Floats, grid: Grid) -> Floats:
 
 @compiled
 def _harmonics(  # noqa: PLR0913
-    f0_hz: Floats,
-    n_partials: Floats,
-    decay_exponent: Floats,
-    level: Floats,
-    formant_hz: Floats,
-    width_hz: Floats,
+    f0_hz: Float64,
+    n_partials: Float64,
+    decay_exponent: Float64,
+    level: Float64,
+    formant_hz: Float64,
+    width_hz: Float64,
     nyquist_hz: float,
-) -> NDArray[np.float32]:
+) -> Float32:
     """Amplitudes of harmonics, shape (B, K, P): ``level · k^-γ`` times the gain of each formant.
 
     A partial sounds at a knot only if it is below the Nyquist frequency there and at the knots beside it; as frequency
@@ -89,20 +89,20 @@ def _harmonics(  # noqa: PLR0913
 
 
 def tone(  # noqa: PLR0913  (a parameter of the source each)
-    f0_hz: Floats,
+    f0_hz: Float64,
     key: Keys,  # noqa: ARG001
     grid: Grid,
     *,
-    n_partials: Floats,
-    decay_exponent: Floats,
-    glide_octaves: Floats,
-    vibrato_rate_hz: Floats,
-    vibrato_cents: Floats,
-    tremolo_rate_hz: Floats,
-    tremolo_depth: Floats,
-    wander_rate_hz: Floats,
-    wander_octaves: Floats,
-    motion_phase: Floats,
+    n_partials: Float64,
+    decay_exponent: Float64,
+    glide_octaves: Float64,
+    vibrato_rate_hz: Float64,
+    vibrato_cents: Float64,
+    tremolo_rate_hz: Float64,
+    tremolo_depth: Float64,
+    wander_rate_hz: Float64,
+    wander_octaves: Float64,
+    motion_phase: Float64,
 ) -> Tone:
     """Harmonic tone with amplitudes ``k^-γ`` that glides (a chirp), shakes (vibrato, tremolo) and wanders.
 
@@ -161,21 +161,21 @@ TONE = Primitive(
 
 
 def voice(  # noqa: PLR0913
-    f0_hz: Floats,
+    f0_hz: Float64,
     key: Keys,  # noqa: ARG001
     grid: Grid,
     *,
-    n_partials: Floats,
-    decay_exponent: Floats,
-    formant_1_hz: Floats,
-    formant_2_hz: Floats,
-    formant_3_hz: Floats,
-    formant_bandwidth_hz: Floats,
-    articulation_rate_hz: Floats,
-    articulation_octaves: Floats,
-    intonation_rate_hz: Floats,
-    intonation_octaves: Floats,
-    motion_phase: Floats,
+    n_partials: Float64,
+    decay_exponent: Float64,
+    formant_1_hz: Float64,
+    formant_2_hz: Float64,
+    formant_3_hz: Float64,
+    formant_bandwidth_hz: Float64,
+    articulation_rate_hz: Float64,
+    articulation_octaves: Float64,
+    intonation_rate_hz: Float64,
+    intonation_octaves: Float64,
+    motion_phase: Float64,
 ) -> Tone:
     """Voice: the partials ``k^-γ`` of a wandering glottal tone, through three formants that move.
 

@@ -8,10 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from audiopg.arrays import Float32, Float64, Int64
 from audiopg.synth.filters import Filter
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 Keys = NDArray[np.int32]
 
 # Moving quantities are given at every 256th sample (16 ms at 16 kHz) and are straight lines in between.
@@ -25,7 +24,7 @@ class Grid(NamedTuple):
     sample_rate_hz: int
 
     @property
-    def knot_s(self) -> Floats:
+    def knot_s(self) -> Float64:
         """Times of the knots in s, shape (K,); the last lies at or behind the end of the clip."""
         return np.arange(-(-self.n_samples // KNOT) + 1, dtype=np.float64) * (KNOT / self.sample_rate_hz)
 
@@ -38,17 +37,17 @@ class Grid(NamedTuple):
 class Lines(NamedTuple):
     """Sinusoids that add up, ``Σ_p a_p exp(-d_p t) sin(2π (f_p t + φ_p))``, each below the Nyquist frequency."""
 
-    frequency_hz: Floats  # (B, P)
-    amplitude: Floats  # (B, P), 0 where a row has fewer lines
-    phase: Floats  # (B, P), cycles
-    decay_per_s: Floats  # (B, P), >= 0
+    frequency_hz: Float64  # (B, P)
+    amplitude: Float64  # (B, P), 0 where a row has fewer lines
+    phase: Float64  # (B, P), cycles
+    decay_per_s: Float64  # (B, P), >= 0
 
 
 class Tone(NamedTuple):
     """Harmonics of one moving fundamental, ``Σ_k a_k(t) sin(2π k ∫ f0 dt)``, at the knots of the clip."""
 
-    f0_hz: Floats  # (B, K)
-    amplitude: NDArray[np.float32]  # (B, K, P), partial k = 1 to P
+    f0_hz: Float64  # (B, K)
+    amplitude: Float32  # (B, K, P), partial k = 1 to P
 
 
 class Excitation(NamedTuple):
@@ -57,11 +56,11 @@ class Excitation(NamedTuple):
     The noise is that of the clip's key (`rng.hashed_uniform`), variance 1/3.
     """
 
-    noise_amplitude: Floats  # (B,)
-    impulse: Integers  # (B, G), sample at which each impulse stands
-    impulse_amplitude: Floats  # (B, G), 0 where a row has fewer impulses
+    noise_amplitude: Float64  # (B,)
+    impulse: Int64  # (B, G), sample at which each impulse stands
+    impulse_amplitude: Float64  # (B, G), 0 where a row has fewer impulses
     filter: Filter  # of shape (B,)
-    level: Floats  # (B, K)
+    level: Float64  # (B, K)
 
 
 @dataclass(frozen=True)
@@ -90,14 +89,14 @@ class Primitive:
     struck: bool = False
 
 
-def below_nyquist(frequency_hz: Floats, amplitude: Floats, phase: Floats, decay_per_s: Floats, grid: Grid) -> Lines:
+def below_nyquist(frequency_hz: Float64, amplitude: Float64, phase: Float64, decay_per_s: Float64, grid: Grid) -> Lines:
     """Leave out the lines that the sample rate cannot carry."""
     sounds = (frequency_hz < grid.sample_rate_hz / 2) & (amplitude != 0)
     columns = np.broadcast_arrays(frequency_hz, amplitude, phase, decay_per_s)
     return Lines(*(np.where(sounds, column, 0.0) for column in columns))
 
 
-def decay_rate(t60_s: Floats) -> Floats:
+def decay_rate(t60_s: Float64) -> Float64:
     """Turn the time of a decay by 60 dB, in s, into the rate d of ``exp(-d t)``, in 1/s."""
-    rate: Floats = math.log(1000) / t60_s
+    rate: Float64 = math.log(1000) / t60_s
     return rate

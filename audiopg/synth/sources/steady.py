@@ -5,22 +5,23 @@ import math
 import numpy as np
 from scipy.special import jv
 
-from audiopg.synth.sources.primitive import Floats, Grid, Keys, Lines, Parameter, Primitive, below_nyquist
+from audiopg.arrays import Float64
+from audiopg.synth.sources.primitive import Grid, Keys, Lines, Parameter, Primitive, below_nyquist
 
 # Sidebands of frequency modulation that are weaker than this do not sound: -100 dB.
 SIDEBAND_MIN = 1e-5
 
 
 def harmonic(  # noqa: PLR0913  (a parameter of the source each)
-    f0_hz: Floats,
+    f0_hz: Float64,
     key: Keys,  # noqa: ARG001
     grid: Grid,
     *,
-    n_partials: Floats,
-    decay_exponent: Floats,
-    partial_gain: Floats,
-    partial_detune: Floats,
-    partial_phase: Floats,
+    n_partials: Float64,
+    decay_exponent: Float64,
+    partial_gain: Float64,
+    partial_detune: Float64,
+    partial_phase: Float64,
 ) -> Lines:
     """Partials at ``k · f0 · detune`` with amplitudes ``k^-γ · gain``.
 
@@ -58,12 +59,12 @@ HARMONIC = Primitive(
 
 
 def fm(
-    f0_hz: Floats,
+    f0_hz: Float64,
     key: Keys,  # noqa: ARG001
     grid: Grid,
     *,
-    modulation_index: Floats,
-    modulator_ratio: Floats,
+    modulation_index: Float64,
+    modulator_ratio: Float64,
 ) -> Lines:
     """Frequency-modulated sinusoid, ``sin(2π f_c t + I sin(2π f_m t))`` with ``f_m = ratio · f_c``.
 
@@ -100,7 +101,7 @@ FM = Primitive(
 )
 
 
-def pulse(f0_hz: Floats, key: Keys, grid: Grid, *, shape: Floats) -> Lines:  # noqa: ARG001
+def pulse(f0_hz: Float64, key: Keys, grid: Grid, *, shape: Float64) -> Lines:  # noqa: ARG001
     """Sawtooth, square or triangle wave, made of the harmonics below the Nyquist frequency and no others.
 
     Its Fourier series overshoots ±1 by up to 18 %.

@@ -2,23 +2,15 @@
 
 import numpy as np
 
-from audiopg.synth.sources.primitive import (
-    Floats,
-    Grid,
-    Keys,
-    Lines,
-    Parameter,
-    Primitive,
-    below_nyquist,
-    decay_rate,
-)
+from audiopg.arrays import Float64
+from audiopg.synth.sources.primitive import Grid, Keys, Lines, Parameter, Primitive, below_nyquist, decay_rate
 
 N_MODES = 24
 PLATE_ASPECT = 1.3
 BAR, PLATE, GLASS = 0, 1, 2
 
 
-def mode_ratios() -> Floats:
+def mode_ratios() -> Float64:
     """Frequencies of the modes of a bar, a plate and a glass over the first one's, shape (3, N_MODES).
 
     The bar is free at both ends, ``f_k ∝ β_k²`` with ``cos β cosh β = 1``; the plate is rectangular (1 : 1.3) with
@@ -30,22 +22,22 @@ def mode_ratios() -> Floats:
     beta = np.concatenate([[4.730041, 7.853205, 10.995608, 14.137165], (2 * k[4:] + 1) * np.pi / 2])
     plate = np.sort((k[:, None] ** 2 + (PLATE_ASPECT * k) ** 2).ravel())[:N_MODES]
     ring = (k + 1) * ((k + 1) ** 2 - 1) / np.sqrt((k + 1) ** 2 + 1)
-    bodies: Floats = np.stack([beta**2, plate, ring])
+    bodies: Float64 = np.stack([beta**2, plate, ring])
     return bodies / bodies[:, :1]
 
 
 def modal(  # noqa: PLR0913  (a parameter of the source each)
-    f0_hz: Floats,
+    f0_hz: Float64,
     key: Keys,  # noqa: ARG001
     grid: Grid,
     *,
-    body: Floats,
-    n_modes: Floats,
-    decay_exponent: Floats,
-    strike_position: Floats,
-    decay_s: Floats,
-    damping_exponent: Floats,
-    mode_detune: Floats,
+    body: Float64,
+    n_modes: Float64,
+    decay_exponent: Float64,
+    strike_position: Float64,
+    decay_s: Float64,
+    damping_exponent: Float64,
+    mode_detune: Float64,
 ) -> Lines:
     """Struck bar, plate or glass: damped modes at inharmonic frequencies ``f_k = f0 · ratio_k · detune``.
 
@@ -90,15 +82,15 @@ MODAL = Primitive(
 
 
 def plucked(  # noqa: PLR0913
-    f0_hz: Floats,
+    f0_hz: Float64,
     key: Keys,  # noqa: ARG001
     grid: Grid,
     *,
-    n_partials: Floats,
-    pluck_position: Floats,
-    inharmonicity: Floats,
-    decay_s: Floats,
-    damping_exponent: Floats,
+    n_partials: Float64,
+    pluck_position: Float64,
+    inharmonicity: Float64,
+    decay_s: Float64,
+    damping_exponent: Float64,
 ) -> Lines:
     """Plucked stiff string: damped partials at ``f_k = k f0 √(1 + B k²)``.
 

@@ -1,0 +1,1 @@
+"""Probe corpora: clips whose physics is known."""

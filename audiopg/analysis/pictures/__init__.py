@@ -1,0 +1,1 @@
+"""Pictures of the latent space, and the data behind them."""

@@ -1,0 +1,51 @@
+"""The ``audiopg`` program: all commands, and what an expected failure looks like."""
+
+import signal
+import sys
+
+import typer
+
+from audiopg.cli import encoders, project, results, stages
+from audiopg.errors import AudiopgError
+from audiopg.provenance import watchdog
+from audiopg.provenance.stages import STAGES
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Learn to hear from procedural sound; evaluate on real recordings.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for _panel, _commands in {
+    "Set up a project": {"profile": project.profile, "list": project.list_folder, "cost": project.cost},
+    "Stages of the workflow": {name: getattr(stages, name) for name in [*STAGES, "code"]},
+    "Results": {
+        "compare": results.compare,
+        "verify": results.verify,
+        "track": results.track,
+        "sync": results.sync,
+    },
+    "Use an encoder": {"embed": encoders.embed, "export": encoders.export},
+}.items():
+    for _name, _command in _commands.items():
+        app.command(_name, rich_help_panel=_panel)(_command)
+
+
+def main() -> None:
+    """Run the command line; an expected failure is one line and exit code 2, Ctrl-C or SIGTERM one line and 130."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's way to stop a job leaves no half files
+    watchdog.follow()
+    try:
+        app()
+    except AudiopgError as error:
+        sys.stderr.write(f"audiopg: {error}\n")
+        sys.exit(2)
+    except OSError as error:
+        sys.stderr.write(f"audiopg: {error.filename or 'input or output'}: {error.strerror or error}\n")
+        sys.exit(2)
+    except SystemExit as stop:  # typer turns Ctrl-C into the shell's code for it, without a word
+        if stop.code == INTERRUPTED:
+            sys.stderr.write("audiopg: interrupted; run `snakemake` again to continue\n")
+        raise

@@ -1,0 +1,31 @@
+"""Commands that use a pre-trained encoder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiopg.cli.options import Encoder
+
+
+def embed(
+    files: Annotated[list[Path], typer.Argument(help="Recordings, and folders of them.")],
+    checkpoint: Annotated[Path, typer.Option(help="Weights of the pre-trained encoder, run.json beside them.")],
+    out: Annotated[Path, typer.Option(help="Table to write (.parquet or .csv).")],
+    timestamps: Annotated[bool, typer.Option("--timestamps", help="A row every 40 ms or so, not one a file.")] = False,
+) -> None:
+    """Embed recordings of any length with the pre-trained encoder."""
+    from audiopg.pretrained import embed as stage
+
+    stage.run(files, checkpoint, out, timestamps=timestamps)
+
+
+def export(
+    encoder: Encoder,
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    results: Annotated[Path, typer.Option(help="Folder with the results table and its run card.")] = Path("results"),
+) -> None:
+    """Write the encoder as a folder for a model hub: weights, configuration, model card."""
+    from audiopg.pretrained import export as stage
+
+    stage.run(encoder, results, out)

@@ -1,0 +1,56 @@
+"""Commands that set a project up: its parameters, lists of own recordings, what it will cost."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiopg.cli.options import PARAMS, Params, read_params
+
+
+def profile(
+    name: Annotated[str, typer.Argument(help="quick, small, paper or test.")],
+    preset: Annotated[str, typer.Option(help="What the corpus sounds like: paper or world.")] = "paper",
+    out: Annotated[Path, typer.Option(help="File to write.")] = PARAMS,
+) -> None:
+    """Write params.yaml: paper.yaml with the overlays of a preset and of the profile laid over it."""
+    from audiopg import storage
+    from audiopg.config.profile import text
+
+    storage.write_text(out, text(name, preset))
+
+
+def list_folder(
+    folder: Annotated[Path, typer.Argument(help="Folder of recordings, one subfolder per class.")],
+    out: Annotated[Path, typer.Option(help="List to write (CSV); see docs/recordings.md.")],
+) -> None:
+    """List your own recordings, labelled by the folders that they lie in."""
+    from audiopg import storage
+    from audiopg.tasks import own
+
+    storage.write_text(out, own.scan(folder))
+
+
+def cost(
+    profile: Annotated[str | None, typer.Option(help="quick, small, paper or test; else params.yaml.")] = None,
+    flops: Annotated[float, typer.Option(help="Peak FLOP/s in training; an A100's in bfloat16.")] = 312e12,
+    utilisation: Annotated[float, typer.Option(help="Share of the peak that is sustained.")] = 0.3,
+    float32_flops: Annotated[
+        float | None, typer.Option(help="Peak FLOP/s in float32, in which evaluation runs; else --flops / 8.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    params: Params = PARAMS,
+) -> None:
+    """Tell what each stage will take, before it runs: parameters, FLOPs, memory, data rate, time."""
+    import json
+
+    from audiopg.config.profile import load
+    from audiopg.cost import table
+    from audiopg.cost.estimate import Speed, estimate
+
+    config = read_params(params) if profile is None else load(profile)
+    name, speed = profile or params.as_posix(), Speed(flops, utilisation, float32_flops)
+    if as_json:
+        typer.echo(json.dumps(estimate(config, name, speed), indent=2))
+    else:
+        typer.echo(table.table(config, name, speed))

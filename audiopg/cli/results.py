@@ -1,0 +1,47 @@
+"""Commands about results: their comparison, their provenance, Snakemake and DVC in step."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiopg.cli.options import PARAMS, Params, read_params
+
+
+def compare(
+    folders: Annotated[list[Path], typer.Argument(help="Results of runs that differ in their seed.")],
+    along: Annotated[str | None, typer.Option(help="Parameter that may differ too, such as pretrain.n_steps.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Table to write (CSV).")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="The printed table to write (Markdown).")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Curves over that parameter to write (PNG).")] = None,
+) -> None:
+    """Pool runs that differ in their seed: figures over folds and seeds, and tests of their differences."""
+    from audiopg.report import compare as stage
+
+    typer.echo(stage.run(folders, out, markdown, along, picture), nl=False)
+
+
+def verify(
+    files: Annotated[list[Path] | None, typer.Argument(help="Results to trace down to the recordings.")] = None,
+    params: Params = PARAMS,
+) -> None:
+    """Hold all results against their run cards, the parameters and the code, and say what each number was made from."""
+    from audiopg.provenance import verify
+
+    config = read_params(params)
+    for line in verify.verify(config, files or []):
+        typer.echo(line)
+
+
+def track() -> None:
+    """Record what Snakemake made in dvc.lock."""
+    from audiopg.provenance import dvc_sync
+
+    dvc_sync.track()
+
+
+def sync() -> None:
+    """Check out what dvc.lock describes and tell Snakemake about it."""
+    from audiopg.provenance import dvc_sync
+
+    dvc_sync.sync()

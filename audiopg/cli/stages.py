@@ -1,0 +1,187 @@
+"""The stages of the workflow: explicit inputs and outputs, handed to the module that the table of stages names."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiopg.cli.options import PARAMS, Card, Encoder, Manifest, Params, Task, read_params
+from audiopg.errors import AudiopgError
+from audiopg.provenance.stages import load
+
+
+class Init(StrEnum):
+    """Where a classifier's encoder comes from."""
+
+    pretrained = "pretrained"
+    scratch = "scratch"
+
+
+def fetch(
+    tasks: Annotated[list[str] | None, typer.Argument(help="Names of tasks; all of params.yaml if none.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Verify what lies there, and mend it.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be fetched; uses no network.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Record of one task's source to write (JSON).")] = None,
+    params: Params = PARAMS,
+) -> None:
+    """Bring the recordings of tasks to this machine."""
+    from audiopg.fetch.plan import plan
+    from audiopg.tasks import own
+    from audiopg.tasks.registry import TASKS, find
+
+    config = read_params(params)
+    found = [TASKS[name] if name in TASKS else find(name, config.task(name)) for name in tasks or config.tasks]
+    if out is not None and len(found) != 1:
+        msg = "--out records the source of one task; name it"
+        raise AudiopgError(msg)
+    if dry_run:
+        typer.echo(plan(found, config.features))
+        return
+    stage = load("fetch")
+    for task in found:
+        (stage.check if check else stage.fetch)(task)
+        if out is not None:
+            stage.record(task, own.digest(config.task(task.card.name)), out)
+
+
+def prepare(
+    task: Task,
+    source: Annotated[Path, typer.Option(help="Record of the task's source (JSON).")],
+    manifest: Annotated[Path, typer.Option(help="Manifest to write (CSV).")],
+    card: Annotated[Path, typer.Option(help="Card of the task to write (JSON).")],
+    params: Params = PARAMS,
+) -> None:
+    """List a task's recordings, check them against what was published and write their manifest."""
+    config = read_params(params)
+    load("prepare").run(config, task, source, manifest, card)
+
+
+def pretrain(
+    resume: Annotated[Path, typer.Option(help="Folder that keeps the state while the run lasts.")],
+    curves: Annotated[Path, typer.Option(help="Folder for curves that grow while it lasts.")],
+    encoder: Annotated[Path, typer.Option(help="Weights to write (safetensors).")],
+    state: Annotated[Path, typer.Option(help="Full final state to write (safetensors).")],
+    loss: Annotated[Path, typer.Option(help="Loss per step to write (CSV).")],
+    card: Annotated[Path, typer.Option(help="Run card to write (JSON).")],
+    params: Params = PARAMS,
+) -> None:
+    """Train a masked autoencoder on synthetic sound."""
+    stage = load("pretrain")
+    stage.run(read_params(params), resume, curves, stage.Outputs(encoder, state, loss, card))
+
+
+def finetune(  # noqa: PLR0913, PLR0917  (the options)
+    task: Task,
+    fold: Annotated[int, typer.Option(help="Held-out fold, from 1.")],
+    init: Annotated[Init, typer.Option(help="Where the encoder's weights come from.")],
+    manifest: Manifest,
+    card: Card,
+    resume: Annotated[Path, typer.Option(help="Folder that keeps the state while the run lasts.")],
+    out_dir: Annotated[Path, typer.Option(help="Folder for metrics, predictions, losses, weights and card.")],
+    encoder: Annotated[Path | None, typer.Option(help="Pre-trained encoder; not from scratch.")] = None,
+    params: Params = PARAMS,
+) -> None:
+    """Fine-tune a classifier on one fold of a task."""
+    if (init is Init.pretrained) != (encoder is not None):
+        msg = "--encoder goes with --init pretrained, and only with it"
+        raise AudiopgError(msg)
+    config = read_params(params)
+    load("finetune").run(config, task, fold, init.value, manifest, card, encoder, resume=resume, out=out_dir)
+
+
+def probe(
+    task: Task,
+    manifest: Manifest,
+    card: Card,
+    encoder: Encoder,
+    out_dir: Annotated[Path, typer.Option(help="Folder for scores and card.")],
+    params: Params = PARAMS,
+) -> None:
+    """Probe the frozen encoder and its controls on all folds of a task."""
+    config = read_params(params)
+    load("probe").run(config, task, manifest, card, encoder, out_dir)
+
+
+def aggregate(
+    folds: Annotated[list[Path], typer.Argument(help="metrics.json of each fine-tuned fold, beside its other files.")],
+    card: Card,
+    probe: Annotated[Path, typer.Option(help="Scores of the probe stage (JSON).")],
+    out: Annotated[Path, typer.Option(help="Averages to write (JSON).")],
+    out_dir: Annotated[Path, typer.Option(help="Folder for tables and pictures of all folds.")],
+    params: Params = PARAMS,
+) -> None:
+    """Average the folds of a task, and gather what they tell of its classes."""
+    config = read_params(params)
+    load("aggregate").run(config, card, folds, probe, out, out_dir)
+
+
+def latent(
+    encoder: Encoder,
+    state: Annotated[Path, typer.Option(help="State of the pre-training: its decoder reconstructs (safetensors).")],
+    out_dir: Annotated[Path, typer.Option(help="Folder for claims, metrics, tables, figures and card.")],
+    params: Params = PARAMS,
+) -> None:
+    """Ask the encoder's latent space about the physics of sound."""
+    config = read_params(params)
+    load("latent").run(config, encoder, state, out_dir)
+
+
+def table(
+    cards: Annotated[list[Path], typer.Argument(help="Card of each task (JSON).")],
+    metrics: Annotated[Path, typer.Option(help="Folder with the averages, <task>.json.")],
+    latent: Annotated[Path, typer.Option(help="Metrics of the latent analysis (JSON).")],
+    loss: Annotated[Path, typer.Option(help="Loss per step of pre-training (CSV).")],
+    run: Annotated[list[Path], typer.Option(help="Run card of a result that the table rests on; any number.")],
+    out_dir: Annotated[Path, typer.Option(help="Folder for the table, the picture of the loss and the run card.")],
+    params: Params = PARAMS,
+) -> None:
+    """Write the results table, if what it rests on was made by the present parameters and code."""
+    config = read_params(params)
+    load("table").run(config, cards, metrics, latent, loss, run, out_dir)
+
+
+def render(
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    index: Annotated[str, typer.Option(help="Number of a clip, or a range as 0:16.")] = "0:16",
+    sheet: Annotated[Path | None, typer.Option(help="Picture of the spectrograms; else sheet.png in there.")] = None,
+    preset: Annotated[str | None, typer.Option(help="paper or world, at the paper's sizes; else params.yaml.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Names the corpus; that of the parameters if not given.")
+    ] = None,
+    params: Params = PARAMS,
+) -> None:
+    """Render clips of the synthetic corpus: FLAC files, tables of their physics, a sheet of spectrograms."""
+    indices = _indices(index)
+    if preset is None:
+        config = read_params(params)
+    else:
+        from audiopg.config.profile import load as load_profile
+
+        config = load_profile("paper", preset)
+    seed = config.seed if seed is None else seed
+    load("render").run(config.synth, config.features, seed, indices, out, sheet or out / "sheet.png")
+
+
+def _indices(text: str) -> range:
+    """Read ``7`` or ``0:16``."""
+    first, colon, last = text.partition(":")
+    if not first.isdecimal() or not (last.isdecimal() if colon else not last):
+        msg = f"--index: a number or a range such as 0:16 is needed, found '{text}'"
+        raise AudiopgError(msg)
+    indices = range(int(first), int(last) if colon else int(first) + 1)
+    if indices.stop > 1 << 62:
+        msg = f"--index: clips are numbered up to 2^62, found '{text}'"
+        raise AudiopgError(msg)
+    if not indices:
+        msg = f"--index: {text} holds no clip"
+        raise AudiopgError(msg)
+    return indices
+
+
+def code(out: Annotated[Path, typer.Option(help="JSON file to write.")], params: Params = PARAMS) -> None:
+    """Write a digest of the code behind each stage, and of the lists of your own recordings."""
+    from audiopg import storage
+    from audiopg.provenance import dvc_sync
+
+    storage.write_json(out, dvc_sync.watched(read_params(params)))

@@ -1,0 +1,176 @@
+"""The ``synth`` section: what the corpus sounds like."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+
+from audiopg.config.base import Choice, Count, Distribution, Fraction, NonNegative, Positive, Range, Section
+
+SHORTEST_RT60_S = 0.05  # below, the largest rooms' walls would take in all that reaches them
+SMALLEST_ROOM_M = 2.0  # below, its echoes are closer than the renderers' steps
+
+
+class Source(Section):
+    """One sound source of the corpus: how often it plays, and the distribution of each of its parameters."""
+
+    weight: NonNegative
+    primitive: str | None = None  # what plays it; its own name if none
+    f0_hz: Range | None = None  # that of the section if none
+    parameters: dict[str, Distribution]
+
+
+class Voices(Section):
+    """Independent sources that sound together in a clip, and how loud each is."""
+
+    count: Range
+    level_db: Range
+
+    @model_validator(mode="after")
+    def _playable(self) -> "Voices":
+        if self.count.scale != "integer" or self.count.min < 1:
+            msg = "count must be a range of whole numbers from 1 (scale: integer)"
+            raise ValueError(msg)
+        return self
+
+
+class Events(Section):
+    """Segments of the source, each with an envelope, placed in the clip."""
+
+    count: Range
+    duration_s_min: Positive
+    level_db: Range
+    attack_fraction: Range
+    decay_fraction: Range
+    sustain_level: Range
+
+    @model_validator(mode="after")
+    def _playable(self) -> "Events":
+        if self.count.scale != "integer" or self.count.min < 1:
+            msg = "count must be a range of whole numbers from 1 (scale: integer)"
+            raise ValueError(msg)
+        attack, decay, sustain = self.attack_fraction, self.decay_fraction, self.sustain_level
+        if min(attack.min, decay.min) <= 0 or attack.max + decay.max >= 1:
+            msg = "attack_fraction and decay_fraction must be above 0, and their maxima together below 1"
+            raise ValueError(msg)
+        if sustain.min < 0 or sustain.max > 1:
+            msg = "sustain_level must lie between 0 and 1"
+            raise ValueError(msg)
+        return self
+
+
+class Colour(Choice):
+    """Colour of noise: 0 white, 1 pink, 2 brown."""
+
+    @field_validator("choices")
+    @classmethod
+    def _known(cls, choices: list[float]) -> list[float]:
+        if not set(choices) <= {0, 1, 2}:
+            msg = "colours are 0 (white), 1 (pink) and 2 (brown)"
+            raise ValueError(msg)
+        return choices
+
+
+class Transient(Section):
+    """A short burst of noise, placed in the clip."""
+
+    probability: Fraction
+    duration_s: Range
+    gain: Range
+    colour: Colour
+
+
+class Room(Section):
+    """Early reflections and late reverberation of a room, in some of the clips."""
+
+    probability: Fraction
+    size_m: Range
+    rt60_s: Range
+    treble_damping: Range
+
+    @model_validator(mode="after")
+    def _playable(self) -> "Room":
+        if self.size_m.min < SMALLEST_ROOM_M:
+            msg = f"size_m must be at least {SMALLEST_ROOM_M:g}"
+            raise ValueError(msg)
+        if self.rt60_s.min < SHORTEST_RT60_S:
+            msg = f"rt60_s must be at least {SHORTEST_RT60_S:g}"
+            raise ValueError(msg)
+        if not 0 <= self.treble_damping.min <= self.treble_damping.max <= 0.5:  # noqa: PLR2004  (a mean of two samples)
+            msg = "treble_damping must lie between 0 and 0.5"
+            raise ValueError(msg)
+        return self
+
+
+class Damping(Section):
+    """A second-order low-pass over all events."""
+
+    probability: Fraction
+    cutoff_hz: Range
+
+
+class Microphone(Section):
+    """Band of the recording device: a high-pass and a low-pass of second order, in some of the clips."""
+
+    probability: Fraction
+    low_hz: Range
+    high_hz: Range
+
+    @model_validator(mode="after")
+    def _playable(self) -> "Microphone":
+        if 2 * self.low_hz.max > self.high_hz.min:
+            msg = "high_hz must lie at least an octave above low_hz"
+            raise ValueError(msg)
+        return self
+
+
+class NoiseFloor(Section):
+    """Noise of the recording, in all clips."""
+
+    amplitude: Range
+    colour: Colour
+
+
+class Synth(Section):
+    """What the corpus sounds like."""
+
+    clip_s: Positive
+    sample_rate_hz: Count
+    f0_hz: Range
+    sources: Annotated[dict[str, Source], Field(min_length=1)]
+    voices: Voices
+    events: Events
+    transient: Transient
+    room: Room
+    damping: Damping
+    microphone: Microphone
+    noise_floor: NoiseFloor
+
+    @property
+    def n_samples(self) -> int:
+        """Samples per clip."""
+        return round(self.clip_s * self.sample_rate_hz)
+
+    @model_validator(mode="after")
+    def _playable(self) -> "Synth":
+        nyquist_hz = self.sample_rate_hz / 2
+        bands = {
+            "f0_hz": self.f0_hz,
+            **{f"sources.{name}.f0_hz": source.f0_hz for name, source in self.sources.items() if source.f0_hz},
+            "damping.cutoff_hz": self.damping.cutoff_hz,
+            "microphone.low_hz": self.microphone.low_hz,
+            "microphone.high_hz": self.microphone.high_hz,
+        }
+        for place, band in bands.items():
+            if not 0 < band.min <= band.max < nyquist_hz:
+                msg = f"{place} must lie between 0 and the Nyquist frequency {nyquist_hz:g} Hz"
+                raise ValueError(msg)
+        if self.events.duration_s_min * self.events.count.max > self.clip_s:
+            msg = f"events.count.max × events.duration_s_min must fit into clip_s = {self.clip_s:g}"
+            raise ValueError(msg)
+        if not 0 < self.transient.duration_s.min <= self.transient.duration_s.max <= self.clip_s:
+            msg = f"transient.duration_s must lie between 0 and clip_s = {self.clip_s:g}"
+            raise ValueError(msg)
+        if sum(source.weight for source in self.sources.values()) == 0:
+            msg = "sources: at least one weight must be above 0"
+            raise ValueError(msg)
+        return self

@@ -1,0 +1,88 @@
+"""The sections ``pretrain`` and ``finetune``: optimiser, steps, recipes."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from audiopg.config.base import Count, Float, Fraction, Index, NonNegative, Positive, Section
+from audiopg.config.model import Decoder
+
+
+class Optimizer(Section):
+    """AdamW with linear warm-up and a cosine to 0, per step."""
+
+    lr: Positive
+    weight_decay: NonNegative
+    betas: tuple[Fraction, Fraction]
+    warmup_fraction: Fraction
+    clip_norm: Positive
+    ema_decay: Annotated[Float, Field(ge=0, lt=1)]
+    on_non_finite: Literal["stop", "skip"]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pair(cls, data: object) -> object:
+        """YAML has lists only; a strict tuple wants a tuple."""
+        if isinstance(data, dict) and isinstance(data.get("betas"), list):
+            return {**data, "betas": tuple(data["betas"])}
+        return data
+
+
+class Steps(Section):
+    """How many clips a step of the optimiser sees, and in how many parts one after another."""
+
+    batch_size: Count
+    accumulate: Count
+
+    @model_validator(mode="after")
+    def _divides(self) -> "Steps":
+        if self.batch_size % self.accumulate:
+            msg = f"batch_size = {self.batch_size} must be a multiple of accumulate = {self.accumulate}"
+            raise ValueError(msg)
+        return self
+
+
+class Pretrain(Steps):
+    """Masked-autoencoder pre-training on the synthetic corpus, for a number of steps or for a time."""
+
+    n_steps: Count | None
+    budget_min: Positive | None
+    mask_ratio: Annotated[Float, Field(gt=0, lt=1)]
+    decoder: Decoder
+    physics_weight: NonNegative
+    drop_path: Annotated[Float, Field(ge=0, lt=1)]
+    optimizer: Optimizer
+    save_every: Count
+    n_threads: Count
+
+    @model_validator(mode="after")
+    def _ends(self) -> "Pretrain":
+        if (self.n_steps is None) == (self.budget_min is None):
+            msg = "one of n_steps and budget_min must be a number, and the other null"
+            raise ValueError(msg)
+        return self
+
+
+class Finetune(Steps):
+    """Fine-tuning recipe, the same for pre-trained and scratch encoders."""
+
+    n_epochs: Count
+    optimizer: Optimizer
+    layer_decay: Annotated[Float, Field(gt=0, le=1)]
+    drop_path: Annotated[Float, Field(ge=0, lt=1)]
+    sampling: Literal["shuffled", "balanced"]
+    mixup_alpha: NonNegative
+    mixup_domain: Literal["log_mel", "power"]
+    cutmix_alpha: NonNegative
+    label_smoothing: Annotated[Float, Field(ge=0, lt=1)]
+    shift_frames: Index
+    n_time_masks: Index
+    time_mask_frames: Count
+    n_mel_masks: Index
+    mel_mask_bins: Count
+    patch_drop: Annotated[Float, Field(ge=0, lt=1)]
+    pooling: Literal["mean", "attention"]
+    normalise: Literal["corpus", "task"]
+    standardise: bool
+    save_every: Count
+    n_threads: Count

@@ -1,0 +1,318 @@
+"""What each stage of a configuration will take, before it runs: FLOPs, memory, data rate and time."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from audiopg import config
+from audiopg.analysis import activations
+from audiopg.cost import flops
+from audiopg.cost.flops import Flops
+from audiopg.errors import AudiopgError
+from audiopg.evaluate import embeddings
+from audiopg.tasks.card import Card
+from audiopg.tasks.registry import find
+from audiopg.tasks.task import Download
+
+# Where the float32 peak is not given. An A100 has 19.5 TFLOP/s in float32, 1/16 of its bfloat16; assumed to be used
+# twice as well, since arithmetic that slow waits neither for memory nor for launches.
+FLOAT32_SHARE = 1 / 8
+CPU_FLOPS = 200e9  # sustained in the probes' float32 algebra on eight threads; 90e9 was the peak of one Zen 4 core
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast a device multiplies matrices.
+
+    Attributes:
+        peak: FLOP/s of the data sheet in the precision of training.
+        utilisation: share of a peak that is sustained, in (0, 1].
+        float32_peak: FLOP/s in float32; None is `FLOAT32_SHARE` of ``peak``.
+
+    Raises:
+        AudiopgError: a figure is not above 0, not finite, or the share is above 1.
+    """
+
+    peak: float
+    utilisation: float
+    float32_peak: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse figures that give no time."""
+        for option, value, most in (
+            ("--flops", self.peak, math.inf),
+            ("--utilisation", self.utilisation, 1),
+            ("--float32-flops", self.float32_peak, math.inf),
+        ):
+            if value is not None and not (0 < value <= most and math.isfinite(value)):
+                msg = f"{option}: a number above 0{' and up to 1' if most == 1 else ''} is needed, found {value:g}"
+                raise AudiopgError(msg)
+
+    def sustained(self, *, reduced: bool) -> float:
+        """FLOP/s that are reached, in bfloat16 if ``reduced``, else in float32."""
+        float32 = self.peak * FLOAT32_SHARE if self.float32_peak is None else self.float32_peak
+        return self.utilisation * (self.peak if reduced else float32)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Sustained FLOP/s."""
+
+    training: float
+    evaluation: float
+    """Always in float32."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one stage takes, for one task where it has several, over all its folds."""
+
+    stage: str
+    task: str
+    """Empty where the stage has none."""
+    n_runs: int
+    n_parameters: int
+    flops: Flops
+    """Of one clip."""
+    memory_bytes: int
+    """Of the device, the largest of a run."""
+    rates: Rates
+    """What the device sustains."""
+    clips_trained: int = 0
+    clips_evaluated: int = 0
+    """Windows of recordings, or clips of the probe corpus, times the encoders that see them."""
+    cpu_flops: int = 0
+    """Of the probes' regressions and neighbours."""
+
+    @property
+    def device_flops(self) -> int:
+        """FLOPs on the device."""
+        return self.flops.training * self.clips_trained + self.flops.forward * self.clips_evaluated
+
+    @property
+    def clips_per_s(self) -> float:
+        """Data rate that keeps the device busy, in training where there is any."""
+        if self.clips_trained:
+            return self.rates.training / self.flops.training
+        return self.rates.evaluation / self.flops.forward
+
+    @property
+    def time_s(self) -> float:
+        """Expected time in s: training, then evaluation, then what the CPU does."""
+        train_s = self.flops.training * self.clips_trained / self.rates.training
+        evaluate_s = self.flops.forward * self.clips_evaluated / self.rates.evaluation
+        return train_s + evaluate_s + self.cpu_flops / CPU_FLOPS
+
+
+def n_used(card: Card, n_clips: int, share: float) -> int:
+    """Recordings that a share of some training recordings is, one of each class at least, give or take the rounding."""
+    return max(round(share * n_clips), 1 if card.multi_label else card.n_classes)
+
+
+def probe_flops(  # noqa: PLR0913  (what a fit takes)
+    card: Card, width: int, n_layers: int, n_penalties: int, *, neighbours: bool, share: float = 1.0
+) -> int:
+    """FLOPs of choosing and fitting a ridge probe on each fold of a task, and of k-NN probes if asked for.
+
+    A fit of N clips is the covariance of D features (2 N D², or 2 N² D where N is smaller), the products with the
+    labels, and a Cholesky factor; neighbours are the products of all queries with all clips to learn from.
+    """
+    total = 0
+    for held_out in range(card.n_folds):
+        if card.protocol == "folds":
+            whole, test = card.n_clips - card.sizes[held_out], card.sizes[held_out]
+            used = n_used(card, whole, share)
+            learn = [size * used // whole for number, size in enumerate(card.sizes) if number != held_out]
+            turns = [(used - size, size) for size in learn]
+        else:
+            train, test = n_used(card, card.sizes[0], share), card.sizes[2]
+            turns, used = [(train, card.sizes[1])], train + card.sizes[1]
+        fits = [(n, n_layers * n_penalties) for n, _ in turns] + [(used, 1)]
+        for n, times in fits:
+            rank = min(n, width)
+            total += times * (2 * n * width * rank + 2 * n * width * card.n_classes + rank**3 // 3)
+        if neighbours:
+            total += sum(2 * n * queries * width * n_layers for n, queries in turns) + 2 * used * test * width
+    return total
+
+
+def is_reduced(cfg: config.Config) -> bool:
+    """Tell whether training is in 16 bits; ``auto`` is in bfloat16, on the devices that this is about."""
+    return cfg.compute.precision != "float32"
+
+
+def rows(cfg: config.Config, speed: Speed) -> list[Row]:
+    """Tell what each stage takes that learns or embeds: pretrain; finetune, scratch and probe of each task; latent.
+
+    Raises:
+        AudiopgError: unknown task, or own recordings whose list is wrong.
+    """
+    return [
+        _pretrain(cfg, speed),
+        *(_finetune(cfg, stage, task, speed) for stage in ("finetune", "scratch") for task in cfg.tasks),
+        *(_probe(cfg, task, speed) for task in cfg.tasks),
+        _latent(cfg, speed),
+    ]
+
+
+def _pretrain(cfg: config.Config, speed: Speed) -> Row:
+    reduced, n_parameters, clip = is_reduced(cfg), flops.parameters(cfg).pretrain, flops.autoencoder_flops(cfg)
+    kept, rates = flops.autoencoder_activations(cfg, reduced=reduced), _rates(cfg, speed)
+    if cfg.pretrain.n_steps is None:
+        assert cfg.pretrain.budget_min is not None  # one of both is set
+        clips_trained = round(60 * cfg.pretrain.budget_min * rates.training / clip.training)
+    else:
+        clips_trained = cfg.pretrain.n_steps * cfg.pretrain.batch_size
+    return Row(
+        stage="pretrain",
+        task="",
+        n_runs=1,
+        n_parameters=n_parameters,
+        flops=clip,
+        memory_bytes=_training_memory(n_parameters, kept, cfg.pretrain, reduced=reduced, selects=False),
+        rates=rates,
+        clips_trained=clips_trained,
+    )
+
+
+def _finetune(cfg: config.Config, stage: str, task: str, speed: Speed) -> Row:
+    """Fine-tuning on all folds; with a split there is a validation after each epoch.
+
+    The clips that are evaluated are also those that a standardised head takes its statistics from.
+    """
+    recipe, reduced, (card, windows) = cfg.recipe(task), is_reduced(cfg), _card(cfg, task)
+    share = cfg.task(task).train_share
+    n_patches = math.prod(cfg.grid(cfg.task(task).clip_s))
+    n_parameters = flops.classifier_parameters(cfg.encoder, card.n_classes, recipe.pooling)
+    n_kept = config.n_visible(n_patches, recipe.patch_drop)
+    kept = flops.encoder_activations(cfg.encoder, n_kept, reduced=reduced)
+    selects = card.protocol == "split"
+    if selects:
+        n_train, n_evaluated = n_used(card, card.sizes[0], share), recipe.n_epochs * card.sizes[1] + card.sizes[2]
+    else:
+        n_train, n_evaluated = sum(n_used(card, card.n_clips - size, share) for size in card.sizes), card.n_clips
+    return Row(
+        stage=stage,
+        task=task,
+        n_runs=card.n_folds,
+        n_parameters=n_parameters,
+        flops=flops.classifier_flops(cfg.encoder, n_patches, card.n_classes, recipe),
+        memory_bytes=_training_memory(n_parameters, kept, recipe, reduced=reduced, selects=selects),
+        rates=_rates(cfg, speed),
+        clips_trained=recipe.n_epochs * n_train,
+        clips_evaluated=round(windows * (n_evaluated + (n_train if recipe.standardise else 0))),
+    )
+
+
+def _training_memory(
+    n_parameters: int, kept: int, steps: config.Pretrain | config.Finetune, *, reduced: bool, selects: bool
+) -> int:
+    """Return the bytes of training: what is kept for the gradient is that of one part of a batch."""
+    averaged = 4 * n_parameters if steps.optimizer.ema_decay else 0
+    n_clips = steps.batch_size // steps.accumulate
+    return averaged + flops.training_memory(n_parameters, kept, n_clips, reduced=reduced, selects=selects)
+
+
+def _probe(cfg: config.Config, task: str, speed: Speed) -> Row:
+    """Embedding of all recordings by the pre-trained and an untrained encoder, and the probes."""
+    (card, windows), size, share = _card(cfg, task), cfg.encoder.shape, cfg.task(task).train_share
+    n_layers, n_penalties = size.depth + 2, len(cfg.probe.ridge_alphas)
+    return Row(
+        stage="probe",
+        task=task,
+        n_runs=card.n_folds,
+        **_embedding(cfg, cfg.task(task).clip_s, embeddings.BATCH_SIZE, n_encoders=1),
+        rates=_rates(cfg, speed),
+        clips_evaluated=round(2 * windows * card.n_clips),
+        cpu_flops=probe_flops(card, 2 * size.width, n_layers, n_penalties, neighbours=True, share=share)
+        + probe_flops(card, 2 * size.width, n_layers, n_penalties, neighbours=False, share=share)
+        + probe_flops(card, 2 * cfg.features.n_mels, 1, n_penalties, neighbours=False, share=share),
+    )
+
+
+def _latent(cfg: config.Config, speed: Speed) -> Row:
+    """Embedding of the probe corpora by the pre-trained and an untrained encoder."""
+    return Row(
+        stage="latent",
+        task="",
+        n_runs=1,
+        **_embedding(cfg, cfg.synth.clip_s, activations.BATCH_SIZE, n_encoders=2),
+        rates=_rates(cfg, speed),
+        clips_evaluated=2 * len(cfg.latent.corpora) * cfg.latent.n_clips,
+    )
+
+
+def _embedding(cfg: config.Config, clip_s: float, batch_size: int, n_encoders: int) -> dict[str, Any]:
+    """Return the fields of a row that embeds, with so many encoders on the device."""
+    n_patches, n_parameters = math.prod(cfg.grid(clip_s)), flops.encoder_parameters(cfg.encoder)
+    return {
+        "n_parameters": n_parameters,
+        "flops": Flops(flops.encoder_flops(cfg.encoder, n_patches).forward, 0),
+        "memory_bytes": flops.evaluation_memory(cfg.encoder, n_patches, batch_size, n_encoders),
+    }
+
+
+def _rates(cfg: config.Config, speed: Speed) -> Rates:
+    return Rates(speed.sustained(reduced=is_reduced(cfg)), speed.sustained(reduced=False))
+
+
+def _card(cfg: config.Config, task: str) -> tuple[Card, float]:
+    """Return a task's card, and how many windows its mean recording has, at least one."""
+    found = find(task, cfg.task(task))
+    hours = found.source.hours if isinstance(found.source, Download) else 0.0
+    return found.card, max(1.0, hours * 3600 / found.card.n_clips / cfg.task(task).clip_s)
+
+
+def estimate(cfg: config.Config, name: str, speed: Speed) -> dict[str, Any]:
+    """Return all figures of a configuration as data; the units are in the names, FLOP/s in ``sustained_flops``.
+
+    Args:
+        cfg: all parameters.
+        name: what to call them.
+        speed: how fast the device is.
+
+    Raises:
+        AudiopgError: as `rows`.
+    """
+    found = rows(cfg, speed)
+    derived = ("device_flops", "clips_per_s", "time_s")
+    return {
+        "profile": name,
+        "sustained_flops": asdict(_rates(cfg, speed)) | {"cpu": CPU_FLOPS},
+        "parameters": asdict(flops.parameters(cfg)),
+        "rows": [asdict(row) | {key: getattr(row, key) for key in derived} for row in found],
+        "time_s": sum(row.time_s for row in found),
+        "assumptions": assumptions(cfg, speed),
+    }
+
+
+def assumptions(cfg: config.Config, speed: Speed) -> list[str]:
+    """List what the figures rest on, one sentence or two each."""
+    reduced = is_reduced(cfg)
+    rates = _rates(cfg, speed)
+    half = "float16" if cfg.compute.precision == "float16" else "bfloat16"
+    precision = f"{half} autocast" if reduced else "float32"
+    rule = f", and {FLOAT32_SHARE:g} of that in float32" if speed.float32_peak is None else ""
+    attended = (
+        "FLOPs are those of matrix products alone, a multiplication and its addition as two; backward is twice "
+        "forward, but the patches need no gradient. An attention that computes its scores again in the backward pass "
+        "does a few per cent more."
+    )
+    return [
+        f"Training in {precision} sustains {rates.training / 1e12:.4g} TFLOP/s, "
+        f"evaluation (validation, test, probe, latent; always float32) {rates.evaluation / 1e12:.4g}: "
+        f"{speed.utilisation:g} of a peak of {speed.peak / 1e12:g} TFLOP/s (--utilisation, --flops; 312 is the data "
+        f"sheet of an A100 80 GB in bfloat16){rule}. The share is assumed, not measured; times are as 1 / these rates.",
+        attended,
+        "Memory is 16 bytes per weight (float32 weight, gradient, AdamW's two moments), 2 more for bfloat16 copies, 4 "
+        "more for the best epoch's weights where there is a validation split, 4 more for averaged weights, and what a "
+        "part of a batch keeps for its gradient: "
+        "per block and token 36 D bytes in bfloat16, 64 D in float32, and 4 per head and 16 for the norms. The CUDA "
+        "context (about 0.5 GB), temporary tensors and the allocator's gaps come on top.",
+        "clips/s is the data rate that keeps the device busy. On CUDA a batch is prepared beside the step "
+        "before it: at that rate it takes no time of its own, but for what the device itself does.",
+        "A recording has one window for evaluation, or mean length / clip_s if that is more. Where recordings are of "
+        "unequal length, long ones take more: at most one more per recording.",
+        f"The probes' regressions run on the CPU at {CPU_FLOPS / 1e9:g} GFLOP/s; their sorting and copying, the latent "
+        "analysis of what was embedded, fetching, decoding and start-up are not counted. Folds run one after another.",
+    ]

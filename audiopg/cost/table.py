@@ -1,0 +1,57 @@
+"""The estimate for the eye."""
+
+from tabulate import tabulate
+
+from audiopg import config
+from audiopg.cost import flops
+from audiopg.cost.estimate import Speed, assumptions, rows
+
+HEADERS = ["stage", "task", "runs", "M weights", "GFLOP/clip forward", "training", "clips trained", "evaluated"]
+HEADERS += ["PFLOP", "memory GB", "clips/s", "time"]
+
+
+def table(cfg: config.Config, name: str, speed: Speed) -> str:
+    """Write the figures for the eye: the table, and below it what it rests on.
+
+    Args:
+        cfg: all parameters.
+        name: what to call them.
+        speed: what the device sustains.
+
+    Raises:
+        AudiopgError: as `rows`.
+    """
+    weights, clip, found = flops.parameters(cfg), flops.autoencoder_flops(cfg), rows(cfg, speed)
+    lines = [
+        [
+            row.stage,
+            row.task or "–",
+            str(row.n_runs),
+            f"{row.n_parameters / 1e6:.1f}",
+            f"{row.flops.forward / 1e9:.3g}",
+            f"{row.flops.training / 1e9:.3g}" if row.flops.training else "–",
+            f"{row.clips_trained:,}" if row.clips_trained else "–",
+            f"{row.clips_evaluated:,}" if row.clips_evaluated else "–",
+            f"{row.device_flops / 1e15:,.3g}" if row.device_flops < 1e18 else f"{row.device_flops / 1e15:,.0f}",  # noqa: PLR2004
+            f"{row.memory_bytes / 1e9:.2f}",
+            f"{row.clips_per_s:,.0f}",
+            _time(row.time_s),
+        ]
+        for row in found
+    ]
+    lines.append(["all", *[""] * 10, _time(sum(row.time_s for row in found))])
+    align = ("left", "left", *["right"] * 10)
+    head = (
+        f"{name}: encoder {weights.encoder:,} weights, decoder {weights.decoder:,}; pre-training takes "
+        f"{clip.forward:,} FLOPs per clip forward, {clip.training:,} with backward"
+    )
+    shown = tabulate(lines, HEADERS, "github", disable_numparse=True, colalign=align)
+    return "\n\n".join([head, shown, "\n".join(f"- {line}" for line in assumptions(cfg, speed))])
+
+
+def _time(seconds: float) -> str:
+    """Write a time as ``1:23 h``, ``4.5 min`` or ``6.7 s``."""
+    if seconds >= 3600:  # noqa: PLR2004
+        minutes = round(seconds / 60)
+        return f"{minutes // 60}:{minutes % 60:02d} h"
+    return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.1f} s"  # noqa: PLR2004

@@ -1,0 +1,79 @@
+"""Embeddings of recordings as a table, Parquet or CSV: a row per recording, or one per recording and time."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+from pyarrow import csv, parquet
+
+from audiopg import storage
+from audiopg.audio.decode import streamed
+from audiopg.audio.files import recordings_below
+from audiopg.errors import AudiopgError
+from audiopg.pretrained import hear
+from audiopg.progress import progress
+
+WRITERS = {".parquet": parquet.ParquetWriter, ".csv": csv.CSVWriter}
+ROWS = 1 << 12  # rows that are written at a time, at least: small row groups make a slow Parquet file
+
+
+def run(files: Sequence[Path], checkpoint: Path, out: Path, *, timestamps: bool) -> None:
+    """Embed recordings.
+
+    Args:
+        files: recordings, and folders of them, as for `recordings`.
+        checkpoint: weights of an encoder, as for `audiopg.hear.load_model`.
+        out: table to write, ``.parquet`` or ``.csv``, with columns ``path``, ``timestamp_ms`` (float64; only with
+            timestamps) and ``e0`` … ``e<D-1>`` (float32).
+        timestamps: whether there is a row for each time instead of one for each recording.
+
+    Raises:
+        AudiopgError: a recording or the checkpoint cannot be read, or the table cannot be written; then there is no
+            table.
+    """
+    if out.suffix not in WRITERS:
+        msg = f"--out: a name that ends in {' or '.join(WRITERS)} is needed, found '{out}'"
+        raise AudiopgError(msg)
+    paths = recordings(files)
+    model = hear.load_model(str(checkpoint)).to("cuda" if torch.cuda.is_available() else "cpu")
+    size = model.timestamp_embedding_size if timestamps else model.scene_embedding_size
+    times = [("timestamp_ms", pa.float64())] if timestamps else []
+    schema = pa.schema([("path", pa.string()), *times, *((f"e{number}", pa.float32()) for number in range(size))])
+    with storage.replacing(out) as temporary, WRITERS[out.suffix](temporary, schema) as writer:
+        waiting: list[pa.Table] = []
+        for path in progress(paths, "embedding", total=len(paths), unit="files"):
+            waiting.append(_rows(path, model, schema, timestamps=timestamps))
+            if sum(len(table) for table in waiting) >= ROWS:
+                writer.write_table(pa.concat_tables(waiting).combine_chunks())
+                waiting = []
+        if waiting:
+            writer.write_table(pa.concat_tables(waiting).combine_chunks())
+
+
+def recordings(files: Sequence[Path]) -> list[Path]:
+    """List the recordings that are meant, each once: those of a folder by suffix, sorted by path.
+
+    Raises:
+        AudiopgError: a file is missing, or a folder holds no recording.
+    """
+    found: dict[Path, None] = {}
+    for file in files:
+        inside = recordings_below(file) if file.is_dir() else [file]
+        if not inside or not inside[0].exists():
+            msg = f"{file}: " + ("no such audio file" if inside else "no audio files in it")
+            raise AudiopgError(msg)
+        found |= dict.fromkeys(inside)
+    return list(found)
+
+
+def _rows(path: Path, model: hear.Model, schema: pa.Schema, *, timestamps: bool) -> pa.Table:
+    """Embed one recording."""
+    with streamed(path, model.sample_rate) as sound:
+        if timestamps:
+            embeddings, times_ms = model.timestamps(sound)
+            times = [pa.array(times_ms.cpu().numpy())]
+        else:
+            embeddings, times = model.scene(sound)[None], []
+    columns = [pa.array(column) for column in embeddings.T.contiguous().cpu().numpy()]
+    return pa.table([pa.array([str(path)] * len(embeddings)), *times, *columns], schema=schema)

@@ -1,0 +1,1 @@
+"""Averages, tables and pictures of results, and comparisons of runs."""

@@ -1,0 +1,301 @@
+"""Several runs as one table: figures over folds and seeds, tests of their differences, curves over a parameter."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy import stats
+from tabulate import tabulate
+
+from audiopg import storage
+from audiopg.arrays import Float64
+from audiopg.errors import AudiopgError
+from audiopg.evaluate.metrics import mean_and_std
+from audiopg.plotting import BLUE, CLASSES, GREY, VERMILION, save
+from audiopg.provenance import verify
+from audiopg.report.table import TITLES
+
+# What is asked: does pre-training help, and does the frozen encoder know more than simple features or chance do?
+PAIRS = (("pretrained", "scratch"), ("probe_linear", "logmel_stats"), ("probe_linear", "probe_random"))
+DECIMALS = 6  # of the scores; what a difference has beyond them is rounding
+LEAST_SHOWN = 0.001
+DECADE = 10  # values of a parameter that span more are drawn on a logarithmic axis
+DRAWN = {
+    "pretrained": {"color": BLUE, "marker": "o"},
+    "scratch": {"color": VERMILION, "marker": "s"},
+    "probe_linear": {"color": BLUE, "marker": "o", "linestyle": "--", "markerfacecolor": "none"},
+    "probe_random": {"color": CLASSES[1], "marker": "v", "linestyle": "--"},
+    "logmel_stats": {"color": GREY, "marker": "D", "linestyle": "--"},
+}
+
+LEGEND = """\
+Mean ± standard deviation over folds × seeds; a difference is taken within a fold and seed. *t* and *Wilcoxon* are p of
+the paired t test and of the signed-rank test, two-sided, as if all pairs were independent. They are not: the training
+parts of two folds share recordings, and a fold is the same for all seeds, so that both are optimistic. *corrected t*
+is p of the corrected resampled t test (Nadeau and Bengio, 2003), which takes (1/J + n_test/n_train) s² instead of s²/J
+for the variance of the mean of J differences; n_train is that of all training recordings, also where a share is used.
+Where a task has a split in place of folds, pairs differ in their seed only, and no test tells of other recordings.
+Nothing is corrected for the number of comparisons."""
+
+
+class Tests(NamedTuple):
+    """What tests say about the mean of some differences; NaN where there is one, or all are equal."""
+
+    t: float
+    p_t: float
+    p_wilcoxon: float
+    t_corrected: float
+    p_corrected: float
+
+
+NO_TESTS = Tests(*[float("nan")] * len(Tests._fields))
+COLUMNS = ["task", "train_share", "row", "metric", "mean", "std", "n_folds", "n_seeds", "test_to_train", *Tests._fields]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run.
+
+    Attributes:
+        folder: where it lies.
+        seed: its seed.
+        facts: all else that it was made from, by dotted name.
+        shares: ``train_share`` of each task.
+        metrics: ``metrics/<task>.json`` of each task.
+    """
+
+    folder: Path
+    seed: int
+    facts: Mapping[str, object]
+    shares: Mapping[str, float]
+    metrics: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Run":
+        """Read ``run.json`` and the ``metrics/<task>.json`` that it names.
+
+        Raises:
+            AudiopgError: a file is missing, damaged, of a former version, or not the one that ``run.json`` describes.
+        """
+        path = folder / "run.json"
+        card = storage.read_json(path)
+        if card.get("stage") != "table" or "stages" not in card:
+            msg = f"{path}: not the run card of a results table of this version; make the run again"
+            raise AudiopgError(msg)
+        given, metrics = dict(card["params"]), {}
+        for task in given["tasks"]:
+            file = folder / "metrics" / f"{task}.json"
+            metrics[task] = storage.read_json(file)
+            if storage.file_digest(file) != card["inputs"][f"results/metrics/{task}.json"]:
+                msg = f"{file}: is not what {path} describes"
+                raise AudiopgError(msg)
+        seed = given.pop("seed")
+        recordings = {file: digest for file, digest in card["inputs"].items() if file.startswith("results/tasks/")}
+        facts = dict(verify.leaves({**given, "stages": card["stages"], "inputs": recordings}))
+        shares = {task: section["train_share"] for task, section in given["tasks"].items()}
+        return cls(folder, seed, facts, shares, metrics)
+
+
+def check(runs: Sequence[Run], along: str | None = None) -> None:
+    """Refuse runs that differ in anything but their seed and one parameter, or in neither.
+
+    Raises:
+        AudiopgError: names both runs, and the first key that they differ in; or a run that has no such parameter.
+    """
+    first = runs[0]
+    may_differ = "the seed" if along is None else f"the seed and {along}"
+    for run in runs:
+        if along is not None and along not in run.facts:
+            msg = f"{run.folder}: has no parameter {along}"
+            raise AudiopgError(msg)
+        for key in [*first.facts, *run.facts]:
+            here, there = run.facts.get(key), first.facts.get(key)
+            if here != there and key != along:
+                msg = f"{run.folder}: has {key} = {here}, but {first.folder} has {there}; only {may_differ} may differ"
+                raise AudiopgError(msg)
+    for _, pooled in groups(runs, along):
+        seeds: dict[int, Path] = {}
+        for run in pooled:
+            if run.seed in seeds:
+                msg = f"{run.folder}: has seed = {run.seed}, as {seeds[run.seed]} has; each run needs one of its own"
+                raise AudiopgError(msg)
+            seeds[run.seed] = run.folder
+
+
+def groups(runs: Sequence[Run], along: str | None) -> list[tuple[Any, list[Run]]]:
+    """Put runs together that have one value of a parameter: numbers in ascending order, others as they come.
+
+    Without a parameter all are together, with None as its value.
+    """
+    found: dict[str, tuple[Any, list[Run]]] = {}
+    for run in runs:
+        value = None if along is None else run.facts[along]
+        found.setdefault(storage.canonical(value), (value, []))[1].append(run)
+    each = list(found.values())
+    return sorted(each, key=lambda group: group[0]) if _are_numbers([value for value, _ in each]) else each
+
+
+def _are_numbers(values: Sequence[object]) -> bool:
+    return all(isinstance(value, int | float) for value in values)
+
+
+def corrected_t_test(differences: Float64, test_to_train: float) -> tuple[float, float]:
+    """Corrected resampled t test of a mean of 0, t and two-sided p.
+
+    ``t = mean / √((1/J + n_test / n_train) s²)`` with ``J - 1`` degrees of freedom, where s² is the variance of the J
+    differences: J training sets that overlap tell less than J that do not.
+
+    Args:
+        differences: two or more, not all equal, shape (J,).
+        test_to_train: n_test / n_train of a fold.
+
+    Source: Nadeau and Bengio (2003), Inference for the generalization error, section 5.1.
+    """
+    n = len(differences)
+    t = differences.mean() / np.sqrt((1 / n + test_to_train) * differences.var(ddof=1))
+    return float(t), float(2 * stats.t.sf(abs(t), n - 1))
+
+
+def tests(differences: Float64, test_to_train: float) -> Tests:
+    """Test whether the mean of paired differences is 0.
+
+    Args:
+        differences: one for each fold and seed, shape (J,).
+        test_to_train: n_test / n_train of a fold.
+    """
+    if np.ptp(differences) == 0:
+        return NO_TESTS
+    plain, ranks = stats.ttest_1samp(differences, 0), stats.wilcoxon(differences)
+    return Tests(
+        float(plain.statistic),
+        float(plain.pvalue),
+        float(ranks.pvalue),
+        *corrected_t_test(differences, test_to_train),
+    )
+
+
+def table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Pool runs in the columns ``COLUMNS``, the figures of a task and then their differences, ``<row> - <row>``."""
+    found = []
+    for task, share in runs[0].shares.items():
+        metrics = [run.metrics[task] for run in runs]
+        n_test, n_train = (np.array([metric[name] for metric in metrics]) for name in ("n_test", "n_train"))
+        n_folds = n_test.shape[1]
+        # the term stands for recordings that two folds' training parts have in common: no share has more of them
+        n_all = n_test.sum(axis=1, keepdims=True) - n_test if n_folds > 1 else n_train / share
+        ratio = float((n_test / n_all).mean())
+        for metric in metrics[0]["pretrained"]:
+            scores = {row: np.concatenate([each[row][metric]["scores"] for each in metrics]) for row in TITLES}
+            pairs = {f"{a} - {b}": np.round(scores[a] - scores[b], DECIMALS) for a, b in PAIRS}
+            for row, values in (scores | pairs).items():
+                figure = mean_and_std(values.tolist())
+                tested = tests(values, ratio) if row in pairs else NO_TESTS
+                place = (task, share, row, metric)
+                found.append((*place, figure["mean"], figure["std"], n_folds, len(runs), ratio, *tested))
+    return pd.DataFrame(found, columns=COLUMNS)
+
+
+def markdown(frame: pd.DataFrame, seeds: Sequence[int], along: str | None = None) -> str:
+    """Return the table for the eye, and below it what it rests on.
+
+    Args:
+        frame: as `table`; with ``along``, a column of that name goes before.
+        seeds: of all runs.
+        along: the parameter that differs, if one does.
+    """
+    lines, keys = [], [] if along is None else [along]
+    for row in frame.to_dict("records"):
+        difference = " - " in row["row"]
+        sign = "+" if difference else ""
+        lines.append(
+            [
+                *(str(row[key]) for key in keys),
+                row["task"],
+                f"{row['train_share']:g}",
+                " − ".join(TITLES[name] for name in row["row"].split(" - ")),  # noqa: RUF001  (a minus)
+                row["metric"],
+                f"{row['mean']:{sign}.3f} ± {row['std']:.3f}",
+                f"{row['n_folds']}",
+                f"{row['n_seeds']}",
+                *(_p(row[name]) for name in ("p_t", "p_wilcoxon", "p_corrected")),
+                f"{row['test_to_train']:.3g}" if difference else "–",
+            ]
+        )
+    headers = ["task", "train_share", "row", "metric", "mean ± std", "folds", "seeds", "t", "Wilcoxon", "corrected t"]
+    shown = tabulate(lines, [*keys, *headers, "n_test/n_train"], "github", disable_numparse=True)
+    return "\n\n".join([shown, LEGEND, f"Seeds: {', '.join(map(str, seeds))}."]) + "\n"
+
+
+def _p(p: float) -> str:
+    if np.isnan(p):
+        return "–"
+    return f"{p:.3f}" if p >= LEAST_SHOWN else f"< {LEAST_SHOWN:g}"
+
+
+def picture(frame: pd.DataFrame, along: str, path: Path) -> None:
+    """Draw the figures of each task over a parameter, mean ± standard deviation, a panel per task and metric.
+
+    Args:
+        frame: as `table`, with a column named ``along`` before.
+        along: the parameter.
+        path: PNG file.
+    """
+    values = {storage.canonical(value): value for value in frame[along]}
+    numbers = _are_numbers(list(values.values()))
+    places = values if numbers else {key: number for number, key in enumerate(values)}
+    panels = list(frame.groupby(["task", "metric"], sort=False))
+    figure = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
+    for panel, ((task, metric), rows) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for row, style in DRAWN.items():
+            of_row = rows[rows["row"] == row]
+            x = of_row[along].map(storage.canonical).map(places)
+            panel.errorbar(x, of_row["mean"], of_row["std"].fillna(0), capsize=2, label=TITLES[row], **style)
+        panel.set(title=task, xlabel=along, ylabel=f"{metric}, mean ± std")
+        if numbers and min(places.values()) > 0 and max(places.values()) >= DECADE * min(places.values()):
+            panel.set_xscale("log")
+        panel.set_xticks(list(places.values()), [str(value) for value in values.values()], minor=False)
+        panel.minorticks_off()
+        panel.grid(alpha=0.3)
+    figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    save(figure, path)
+
+
+def run(
+    folders: Sequence[Path], out: Path | None, page: Path | None, along: str | None = None, curve: Path | None = None
+) -> str:
+    """Pool runs and return the table for the eye.
+
+    Args:
+        folders: ``results`` of each run, or a folder with its ``run.json`` and ``metrics/``.
+        out: where the table goes as CSV, if anywhere.
+        page: where the table for the eye goes, if anywhere.
+        along: dotted name of a parameter that may differ as well; runs are pooled for each of its values.
+        curve: where the figures over that parameter are drawn, if anywhere.
+
+    Raises:
+        AudiopgError: as `Run.read` and `check`; or a curve along nothing.
+    """
+    if curve is not None and along is None:
+        msg = "--picture draws figures over a parameter: name it with --along"
+        raise AudiopgError(msg)
+    runs = [Run.read(folder) for folder in folders]
+    check(runs, along)
+    frames = []
+    for value, pooled in groups(runs, along):
+        found = table(pooled)
+        if along is not None:
+            found.insert(0, along, [value] * len(found))
+        frames.append(found)
+    frame = pd.concat(frames, ignore_index=True)
+    text = markdown(frame, list(dict.fromkeys(each.seed for each in runs)), along)
+    if out is not None:
+        storage.write_table(out, frame)
+    if page is not None:
+        storage.write_text(page, text)
+    if curve is not None and along is not None:
+        picture(frame, along, curve)
+    return text

@@ -1,0 +1,146 @@
+"""The results table, from the averages of each task."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+from audiopg import config, storage
+from audiopg.analysis.claims import PAPER
+from audiopg.provenance import run_cards, stages, verify
+from audiopg.report import figures
+from audiopg.tasks.card import Card
+
+OUTPUTS = ("table.csv", "table.md", "pretraining.png")
+COLUMNS = ["task", "row", "metric", "mean", "std", "n", "selection", "paper"]
+TITLES = {
+    "pretrained": "pre-trained",
+    "scratch": "scratch",
+    "probe_linear": "linear probe",
+    "probe_knn": "k-NN probe",
+    "probe_random": "random weights",
+    "logmel_stats": "log-mel statistics",
+}
+FINETUNED = {"pretrained", "scratch"}
+# What the other rows choose, and where.
+CHOICES = {
+    "probe_linear": "layer and penalty",
+    "probe_knn": "layer",
+    "probe_random": "layer and penalty",
+    "logmel_stats": "penalty",
+}
+PROBE_SELECTION = {"folds": "{} inside the training folds", "split": "{} on the validation split"}
+LEGEND = """\
+Mean ± standard deviation over folds. *pre-trained* and *scratch* are fine-tuned with one recipe, budget and order of
+batches; *linear probe* and *k-NN probe* read mean and deviation over the tokens of the frozen pre-trained encoder;
+*random weights* is a linear probe of the encoder before pre-training, *log-mel statistics* one of the mean and
+deviation of each mel bin."""
+LATENT_LEGEND = """\
+Physics on probe corpora that no training saw (*notes* are recorded, and scored on instruments that were held out):
+held-out R² of a linear read-out, its layer and pooling chosen in the training half, with 95 % intervals; and the angle
+between the main directions of both factors in the last layer, without the error of the estimates, with its 95 %
+interval, beside the median of random directions with the embedding's own covariance over natural clips (p: share of
+random directions at least as orthogonal, after Holm's correction).
+`results/latent/claims.md` judges each factor and pair."""
+
+
+def table(cards: Sequence[Card], metrics: Path) -> pd.DataFrame:
+    """Collect the averages of all tasks in the columns ``COLUMNS``; ``paper`` is empty where the paper has no figure.
+
+    Args:
+        cards: the tasks.
+        metrics: folder with ``<task>.json`` of each.
+    """
+    rows = []
+    for card in cards:
+        averages = storage.read_json(metrics / f"{card.name}.json")
+        for row in TITLES:
+            selection = card.selection if row in FINETUNED else PROBE_SELECTION[card.protocol].format(CHOICES[row])
+            for metric, figure in averages[row].items():
+                paper = card.paper if (row, metric) == ("pretrained", card.metric) else None
+                rows.append((card.name, row, metric, *(figure[key] for key in ("mean", "std", "n")), selection, paper))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def markdown(frame: pd.DataFrame, latent: Path) -> str:
+    """Return the table for the eye, one line per task, and below it what the latent analysis found."""
+    lines, selections = [], []
+    for task, rows in frame.groupby("task", sort=False):
+        # the task's own metric comes first
+        main = rows[rows["metric"] == rows["metric"].iloc[0]]
+        figures = {row["row"]: row for row in main.to_dict("records")}
+        first = figures["pretrained"]
+        cells = [f"{row['mean']:.3f} ± {row['std']:.3f}" for row in figures.values()]
+        paper = "–" if pd.isna(first["paper"]) else f"{first['paper']:.3f}"
+        lines.append([str(task), *cells, first["metric"], str(first["n"]), paper])
+        for name, row in figures.items():
+            selections.append(f"{TITLES[name]}: {row['selection']}")
+    found = storage.read_json(latent)
+    factors = [
+        [factor, corpus, *(f"{r['score']:.3f} [{r['low']:.3f}, {r['high']:.3f}]" for r in read[factor].values())]
+        for factor in PAPER
+        for corpus, read in found["decodability"].items()
+        if factor in read
+    ]
+    angles = [
+        [encoder, corpus, f"{o['angle_deg']:.0f} [{o['low_deg']:.0f}, {o['high_deg']:.0f}]", f"{o['null_deg']:.0f}"]
+        + [f"{o['p_holm']:.3f}"]
+        for corpus, pairs in found["orthogonality"].items()
+        for encoder, o in pairs.get(" ".join(PAPER), {}).items()
+    ]
+    parts = [
+        "# Results",
+        _table(lines, ["task", *TITLES.values(), "metric", "folds", "paper"]),
+        LEGEND,
+        "Selection: " + "; ".join(dict.fromkeys(selections)) + ".",
+        LATENT_LEGEND,
+        _table(factors, ["R² of", "corpus", "pre-trained", "random weights", "log-mel statistics"]),
+        _table(angles, ["encoder", "corpus", "angle (°)", "random (°)", "p"]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(rows: list[list[str]], headers: list[str]) -> str:
+    # the figures are formatted already; left to itself tabulate would drop trailing zeros
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+
+
+def run(
+    cfg: config.Config,
+    cards: Sequence[Path],
+    metrics: Path,
+    latent: Path,
+    losses: Path,
+    runs: Sequence[Path],
+    out: Path,
+) -> None:
+    """Write ``table.csv``, ``table.md``, ``pretraining.png`` and the run card into the folder ``out``.
+
+    Args:
+        cfg: all parameters.
+        cards: ``card.json`` of each task, in the order of the table.
+        metrics: folder with the averages, ``<task>.json``.
+        latent: what the latent analysis found.
+        losses: the loss of each step of pre-training.
+        runs: run cards of all results that the table rests on.
+        out: folder for the table.
+
+    Raises:
+        AudiopgError: a run card tells of other parameters or other code than these, or of another result.
+    """
+    averages = [metrics / f"{path.parent.name}.json" for path in cards]
+    read = [*cards, *averages, latent, losses]
+    made = verify.check(runs, cfg, read)
+    frame = table([Card.read(path) for path in cards], metrics)
+    storage.write_text(out / "table.csv", frame.to_csv(index=False))
+    storage.write_text(out / "table.md", markdown(frame, latent))
+    figures.pretraining(pd.read_csv(losses), cfg.pretrain.physics_weight, out / "pretraining.png")
+    run_cards.write_card(
+        out / "run.json",
+        "table",
+        stages.reads(cfg, "table"),
+        [*read, *runs],
+        [out / name for name in OUTPUTS],
+        stages=verify.makers(made),
+    )

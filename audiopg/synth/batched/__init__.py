@@ -1,0 +1,1 @@
+"""The renderer for any device, in torch's operators."""

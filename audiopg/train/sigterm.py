@@ -1,0 +1,26 @@
+"""SIGTERM, the way in which a cluster ends a job: held back until the step in progress is over."""
+
+import signal
+from types import FrameType, TracebackType
+
+
+class Sigterm:
+    """While it is entered, SIGTERM is only noted, however often: a cluster and torchrun may each send one."""
+
+    def __init__(self) -> None:
+        """Start without one."""
+        self.received = False
+
+    def __enter__(self) -> "Sigterm":
+        """Hold the signal back."""
+        self._before = signal.signal(signal.SIGTERM, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let the signal do again what it did before."""
+        signal.signal(signal.SIGTERM, self._before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  (what a handler is called with)
+        self.received = True

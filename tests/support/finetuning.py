@@ -1,0 +1,52 @@
+"""Recordings that are easy to tell apart, as a task to fine-tune on."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from audiopg import config
+from audiopg.config import Config
+from audiopg.data.clips import Clips
+from audiopg.features.logmel import LogMel
+from audiopg.tasks.manifest import Manifest, Row
+from audiopg.tasks.registry import TASKS
+from audiopg.train import finetune
+
+
+def separable(features: config.Features) -> tuple[Clips, NDArray[np.float32]]:
+    """Recordings whose class is the band that is loud, and their targets."""
+    generator = np.random.Generator(np.random.Philox(1))
+    classes = np.arange(24) % 3
+    frames = generator.standard_normal((24 * 32, 128)).astype(np.float32)
+    for row, label in enumerate(classes):
+        frames[row * 32 : (row + 1) * 32, label * 40 : label * 40 + 20] += 3
+    return Clips(frames, np.arange(25) * 32, 32, LogMel(features)), np.eye(3, dtype=np.float32)[classes]
+
+
+def separable_task(
+    tiny: Config, folder: Path, monkeypatch: pytest.MonkeyPatch, protocol: str = "folds"
+) -> tuple[Path, Path]:
+    """Write manifest and card of the separable recordings, four folds or a split, and let them be what is loaded."""
+    clips, targets = separable(tiny.features)
+    part = ["train", "train", "val", "test"]
+    rows = [
+        Row(
+            f"{number:02d}.wav",
+            (f"class {int(target.argmax())}",),
+            *((number // 3 % 4 + 1, "") if protocol == "folds" else (None, part[number // 3 % 4])),
+            group=str(number),
+            duration_s=0.32,
+            source_id="",
+            licence="",
+            sha256="",
+        )
+        for number, target in enumerate(targets)
+    ]
+    Manifest(tuple(rows)).write(folder / "manifest.csv")
+    sizes = (6,) * 4 if protocol == "folds" else (12, 6, 6)
+    replace(TASKS["drums"].card, protocol=protocol, sizes=sizes, n_classes=3).write(folder / "card.json")
+    monkeypatch.setattr(finetune.recordings, "load", lambda *_: clips)
+    return folder / "manifest.csv", folder / "card.json"
