@@ -55,6 +55,10 @@ GPU = GPUS[CONFIG.compute.device]
 ENCODER = "results/pretrain/encoder.safetensors"
 MANIFEST = "results/tasks/{task}/manifest.csv"
 CARD = "results/tasks/{task}/card.json"
+DECODED = {
+    name: f"results/decoded/{{task}}/{file}"
+    for name, file in {"frames": "frames.f32", "starts": "starts.npy"}.items()
+}
 FOLD = "results/finetune/{task}/{init}/fold{fold}"
 SUMMARY = "results/summary/{task}"
 TABLES = ["confusion", "classes", "loss"]
@@ -65,7 +69,7 @@ RUNS = [
     *expand(
         "results/tasks/{task}/{stage}-run.json",
         task=CONFIG.tasks,
-        stage=["fetch", "prepare"],
+        stage=["fetch", "prepare", "decode"],
     ),
     *expand("results/probe/{task}/run.json", task=CONFIG.tasks),
     *expand(f"{SUMMARY}/run.json", task=CONFIG.tasks),
@@ -100,6 +104,7 @@ wildcard_constraints:
 include: "workflow/rules/code.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/prepare.smk"
+include: "workflow/rules/decode.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/finetune.smk"
 include: "workflow/rules/probe.smk"

@@ -1,6 +1,5 @@
 """How functions are compiled: without the interpreter's lock, kept on disk, and rounded as it is written."""
 
-import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -8,6 +7,8 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import numba
+
+from audiopg import source_digest
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -27,7 +28,7 @@ def compiled(function: Function) -> Function:
     """
     # numba would look for changes in the module of the function alone, and not in those that it calls
     settings = vars(numba.config)
-    before, settings["CACHE_DIR"] = settings["CACHE_DIR"], str(_folder())
+    before, settings["CACHE_DIR"] = settings["CACHE_DIR"], str(folder(function.__module__))
     try:
         return cast("Function", numba.njit(nogil=True, cache=True, fastmath=FAST)(function))
     finally:
@@ -35,11 +36,9 @@ def compiled(function: Function) -> Function:
 
 
 @cache
-def _folder() -> Path:
-    """Folder of compiled code, named after all of the package's source."""
-    package = Path(__file__).parent
-    source = b"".join(path.read_bytes() for path in sorted(package.rglob("*.py")))
-    return package / "__pycache__" / f"compiled-{hashlib.sha256(source).hexdigest()[:16]}"
+def folder(module: str) -> Path:
+    """Return the folder of a module's compiled code, named after its statements and those of all that it imports."""
+    return Path(__file__).parent / "__pycache__" / f"compiled-{source_digest.digest(module)[:16]}"
 
 
 def inlined(function: Function) -> Function:

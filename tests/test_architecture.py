@@ -12,7 +12,7 @@ PACKAGE = ROOT / "audiopg"
 RANKS = (
     {
         *("errors", "registry", "arrays", "storage", "tensors", "progress"),
-        *("rng", "philox", "jit", "plotting"),
+        *("rng", "philox", "source_digest", "jit", "plotting"),
     },
     {"config"},
     {"compute", "audio", "features", "provenance"},

@@ -16,43 +16,46 @@ from audiopg import jit
 
 
 def folder_of_copy(package: Path) -> str:
-    """Name of the folder that a copy of the package would keep its compiled code in."""
-    code = "from audiopg import jit; print(jit._folder())"
+    """Where a copy of the package would keep the compiled code of its module ``kernels``."""
+    code = "from audiopg import jit; print(jit.folder('audiopg.kernels'))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=package.parent)
     return run.stdout.strip()
 
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A package with the module that compiles and two others, one of them deep."""
+    """A package with a module that is compiled, one that it imports, and one that has nothing to do with it."""
     source = Path(jit.__file__).parent
-    for name in ("__init__.py", "jit.py", "rng.py"):
-        (tmp_path / "audiopg" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "audiopg" / name).write_text((source / name).read_text(encoding="utf-8"), encoding="utf-8")
-    deep = tmp_path / "audiopg" / "synth" / "sources"
-    deep.mkdir(parents=True)
-    (deep / "steady.py").write_text("K = 1\n", encoding="utf-8")
-    return tmp_path / "audiopg"
+    folder = tmp_path / "audiopg"
+    folder.mkdir()
+    for name in ("__init__.py", "jit.py", "source_digest.py"):
+        (folder / name).write_text((source / name).read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "kernels.py").write_text("from audiopg import constants\n", encoding="utf-8")
+    (folder / "constants.py").write_text("K = 1\n", encoding="utf-8")
+    (folder / "other.py").write_text("K = 1\n", encoding="utf-8")
+    return folder
 
 
-def test_editing_any_module_leads_to_another_folder(package: Path) -> None:
+def test_code_is_compiled_again_when_a_statement_that_it_depends_on_changes(package: Path) -> None:
     before = folder_of_copy(package)
-    assert before == folder_of_copy(package)
     assert Path(before).parent == package / "__pycache__"
+    for name, text in (("kernels.py", "# a comment\n"), ("other.py", "K = 2\n"), ("new.py", "K = 1\n")):
+        with (package / name).open("a", encoding="utf-8") as file:
+            file.write(text)
+        assert folder_of_copy(package) == before, name
     seen = {before}
-    for path in (package / "rng.py", package / "synth" / "sources" / "steady.py"):
-        path.write_text(path.read_text(encoding="utf-8") + "# another\n", encoding="utf-8")
+    for name in ("kernels.py", "constants.py"):
+        with (package / name).open("a", encoding="utf-8") as file:
+            file.write("K = 3\n")
         seen.add(folder_of_copy(package))
-    (package / "new.py").write_text("# a module more\n", encoding="utf-8")
-    seen.add(folder_of_copy(package))
-    assert len(seen) == 4
+    assert len(seen) == 3
 
 
 def test_compiled_code_is_kept_in_the_packages_folder() -> None:
     from audiopg.philox import uniforms  # noqa: PLC0415  (compiles)
 
     uniforms(1, "a", [1], 1)
-    assert any(jit._folder().rglob("*philox*.nbi"))
+    assert any(jit.folder("audiopg.philox").rglob("*philox*.nbi"))
 
 
 def test_numbas_own_setting_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,8 +57,8 @@ class Findings(NamedTuple):
     """What the analyses find in one corpus, or in all of them."""
 
     tables: dict[str, pd.DataFrame]
-    """``decodability, best_probes``; ``angles, interventions, units`` where the factors are independent; and ``embedding``
-    of the corpus that is shown; the first column is the corpus."""
+    """``decodability, best_probes``; ``angles, interventions, units`` where the factors are independent; and
+    ``embedding`` of the corpus that is shown; the first column is the corpus."""
     disentanglement: dict[str, Any]
     """Scores by corpus and encoder, where the factors are independent."""
 

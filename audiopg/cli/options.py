@@ -15,6 +15,7 @@ Params = Annotated[Path, typer.Option(help="Parameter file.")]
 Task = Annotated[str, typer.Option(help="Name of the task.")]
 Manifest = Annotated[Path, typer.Option(help="The task's manifest (CSV).")]
 Card = Annotated[Path, typer.Option(help="The task's card (JSON).")]
+Decoded = Annotated[Path, typer.Option(help="Folder with the task's decoded recordings.")]
 Encoder = Annotated[Path, typer.Option(help="Weights of the pre-trained encoder (safetensors).")]
 
 

@@ -7,6 +7,8 @@ import typer
 
 from audiopg.cli.options import PARAMS, Params, read_params
 
+NOT_REPRODUCED = 3
+
 
 def compare(
     folders: Annotated[list[Path], typer.Argument(help="Results of runs that differ in their seed.")],
@@ -23,9 +25,23 @@ def compare(
 
 def verify(
     files: Annotated[list[Path] | None, typer.Argument(help="Results to trace down to the recordings.")] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Git revision, or folder of results: say whether these reproduce those.")
+    ] = None,
     params: Params = PARAMS,
 ) -> None:
-    """Hold all results against their run cards, the parameters and the code, and say what each number was made from."""
+    """Check all results against their run cards, the parameters and the code; or against other results.
+
+    With --against, exit code 3 means: the parameters are the same, and a figure differs by more than its spread.
+    """
+    if against is not None:
+        from audiopg.report import reproduction
+
+        text, reproduced = reproduction.verdict(against)
+        typer.echo(text)
+        if not reproduced:
+            raise typer.Exit(NOT_REPRODUCED)
+        return
     from audiopg.provenance import verify
 
     config = read_params(params)

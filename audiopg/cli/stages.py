@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from audiopg.cli.options import PARAMS, Card, Encoder, Manifest, Params, Task, read_params
+from audiopg.cli.options import PARAMS, Card, Decoded, Encoder, Manifest, Params, Task, read_params
 from audiopg.errors import AudiopgError
 from audiopg.provenance.stages import load
 
@@ -26,8 +26,8 @@ def fetch(
     params: Params = PARAMS,
 ) -> None:
     """Bring the recordings of tasks to this machine."""
+    from audiopg.fetch import store
     from audiopg.fetch.plan import plan
-    from audiopg.tasks import own
     from audiopg.tasks.registry import TASKS, find
 
     config = read_params(params)
@@ -38,11 +38,10 @@ def fetch(
     if dry_run:
         typer.echo(plan(found, config.features))
         return
-    stage = load("fetch")
     for task in found:
-        (stage.check if check else stage.fetch)(task)
+        (store.check if check else store.fetch)(task)
         if out is not None:
-            stage.record(task, own.digest(config.task(task.card.name)), out)
+            load("fetch").run(config, task.card.name, out)
 
 
 def prepare(
@@ -55,6 +54,19 @@ def prepare(
     """List a task's recordings, check them against what was published and write their manifest."""
     config = read_params(params)
     load("prepare").run(config, task, source, manifest, card)
+
+
+def decode(
+    task: Task,
+    manifest: Manifest,
+    out_dir: Annotated[Path, typer.Option(help="Folder for the spectrograms.")],
+    card: Annotated[Path, typer.Option(help="Run card to write (JSON).")],
+    threads: Annotated[int, typer.Option(min=1, help="Recordings to read at a time; changes no number.")] = 1,
+    params: Params = PARAMS,
+) -> None:
+    """Decode the recordings of a task into log-mel spectrograms, once for all folds and probes."""
+    config = read_params(params)
+    load("decode").run(config, task, manifest, out_dir, card, threads)
 
 
 def pretrain(
@@ -77,6 +89,7 @@ def finetune(  # noqa: PLR0913, PLR0917  (the options)
     init: Annotated[Init, typer.Option(help="Where the encoder's weights come from.")],
     manifest: Manifest,
     card: Card,
+    decoded: Decoded,
     resume: Annotated[Path, typer.Option(help="Folder that keeps the state while the run lasts.")],
     out_dir: Annotated[Path, typer.Option(help="Folder for metrics, predictions, losses, weights and card.")],
     encoder: Annotated[Path | None, typer.Option(help="Pre-trained encoder; not from scratch.")] = None,
@@ -87,20 +100,21 @@ def finetune(  # noqa: PLR0913, PLR0917  (the options)
         msg = "--encoder goes with --init pretrained, and only with it"
         raise AudiopgError(msg)
     config = read_params(params)
-    load("finetune").run(config, task, fold, init.value, manifest, card, encoder, resume=resume, out=out_dir)
+    load("finetune").run(config, task, fold, init.value, manifest, card, decoded, encoder, resume=resume, out=out_dir)
 
 
 def probe(
     task: Task,
     manifest: Manifest,
     card: Card,
+    decoded: Decoded,
     encoder: Encoder,
     out_dir: Annotated[Path, typer.Option(help="Folder for scores and card.")],
     params: Params = PARAMS,
 ) -> None:
     """Probe the frozen encoder and its controls on all folds of a task."""
     config = read_params(params)
-    load("probe").run(config, task, manifest, card, encoder, out_dir)
+    load("probe").run(config, task, manifest, card, decoded, encoder, out_dir)
 
 
 def aggregate(

@@ -1,31 +1,20 @@
-"""Recordings as log-mel spectrograms: decoded once, kept in a memory-mapped file that folds and stages share."""
+"""Decoded recordings: windows of log-mel spectrograms out of a memory-mapped file."""
 
-import hashlib
-import os
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
-from torch.nn import functional
 
-from audiopg import config, storage
+from audiopg import config
 from audiopg.arrays import Float32, Int64
-from audiopg.audio import decode
 from audiopg.errors import AudiopgError
 from audiopg.features.logmel import LogMel
-from audiopg.fetch.store import data_folder, fetch
-from audiopg.progress import progress
-from audiopg.provenance import code_digest
-from audiopg.tasks.manifest import Manifest, Row
-from audiopg.tasks.task import Task
 
-READ_AHEAD = 32  # recordings that may wait in memory
+FRAMES, STARTS = "frames.f32", "starts.npy"
 FLATTEST = 1e-6  # a deviation below is that of rounding
 
 
@@ -111,70 +100,30 @@ class Clips:
         return [([place for place, _ in batch], [offset for _, offset in batch]) for batch in batches]
 
 
-def load(task: Task, manifest: Path, features: config.Features, clip_s: float) -> Clips:
-    """Return the spectrograms of a task's recordings; decode them if no earlier run has.
+def load(folder: Path, features: config.Features, clip_s: float) -> Clips:
+    """Map the decoded recordings of a task into memory.
 
-    The cache is named by what it depends on: the manifest (which holds a digest of each recording), the parameters and
-    the code between a file and its spectrogram. Stages that want the same cache at the same time make it once.
+    Args:
+        folder: what the stage ``decode`` wrote.
+        features: the ``features`` section that they were made with.
+        clip_s: length of a window in s, and of the shortest recording.
 
     Raises:
-        AudiopgError: a recording is missing, cannot be decoded or is not the one listed, or the cache is damaged.
+        AudiopgError: a file is missing, or the two do not belong together.
     """
-    parts = {
-        "manifest": storage.file_digest(manifest),
-        "features": features.model_dump(mode="json"),
-        "clip_s": clip_s,
-        "code": code_digest.digest(__name__),
-    }
-    name = hashlib.sha256(storage.canonical(parts).encode()).hexdigest()[:16]
-    folder = data_folder() / "log_mel" / f"{task.card.name}-{name}"
-    log_mel = LogMel(features)
-    if not (folder / "frames.f32").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
-            if not (folder / "frames.f32").exists():
-                _decode(task, Manifest.read(manifest), log_mel, clip_s, folder)
     try:
-        starts = np.load(folder / "starts.npy")
-        frames = np.memmap(folder / "frames.f32", np.float32, "r", shape=(int(starts[-1]), features.n_mels))
+        starts = np.load(folder / STARTS)
+        shape = (int(starts[-1]), features.n_mels)
+        if (folder / FRAMES).stat().st_size != np.dtype(np.float32).itemsize * math.prod(shape):
+            msg = f"{FRAMES} is not as long as {STARTS} says"
+            raise ValueError(msg)
+        frames = np.memmap(folder / FRAMES, np.float32, "r", shape=shape)
     except (ValueError, OSError) as error:
-        msg = f"{folder}: damaged cache ({error}); delete the folder, it is made again"
+        msg = f"{folder}: decoded recordings that cannot be read ({error}); delete the folder and run `snakemake` again"
         raise AudiopgError(msg) from error
-    return Clips(frames, starts, features.n_frames(clip_s), log_mel)
+    return Clips(frames, starts, features.n_frames(clip_s), LogMel(features))
 
 
-def _decode(task: Task, manifest: Manifest, log_mel: LogMel, clip_s: float, folder: Path) -> None:
-    """Write the two files of a cache; the spectrograms get their name last, so that their presence means both."""
-    root = fetch(task)
-    rate_hz = log_mel.features.sample_rate_hz
-    lengths = [0]
-    with storage.replacing(folder / "frames.f32") as temporary:
-        with temporary.open("wb") as file:
-            waveforms = _waveforms(root, manifest.rows, rate_hz)
-            for waveform in progress(waveforms, f"{task.card.name}: decoding", total=len(manifest)):
-                missing = round(clip_s * rate_hz) - len(waveform)
-                spectrogram = log_mel(functional.pad(waveform, (0, max(missing, 0)))[None])[0].numpy()
-                file.write(spectrogram.tobytes())
-                lengths.append(len(spectrogram))
-        with storage.replacing(folder / "starts.npy") as starts:
-            np.save(starts, np.cumsum(lengths, dtype=np.int64))
-
-
-def _waveforms(root: Path, rows: Sequence[Row], rate_hz: int) -> Iterator[Tensor]:
-    """Yield the waveforms in order; files are read ahead in threads, one per processor, for the others are waiting."""
-
-    def read(row: Row) -> Tensor:
-        waveform = torch.from_numpy(decode.read(root / row.path, rate_hz))
-        if storage.file_digest(root / row.path) != row.sha256:
-            msg = f"{root / row.path}: is not the file that the manifest lists; make the manifest again"
-            raise AudiopgError(msg)
-        return waveform
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        waiting: deque[Future[Tensor]] = deque()
-        for row in rows:
-            waiting.append(pool.submit(read, row))
-            if len(waiting) > READ_AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+def files(folder: Path) -> list[Path]:
+    """List the files that `load` reads."""
+    return [folder / FRAMES, folder / STARTS]

@@ -24,7 +24,6 @@ from audiopg.evaluate.protocol import split
 from audiopg.models.checkpoint import load_encoder
 from audiopg.models.vit import untrained
 from audiopg.provenance import run_cards, stages
-from audiopg.tasks import registry
 from audiopg.tasks.card import Card
 from audiopg.tasks.manifest import Manifest
 
@@ -137,7 +136,7 @@ def scores(  # noqa: PLR0913  (the data, the protocol and the probe)
 
 
 def run(  # noqa: PLR0913  (the stage's inputs and outputs)
-    cfg: config.Config, task: str, manifest_path: Path, card_path: Path, encoder_path: Path, out: Path
+    cfg: config.Config, task: str, manifest_path: Path, card_path: Path, decoded: Path, encoder_path: Path, out: Path
 ) -> None:
     """Probe the frozen encoder, a random one, and the log-mel statistics on all folds of a task.
 
@@ -146,6 +145,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
         task: name of the task.
         manifest_path: the task's manifest.
         card_path: the task's card.
+        decoded: folder with the task's decoded recordings.
         encoder_path: the pre-trained encoder.
         out: folder for ``scores.json`` and the run card.
 
@@ -155,7 +155,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     backend = compute.backend(cfg.compute, cfg.probe.n_threads)
     manifest, card = Manifest.read(manifest_path), Card.read(card_path)
     section = cfg.task(task)
-    clips = recordings.load(registry.find(task, section), manifest_path, cfg.features, section.clip_s)
+    clips = recordings.load(decoded, cfg.features, section.clip_s)
     pretrained = load_encoder(encoder_path, cfg.encoder, cfg.features)
     given = (manifest, card, cfg.probe, section.train_share, cfg.seed)
     embeddings = embed(clips, pretrained, backend, f"{task}: embedding")
@@ -170,7 +170,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
         out / "run.json",
         "probe",
         stages.reads(cfg, "probe", task),
-        [manifest_path, card_path, encoder_path],
+        [manifest_path, card_path, *recordings.files(decoded), encoder_path],
         [out / "scores.json"],
         task=task,
         device=backend.name,

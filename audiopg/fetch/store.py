@@ -19,7 +19,6 @@ from audiopg.fetch.archives import listing_digest, members
 from audiopg.fetch.download import download
 from audiopg.fetch.receipt import File
 from audiopg.progress import progress, say
-from audiopg.provenance import run_cards
 from audiopg.tasks.card import Card
 from audiopg.tasks.task import Archive, Download, Task
 
@@ -54,36 +53,6 @@ def fetch(task: Task) -> Path:
                 _obtain(task.source.archives, task.card, task.source, task.source.n_bytes)
                 _unpack(task.source, root)
     return root
-
-
-def record(task: Task, recordings: str, out: Path) -> None:
-    """Write what a task's recordings are: licence, citation, sources and a digest of the audio, as JSON.
-
-    The run card, ``fetch-run.json``, goes beside it.
-
-    Args:
-        task: the task.
-        recordings: digest of the list of own recordings, or ``""``.
-        out: file to write.
-
-    Raises:
-        AudiopgError: as `fetch`.
-    """
-    root, card = fetch(task), task.card
-    files = receipt.read(root) if isinstance(task.source, Download) else []
-    archives = task.source.archives if isinstance(task.source, Download) else ()
-    record = {
-        "task": card.name,
-        "title": card.title,
-        "licence": card.licence,
-        "citation": card.citation,
-        "url": card.url,
-        "archives": [archive.url for archive in archives],
-        "audio_digest": listing_digest((file.path, file.sha256) for file in files) if files else "",
-    }
-    storage.write_json(out, record)
-    run = out.with_name("fetch-run.json")
-    run_cards.write_card(run, "fetch", {}, [], [out], task=card.name, recordings=recordings)
 
 
 def check(task: Task) -> None:

@@ -48,7 +48,7 @@ class Block(nn.Module):
 
         Args:
             x: tokens, shape (B, L, D).
-            drop_path_scale: factors of the two residual branches, shape (2, B): 0 drops a branch (drop-path); None is all ones.
+            drop_path_scale: factors of the two residual branches, shape (2, B): 0 drops a branch; None is all ones.
         """
         for number, branch in enumerate((self.attend, self.perceive)):
             change = branch(x)

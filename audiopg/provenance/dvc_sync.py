@@ -23,7 +23,9 @@ LOCK = Path("dvc.lock")
 STAMP = Path(".snakemake/dvc_sync.json")  # the results that both knew when they last agreed
 CODE = Path("results/code.json")
 # where results lie: DVC takes some as whole folders, git whatever is there
-FOLDERS = tuple(Path("results", name) for name in ("tasks", "finetune", "probe", "summary", "metrics", "sound/clips"))
+FOLDERS = tuple(
+    Path("results", name) for name in ("tasks", "decoded", "finetune", "probe", "summary", "metrics", "sound/clips")
+)
 SHOWN = 5
 
 

@@ -16,10 +16,12 @@ class Stage:
     Attributes:
         module: dotted name of the module whose ``run`` does the work.
         reads: the parameters that it depends on, by dotted name; ``{task}`` stands for the name of its task.
+        unfollowed: modules and rooms that it imports although no result depends on them.
     """
 
     module: str
     reads: tuple[str, ...] = ()
+    unfollowed: tuple[str, ...] = ()
 
 
 # Snakemake compares the values of `reads`, dvc.yaml lists the same names (a test holds them together), and each run
@@ -27,8 +29,14 @@ class Stage:
 # Averages and the table are refused where the run cards below them disagree with the parameters, so both read all of
 # those.
 STAGES = {
-    "fetch": Stage("audiopg.fetch.store"),
+    "fetch": Stage("audiopg.fetch.record"),
     "prepare": Stage("audiopg.data.prepare"),
+    # each recording is held against its digest in the manifest: how it came here, and from where, changes nothing
+    "decode": Stage(
+        "audiopg.data.decode",
+        ("features", "tasks.{task}.clip_s"),
+        unfollowed=("audiopg.fetch", "audiopg.tasks.registry"),
+    ),
     "pretrain": Stage(
         "audiopg.train.pretrain",
         ("seed", "compute", "synth", "features", "encoder", "pretrain"),

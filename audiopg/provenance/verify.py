@@ -17,7 +17,7 @@ RESULTS = Path("results")
 UNTRACED = {".gitignore", "code.json"}  # about the code, not made from results
 # what all runs of one stage on one task must share
 PLACE = ("device", "machine", *(f"versions.{name}" for name in run_cards.PACKAGES))
-NAMES = {"run.json", "fetch-run.json", "prepare-run.json"}
+NAMES = {"run.json", "fetch-run.json", "prepare-run.json", "decode-run.json"}
 KEYS = {"stage", "task", "params", "inputs", "outputs", "code", "device", "machine", "versions"}
 SHORT = 12  # characters of a digest that are shown
 

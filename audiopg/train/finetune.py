@@ -23,7 +23,6 @@ from audiopg.models.checkpoint import load_encoder
 from audiopg.models.classifier import Classifier
 from audiopg.models.vit import initialise
 from audiopg.provenance import run_cards, stages
-from audiopg.tasks import registry
 from audiopg.tasks.card import Card
 from audiopg.tasks.manifest import Manifest
 from audiopg.train.batches import Batches
@@ -159,6 +158,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     init: Literal["pretrained", "scratch"],
     manifest_path: Path,
     card_path: Path,
+    decoded: Path,
     encoder_path: Path | None,
     *,
     resume: Path,
@@ -177,6 +177,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
         init: where the encoder's weights come from.
         manifest_path: the task's manifest.
         card_path: the task's card.
+        decoded: folder with the task's decoded recordings.
         encoder_path: the pre-trained encoder; None from scratch.
         resume: folder for the state while the run lasts.
         out: folder for metrics, predictions, figures of each class, losses, weights and run card.
@@ -188,7 +189,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     manifest, card = Manifest.read(manifest_path), Card.read(card_path)
     backend = compute.backend(cfg.compute, recipe.n_threads, trains=True)
     check_division("finetune", recipe, backend)
-    clips = recordings.load(registry.find(task, section), manifest_path, cfg.features, section.clip_s)
+    clips = recordings.load(decoded, cfg.features, section.clip_s)
     rows = split(manifest, fold, section.train_share, cfg.seed)
     label, stream = f"{task} fold {fold} {init}", f"finetune/{task}/fold{fold}"
     if recipe.normalise == "task":
@@ -202,7 +203,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     if recipe.standardise:
         known = list(over_windows(model.embedding, clips, rows.train, backend, f"{label}: embedding"))
         model.standardise(torch.from_numpy(np.stack(known)))
-    reads, inputs = stages.reads(cfg, "finetune", task), [manifest_path, card_path]
+    reads, inputs = stages.reads(cfg, "finetune", task), [manifest_path, card_path, *recordings.files(decoded)]
     inputs += [] if encoder_path is None else [encoder_path]
     run_digest = run_cards.run_digest("finetune", reads, inputs, backend.name, stream, init)
     checkpoints = Checkpoints(resume, run_digest, recipe.save_every)

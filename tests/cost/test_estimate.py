@@ -281,7 +281,7 @@ def test_speeds_that_give_no_time_are_refused(speed: tuple[float, ...], message:
 
 
 def test_the_table_on_the_page_is_the_printed_one() -> None:
-    page = (ROOT / "docs" / "estimate.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
     assert estimate.table(profile.load("paper"), "paper", A100) in page
 
 

@@ -272,7 +272,7 @@ def test_each_row_reads_its_own_features_with_its_own_probe(
     tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pre-trained encoder, the one that pre-training starts from, and none; all with the same recordings."""
-    manifest_path, card_path = separable_task(tiny, tmp_path, monkeypatch)
+    paths = separable_task(tiny, tmp_path)
     encoders = {"pretrained": untrained(tiny.encoder, 99), "random": untrained(tiny.encoder, tiny.seed)}
     save_encoder(tmp_path / "encoder.safetensors", encoders["pretrained"], tiny.features)
     numbers = ["log-mel", *encoders]
@@ -294,7 +294,7 @@ def test_each_row_reads_its_own_features_with_its_own_probe(
 
     monkeypatch.setattr(probes, "embed", marked)
     monkeypatch.setattr(probes, "scores", told)
-    probes.run(cfg, "drums", manifest_path, card_path, tmp_path / "encoder.safetensors", tmp_path / "probe")
+    probes.run(cfg, "drums", *paths, tmp_path / "encoder.safetensors", tmp_path / "probe")
     assert storage.read_json(tmp_path / "probe" / "scores.json") == {
         "probe_linear": ["linear", "pretrained", 0.5, cfg.seed],
         "probe_knn": ["nearest", "pretrained", 0.5, cfg.seed],

@@ -16,15 +16,17 @@ from support.packing import tarred, volumes, zipped
 from support.places import TESTS
 from support.servers import Fault, Server
 
-from audiopg import storage, tasks
+from audiopg import storage
 from audiopg.config import profile
 from audiopg.data import prepare
 from audiopg.errors import AudiopgError
 from audiopg.fetch import plan as plan_module
+from audiopg.fetch import record
 from audiopg.fetch import store as module
 from audiopg.fetch.archives import listing_digest
 from audiopg.fetch.plan import plan
-from audiopg.fetch.store import archive_path, check, fetch, record
+from audiopg.fetch.store import archive_path, check, fetch
+from audiopg.tasks import registry
 from audiopg.tasks.registry import TASKS
 from audiopg.tasks.task import Archive, Download, Task
 
@@ -256,13 +258,18 @@ def test_a_damaged_archive_is_named_and_fetched_again(
     assert server.log == [(published.paths[0], "")]
 
 
+def known_as(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the name of a task find the one that was published here."""
+    monkeypatch.setattr(registry, "find", lambda *_: published.task)
+
+
 def test_a_manifest_is_made_of_nothing_but_what_was_fetched(
     published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, name = profile.load("paper"), published.task.card.name
-    monkeypatch.setattr(tasks, "find", lambda *_: published.task)
+    known_as(published, monkeypatch)
     root, source = fetch(published.task), tmp_path / "source.json"
-    record(published.task, "", source)
+    record.run(config, name, source)
     prepare.run(config, name, source, tmp_path / "before.csv", tmp_path / "card.json")
     for path in [path for path in sorted(root.rglob("*")) if path.is_file() and path.name != "contents.csv"]:
         data = path.read_bytes()
@@ -301,9 +308,11 @@ def test_a_folder_of_somebody_else_is_left_alone(published: Published, data_fold
     assert theirs.read_text() == "mine"
 
 
-def test_the_record_is_the_same_wherever_the_archives_came_from(published: Published, tmp_path: Path) -> None:
-    fetch(published.task)
-    record(published.task, "", tmp_path / "a.json")
+def test_the_record_is_the_same_wherever_the_archives_came_from(
+    published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known_as(published, monkeypatch)
+    record.run(profile.load("paper"), published.task.card.name, tmp_path / "a.json")
     found = storage.read_json(tmp_path / "a.json")
     card = published.task.card
     assert (found["licence"], found["citation"], found["url"]) == (card.licence, card.citation, card.url)
@@ -316,9 +325,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from dataclasses import replace
-from miniatures import MINIATURES
-from audiopg.data.fetch import fetch
-from audiopg.tasks.card import Archive
+from support.miniatures import MINIATURES
+from audiopg.fetch.store import fetch
+from audiopg.tasks.task import Archive
 task = MINIATURES["speech_commands"](Path(sys.argv[4]))
 archive = Archive(sys.argv[2], 1, digest=sys.argv[3])
 fetch(replace(task, source=replace(task.source, archives=(archive,), n_bytes=1)))

@@ -1,106 +1,72 @@
-"""Digests of code: a statement changes them, and nothing else does."""
+"""Digests of stages: what they follow, and what they do not."""
 
+import ast
+import shutil
 from pathlib import Path
 
 import pytest
 from support.places import ROOT
 
+from audiopg import source_digest
 from audiopg.provenance import code_digest
 from audiopg.provenance.stages import STAGES
 
-STAGE = '''"""A stage."""
-
-import json
-from pkg.near import helper
-
-
-def run(path):
-    """Run it."""
-    from pkg import far
-
-    return helper(json.loads(path)) + far.VALUE
-'''
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    """Folder with a package of five modules, of which ``pkg.stage`` does not import one."""
-    package = tmp_path / "pkg"
-    (package / "deep").mkdir(parents=True)
-    (package / "__init__.py").write_text('"""A package."""\n\n__version__ = "1"\n')
-    (package / "stage.py").write_text(STAGE)
-    (package / "near.py").write_text(
-        "from .deep.below import VALUE\n\n\ndef helper(value):\n    return value + VALUE\n"
-    )
-    (package / "far.py").write_text("VALUE = 1\n")
-    (package / "other.py").write_text("VALUE = 1\n")
-    (package / "deep" / "__init__.py").write_text("")
-    (package / "deep" / "below.py").write_text("VALUE = 1\n")
-    return tmp_path
+# What an edit of any file in a room, or of one file, may change. Fine-tuning and probes read cards and manifests.
+FOLLOWED = {
+    "cli": set(),
+    "report": {"aggregate", "table"},
+    "fetch": {"fetch", "prepare"},
+    "tasks": {"fetch", "prepare"},
+    "tasks/__init__.py": {"fetch", "prepare", "decode", "finetune", "probe", "aggregate", "table"},
+    "tasks/card.py": {"fetch", "prepare", "decode", "finetune", "probe", "aggregate", "table"},
+    "tasks/manifest.py": {"fetch", "prepare", "decode", "finetune", "probe"},
+    "provenance": set(),
+    "pretrained": set(),
+    "cost": set(),
+    "audio/decode.py": {"decode"},
+    "train/finetune.py": {"finetune"},
+    "train/loop.py": {"pretrain", "finetune"},
+    "models/vit.py": {"pretrain", "finetune", "probe", "latent"},
+    "synth/score.py": {"pretrain", "latent", "render"},
+}
 
 
-def changes(source: Path, name: str, old: str, new: str) -> bool:
-    before = code_digest.digest("pkg.stage", source)
-    path = source / "pkg" / name
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-    return code_digest.digest("pkg.stage", source) != before
+@pytest.fixture(scope="module")
+def followed() -> dict[str, set[str]]:
+    """The modules that the digest of each stage is made of."""
+    without = {name: code_digest.DESCRIPTIVE + stage.unfollowed for name, stage in STAGES.items()}
+    return {name: source_digest.closure(stage.module, without=without[name]) for name, stage in STAGES.items()}
 
 
-def test_closure_follows_imports_wherever_they_stand(source: Path) -> None:
-    assert code_digest.closure("pkg.stage", source) == {
-        "pkg", "pkg.stage", "pkg.near", "pkg.far", "pkg.deep", "pkg.deep.below"
-    }  # fmt: skip
+@pytest.mark.parametrize("place", FOLLOWED)
+def test_a_stage_follows_the_modules_that_it_depends_on(place: str, followed: dict[str, set[str]]) -> None:
+    found = ROOT / "audiopg" / place
+    for file in sorted(found.rglob("*.py")) if found.is_dir() else [found]:
+        path = file.relative_to(ROOT / "audiopg").as_posix()
+        module = ".".join(Path("audiopg", path).with_suffix("").parts).removesuffix(".__init__")
+        if path == place or path not in FOLLOWED:
+            assert {stage for stage, modules in followed.items() if module in modules} <= FOLLOWED[place], path
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ('"""A stage."""', '"""Another text."""'),
-        ('    """Run it."""\n', ""),
-        ("import json\n", "import json  # a comment\n\n# another\n"),
-        ("helper(json.loads(path)) + far.VALUE", "(\n        helper(json.loads(path))\n        + far.VALUE\n    )"),
-    ],
-    ids=["docstring", "no docstring", "comment", "line breaks"],
-)
-def test_text_around_statements_changes_nothing(source: Path, old: str, new: str) -> None:
-    assert not changes(source, "stage.py", old, new)
+def test_an_edit_of_a_data_set_or_a_download_leaves_all_training_alone(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "audiopg", tmp_path / "audiopg", ignore=shutil.ignore_patterns("__pycache__"))
+    before = {stage: code_digest.stage_digest(stage, tmp_path) for stage in STAGES}
+    edits = ("tasks/drums.py", "fetch/split_zip.py", "tasks/registry.py", "report/table.py", "cli/app.py", "jit.py")
+    learning = {"decode", "pretrain", "finetune", "probe", "latent"}
+    for name, expected in zip(edits, [*[set()] * 5, learning], strict=True):
+        with (tmp_path / "audiopg" / name).open("a", encoding="utf-8") as file:
+            file.write("\nEDITED = 1\n")
+        changed = {stage for stage in STAGES if code_digest.stage_digest(stage, tmp_path) != before[stage]}
+        assert changed & learning == expected, name
 
 
-def test_version_number_and_unrelated_modules_change_nothing(source: Path) -> None:
-    assert not changes(source, "__init__.py", '"1"', '"2"')
-    assert not changes(source, "other.py", "1", "2")
-
-
-@pytest.mark.parametrize("name", ["far.py", "deep/below.py"])
-def test_statement_of_any_imported_module_changes_the_digest(source: Path, name: str) -> None:
-    assert changes(source, name, "VALUE = 1", "VALUE = 2")
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [("+ far", "- far"), ("json.loads", "json.dumps"), ("(path))", "(None))"), ("return helper", "helper")],
-)
-def test_every_kind_of_statement_counts(source: Path, old: str, new: str) -> None:
-    assert changes(source, "stage.py", old, new)
-
-
-def test_package_initialiser_counts(source: Path) -> None:
-    assert changes(source, "deep/__init__.py", "", "VALUE = 1\n")
-
-
-def test_compiled_source_beside_a_module_counts(source: Path) -> None:
-    before = code_digest.digest("pkg.stage", source)
-    (source / "pkg" / "deep" / "kernel.c").write_text("int f(void) { return 1; }\n")
-    assert code_digest.digest("pkg.stage", source) != before
-
-
-def test_digest_does_not_depend_on_the_place(source: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    before = code_digest.digest("pkg.stage", source)
-    elsewhere = tmp_path_factory.mktemp("elsewhere") / "src"
-    source.rename(elsewhere)
-    assert code_digest.digest("pkg.stage", elsewhere) == before
+def test_a_stage_has_a_module_with_a_run_and_a_subcommand() -> None:
+    commands = ast.parse((ROOT / code_digest.COMMANDS).read_text(encoding="utf-8")).body
+    functions = {node.name for node in commands if isinstance(node, ast.FunctionDef)}
+    for name, stage in STAGES.items():
+        module = ast.parse((ROOT / stage.module.replace(".", "/")).with_suffix(".py").read_text(encoding="utf-8"))
+        assert "run" in {node.name for node in module.body if isinstance(node, ast.FunctionDef)}, name
+        assert name in functions
 
 
 def test_rule_without_comments() -> None:

@@ -4,16 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from audiopg import config
 from audiopg.config import Config
-from audiopg.data.clips import Clips
+from audiopg.data.clips import FRAMES, STARTS, Clips
 from audiopg.features.logmel import LogMel
 from audiopg.tasks.manifest import Manifest, Row
 from audiopg.tasks.registry import TASKS
-from audiopg.train import finetune
 
 
 def separable(features: config.Features) -> tuple[Clips, NDArray[np.float32]]:
@@ -26,10 +24,8 @@ def separable(features: config.Features) -> tuple[Clips, NDArray[np.float32]]:
     return Clips(frames, np.arange(25) * 32, 32, LogMel(features)), np.eye(3, dtype=np.float32)[classes]
 
 
-def separable_task(
-    tiny: Config, folder: Path, monkeypatch: pytest.MonkeyPatch, protocol: str = "folds"
-) -> tuple[Path, Path]:
-    """Write manifest and card of the separable recordings, four folds or a split, and let them be what is loaded."""
+def separable_task(tiny: Config, folder: Path, protocol: str = "folds") -> tuple[Path, Path, Path]:
+    """Write manifest and card of the separable recordings, four folds or a split, and the decoded recordings."""
     clips, targets = separable(tiny.features)
     part = ["train", "train", "val", "test"]
     rows = [
@@ -48,5 +44,12 @@ def separable_task(
     Manifest(tuple(rows)).write(folder / "manifest.csv")
     sizes = (6,) * 4 if protocol == "folds" else (12, 6, 6)
     replace(TASKS["drums"].card, protocol=protocol, sizes=sizes, n_classes=3).write(folder / "card.json")
-    monkeypatch.setattr(finetune.recordings, "load", lambda *_: clips)
-    return folder / "manifest.csv", folder / "card.json"
+    write_decoded(clips, folder / "decoded")
+    return folder / "manifest.csv", folder / "card.json", folder / "decoded"
+
+
+def write_decoded(clips: Clips, folder: Path) -> None:
+    """Write what the stage `decode` would have written of these clips."""
+    folder.mkdir(exist_ok=True)
+    clips.frames.tofile(folder / FRAMES)
+    np.save(folder / STARTS, clips.starts)

@@ -27,6 +27,7 @@ LATENT = (
     *(f"{name}{theme}.png" for name in LATENT_PICTURES for theme in ("", "-dark")),
     "run.json",
 )
+DECODED = ("frames.f32", "starts.npy")
 PROBE = ("scores.json", "run.json")
 SUMMARY = ("confusion", "classes", "loss")
 AGGREGATE = (
@@ -83,9 +84,9 @@ def command(stage: str, arguments: list[str]) -> None:
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the options of any command."""
     parser = argparse.ArgumentParser()
-    for option in ("task", "out", "out-dir", "resume", "curves", "state", "loss", "fold", "init", "index"):
+    for option in ("task", "out", "out-dir", "resume", "curves", "state", "loss", "fold", "init", "index", "threads"):
         parser.add_argument(f"--{option}", default="")
-    for option in ("source", "manifest", "card", "probe", "latent", "metrics", "encoder", "sheet", "dot"):
+    for option in ("source", "manifest", "card", "probe", "latent", "metrics", "encoder", "sheet", "decoded"):
         parser.add_argument(f"--{option}", type=Path)
     parser.add_argument("--run", type=Path, action="append", default=[])
     parser.add_argument("files", nargs="*", type=Path)
@@ -99,8 +100,8 @@ def files(stage: str, given: argparse.Namespace) -> tuple[list[Path], list[Path]
         return [Path(given.out), Path(given.out).with_name("fetch-run.json")], []
     if stage == "prepare":
         return [given.manifest, given.card, given.manifest.with_name("prepare-run.json")], [given.source]
-    if stage == "graph":
-        return [Path(given.out), given.dot], []
+    if stage == "decode":
+        return [Path(given.out_dir) / name for name in DECODED] + [given.card], [given.manifest]
     if stage == "render":
         clips = [f"{clip:06d}.flac" for clip in range(*map(int, given.index.split(":")))]
         return [given.sheet, *(Path(given.out) / name for name in (*clips, *SOUND))], []
@@ -110,7 +111,16 @@ def files(stage: str, given: argparse.Namespace) -> tuple[list[Path], list[Path]
         return [*map(Path, (given.encoder, given.state, given.card, given.loss))], []
     made = [Path(given.out)] if given.out else []
     made += [Path(given.out_dir) / name for name in FOLDERS[stage]]
-    read = [given.manifest, given.card, given.probe, given.latent, given.encoder, *given.run, *given.files]
+    read = [
+        given.manifest,
+        given.card,
+        *(given.decoded / name for name in DECODED if given.decoded),
+        given.probe,
+        given.latent,
+        given.encoder,
+        *given.run,
+        *given.files,
+    ]
     if stage == "latent":
         read.append(Path(given.state))
     if stage == "table":

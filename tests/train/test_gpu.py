@@ -87,8 +87,8 @@ def test_a_resumed_run_comes_to_what_an_uninterrupted_one_does(
     assert losses(resumed) == pytest.approx(losses(whole), rel=1e-3)
 
 
-def test_a_fold_has_the_losses_of_the_cpu(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths, encoder = separable_task(tiny, tmp_path, monkeypatch), tmp_path / "encoder.safetensors"
+def test_a_fold_has_the_losses_of_the_cpu(tiny: Config, tmp_path: Path) -> None:
+    paths, encoder = separable_task(tiny, tmp_path), tmp_path / "encoder.safetensors"
     save_encoder(encoder, untrained(tiny.encoder, 99), tiny.features)
     recipe = tiny.finetune.model_copy(update={"n_epochs": 2, "batch_size": 6, "drop_path": 0.2, "patch_drop": 0.5})
     found = {}

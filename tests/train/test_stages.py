@@ -10,13 +10,13 @@ import pytest
 import soundfile
 import torch
 from numpy.typing import NDArray
-from support.finetuning import separable, separable_task
+from support.finetuning import separable, separable_task, write_decoded
 from torch import Tensor
 
 from audiopg import rng, storage, tensors
 from audiopg.compute import Backend
 from audiopg.config import Config, params
-from audiopg.data import prepare
+from audiopg.data import decode, prepare
 from audiopg.data.synthetic import SyntheticClips
 from audiopg.evaluate import probes
 from audiopg.evaluate.protocol import split
@@ -262,7 +262,7 @@ def test_patches_are_dropped_in_training_alone(tiny: Config, monkeypatch: pytest
 
 def test_both_initialisations_see_the_same_draws(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With everything on, all that enters the model in training is the same from scratch and pre-trained."""
-    paths = separable_task(tiny, tmp_path, monkeypatch)
+    paths = separable_task(tiny, tmp_path)
     save_encoder(tmp_path / "encoder.safetensors", untrained(tiny.encoder, 99), tiny.features)
     seen: dict[str, list[tuple[Tensor | None, ...]]] = {"scratch": [], "pretrained": []}
     forward = Classifier.forward
@@ -293,7 +293,7 @@ def test_a_fine_tuning_that_was_killed_ends_as_if_it_had_not_been(
     protocol: str, kill_at: int, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also in what the best epoch was: the weights that are reported are those of an epoch before the kill."""
-    paths = separable_task(tiny, tmp_path, monkeypatch, protocol)
+    paths = separable_task(tiny, tmp_path, protocol)
     changes = EVERYTHING | {"n_epochs": 4, "batch_size": 6, "save_every": 2, "standardise": True}
     cfg = tiny.model_copy(update={"finetune": tiny.finetune.model_copy(update=changes)})
     fold = 4 if protocol == "folds" else 1
@@ -331,7 +331,7 @@ def test_a_fine_tuning_that_was_killed_ends_as_if_it_had_not_been(
 def test_a_state_of_another_fold_or_start_is_not_continued(
     tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paths = separable_task(tiny, tmp_path, monkeypatch)
+    paths = separable_task(tiny, tmp_path)
     recipe = tiny.finetune.model_copy(update={"n_epochs": 2, "batch_size": 6, "save_every": 1})
     cfg = tiny.model_copy(update={"finetune": recipe})
     save_encoder(tmp_path / "encoder.safetensors", untrained(tiny.encoder, 99), tiny.features)
@@ -345,11 +345,9 @@ def test_a_state_of_another_fold_or_start_is_not_continued(
     assert len(set(digests)) == 3
 
 
-def test_a_standardised_head_reads_what_tells_recordings_apart(
-    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_standardised_head_reads_what_tells_recordings_apart(tiny: Config, tmp_path: Path) -> None:
     """Mean 0 and deviation 1 over the training recordings, those of the encoder that the training starts from."""
-    paths = separable_task(tiny, tmp_path, monkeypatch)
+    paths = separable_task(tiny, tmp_path)
     recipe = tiny.finetune.model_copy(update={"n_epochs": 1, "standardise": True})
     cfg = tiny.model_copy(update={"finetune": recipe})
     finetune.run(cfg, "drums", 2, "scratch", *paths, None, resume=tmp_path / "resume", out=tmp_path / "out")
@@ -381,10 +379,11 @@ def test_two_fine_tunings_are_identical(
     tiny: Config, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUDIOPG_DATA", str(tmp_path_factory.mktemp("data")))
-    manifest, card = tmp_path / "manifest.csv", tmp_path / "card.json"
+    manifest, card, decoded = tmp_path / "manifest.csv", tmp_path / "card.json", tmp_path / "decoded"
     source = tmp_path / "source.json"
     storage.write_json(source, {})
     prepare.run(tiny, "drums", source, manifest, card)
+    decode.run(tiny, "drums", manifest, decoded, tmp_path / "decode-run.json", 2)
     encoder = Encoder(tiny.encoder)
     initialise(encoder, 99)
     path = tmp_path / "encoder.safetensors"
@@ -398,6 +397,7 @@ def test_two_fine_tunings_are_identical(
             "pretrained" if start else "scratch",
             manifest,
             card,
+            decoded,
             start,
             resume=tmp_path / "resume",
             out=tmp_path / name,
@@ -407,7 +407,9 @@ def test_two_fine_tunings_are_identical(
     assert (tmp_path / "a" / "loss.csv").read_bytes() != (tmp_path / "c" / "loss.csv").read_bytes()
     cards = [storage.read_json(tmp_path / name / "run.json") for name in ("a", "c")]
     assert cards[0]["params"] == cards[1]["params"]
-    assert list(cards[1]["inputs"]) == [manifest.as_posix(), card.as_posix(), path.as_posix()]
+    assert list(cards[1]["inputs"]) == [
+        file.as_posix() for file in (manifest, card, decoded / "frames.f32", decoded / "starts.npy", path)
+    ]
 
 
 @pytest.mark.slow
@@ -426,10 +428,12 @@ def test_own_recordings_with_several_labels_go_the_whole_way(
     (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n")
     mine = {"manifest": str(tmp_path / "mine.csv"), "audio_root": str(tmp_path), "protocol": "3-fold"}
     config = params.parse(tiny.model_dump(mode="json") | {"tasks": {"mine": mine}}, "params.yaml")
-    encoder, paths = tmp_path / "encoder.safetensors", (tmp_path / "manifest.csv", tmp_path / "card.json")
+    encoder = tmp_path / "encoder.safetensors"
+    paths = (tmp_path / "manifest.csv", tmp_path / "card.json", tmp_path / "decoded")
     save_encoder(encoder, untrained(tiny.encoder, 1), tiny.features)
     storage.write_json(tmp_path / "source.json", {})
-    prepare.run(config, "mine", tmp_path / "source.json", *paths)
+    prepare.run(config, "mine", tmp_path / "source.json", *paths[:2])
+    decode.run(config, "mine", paths[0], paths[2], tmp_path / "decode-run.json", 1)
     finetune.run(config, "mine", 1, "pretrained", *paths, encoder, resume=tmp_path / "resume", out=tmp_path / "fold1")
     probes.run(config, "mine", *paths, encoder, tmp_path / "probe")
     found = storage.read_json(tmp_path / "fold1" / "metrics.json")
@@ -442,11 +446,9 @@ def test_own_recordings_with_several_labels_go_the_whole_way(
     assert storage.read_json(tmp_path / "probe" / "scores.json")["logmel_stats"]
 
 
-def test_all_that_learns_on_a_fold_learns_from_one_share_of_it(
-    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_that_learns_on_a_fold_learns_from_one_share_of_it(tiny: Config, tmp_path: Path) -> None:
     """Pre-trained, from scratch and probes: with other sounds in place of the unused recordings nothing changes."""
-    paths = separable_task(tiny, tmp_path, monkeypatch)
+    paths = separable_task(tiny, tmp_path)
     save_encoder(tmp_path / "encoder.safetensors", untrained(tiny.encoder, 99), tiny.features)
     clips, _ = separable(tiny.features)
     section = tiny.tasks["drums"].model_copy(update={"train_share": 0.5})
@@ -459,8 +461,7 @@ def test_all_that_learns_on_a_fold_learns_from_one_share_of_it(
     other = clips.frames.copy().reshape(24, 32, 128)
     other[unused] = 5
     for name, frames in (("a", clips.frames), ("b", other.reshape(-1, 128))):
-        changed = replace(clips, frames=frames)
-        monkeypatch.setattr(finetune.recordings, "load", lambda *_, changed=changed: changed)
+        write_decoded(replace(clips, frames=frames), paths[2])
         for init, encoder in (("scratch", None), ("pretrained", tmp_path / "encoder.safetensors")):
             finetune.run(cfg, "drums", 4, init, *paths, encoder, resume=tmp_path / "resume", out=tmp_path / name / init)  # type: ignore[arg-type]
         probes.run(cfg, "drums", *paths, tmp_path / "encoder.safetensors", tmp_path / name / "probe")
@@ -479,10 +480,10 @@ def test_all_that_learns_on_a_fold_learns_from_one_share_of_it(
 @pytest.mark.parametrize("changes", [{}, {"normalise": "task"}])
 @pytest.mark.parametrize("protocol", ["folds", "split"])
 def test_the_clips_that_are_reported_reach_neither_training_nor_selection(
-    protocol: str, changes: dict[str, Any], tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    protocol: str, changes: dict[str, Any], tiny: Config, tmp_path: Path
 ) -> None:
     """With other test clips the weights and the chosen epoch are the same, and the reported figure is another."""
-    paths = separable_task(tiny, tmp_path, monkeypatch, protocol)
+    paths = separable_task(tiny, tmp_path, protocol)
     clips, _ = separable(tiny.features)
     recipe = tiny.finetune.model_copy(update=changes | {"n_epochs": 6, "batch_size": 6})
     config = tiny.model_copy(update={"finetune": recipe})
@@ -490,8 +491,7 @@ def test_the_clips_that_are_reported_reach_neither_training_nor_selection(
     other = clips.frames.copy().reshape(24, 32, 128)
     other[tested] = 2 * np.roll(other[tested], 40, axis=2) + 1
     for name, frames in (("a", clips.frames), ("b", other.reshape(-1, 128))):
-        changed = replace(clips, frames=frames)
-        monkeypatch.setattr(finetune.recordings, "load", lambda *_, changed=changed: changed)
+        write_decoded(replace(clips, frames=frames), paths[2])
         run = 4 if protocol == "folds" else 1
         finetune.run(config, "drums", run, "scratch", *paths, None, resume=tmp_path / "resume", out=tmp_path / name)
     for file in ("classifier.safetensors", "loss.csv"):

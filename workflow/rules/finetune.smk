@@ -2,6 +2,7 @@ rule finetune:
     input:
         manifest=MANIFEST,
         card=CARD,
+        **DECODED,
         encoder=lambda wc: ENCODER if wc.init == "pretrained" else [],
     output:
         metrics=f"{FOLD}/metrics.json",
@@ -23,7 +24,7 @@ rule finetune:
         encoder=lambda wc, input: f"--encoder {input.encoder}" if input.encoder else "",
     shell:
         "audiopg finetune --task {wildcards.task} --fold {wildcards.fold} --init {wildcards.init}"
-        " --manifest {input.manifest} --card {input.card} {params.encoder}"
+        " --manifest {input.manifest} --card {input.card} --decoded $(dirname {input.frames}) {params.encoder}"
         " --resume resume/finetune/{wildcards.task}/{wildcards.init}/fold{wildcards.fold}"
         " --out-dir $(dirname {output.metrics})"
         " 2>&1 | tee -i {log} >&2"

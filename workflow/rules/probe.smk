@@ -9,6 +9,7 @@ rule probe:
     input:
         manifest=MANIFEST,
         card=CARD,
+        **DECODED,
         encoder=ENCODER,
     output:
         scores="results/probe/{task}/scores.json",
@@ -24,5 +25,5 @@ rule probe:
         *reads("probe"),
         code=CODE["probe"],
     shell:
-        "audiopg probe --task {wildcards.task} --manifest {input.manifest} --card {input.card}"
+        "audiopg probe --task {wildcards.task} --manifest {input.manifest} --card {input.card} --decoded $(dirname {input.frames})"
         " --encoder {input.encoder} --out-dir $(dirname {output.scores}) 2>&1 | tee -i {log} >&2"

@@ -1,0 +1,18 @@
+rule decode:
+    input:
+        manifest=MANIFEST,
+    output:
+        **DECODED,
+        run="results/tasks/{task}/decode-run.json",
+    log:
+        "logs/decode/{task}.log",
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime="12h",
+    params:
+        *reads("decode"),
+        code=CODE["decode"],
+    shell:
+        "audiopg decode --task {wildcards.task} --manifest {input.manifest} --threads {threads}"
+        " --out-dir $(dirname {output.frames}) --card {output.run} 2>&1 | tee -i {log} >&2"
