@@ -1,27 +1,45 @@
-# make run | test | lint | setup. Needs Python 3.11 or newer, make and git; everything else goes into .venv.
+# Needs Python 3.11 or newer, make and git; everything else goes into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 SHELL := /bin/bash
 export OMP_WAIT_POLICY := passive
+# two processes with one thread each are faster than one with two; a test that is about threads sets their number
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(shell nproc 2>/dev/null || echo 2) --dist worksteal --durations 20
 
-.PHONY: run test lint setup
+.PHONY: run test test-all lint format docs setup help
 .DEFAULT_GOAL := run
 
-run: $(READY)
+run: $(READY)  ## make all results, print the table, and say whether they reproduce the committed ones
 	$(BIN)/snakemake --cores all
 	@cat results/table.md
+	@git rev-parse --quiet --verify HEAD >/dev/null && $(BIN)/audiopg verify --against HEAD
 
-test: $(READY)
-	$(BIN)/pytest
+test: $(READY)  ## what a change can break, in minutes
+	$(PYTEST) -m "not slow"
 
-lint: $(READY)
+test-all: $(READY)  ## every test: kills, whole graphs, a cluster, a browser
+	$(PYTEST)
+
+lint: $(READY)  ## check format, style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 
-setup: $(READY)
+format: $(READY)  ## write the code in its format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/snakefmt Snakefile workflow/rules
+
+docs: $(READY)  ## build the documentation as a site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+setup: $(READY)  ## install everything into .venv
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 $(READY): pyproject.toml constraints.txt requirements-data.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -1,6 +1,6 @@
 # The one graph, from params.yaml to the results table. A rule calls one `audiopg` command.
-# What it reads of params.yaml and the digest of its code are its params, so that Snakemake
-# redoes what either of them changes.
+# Its params are the parameters that it reads and the digest of its code, so that Snakemake
+# runs it again when one of them changes.
 import os
 import shutil
 import sys
@@ -35,7 +35,8 @@ shell.prefix("trap '' TERM; set -euo pipefail; ")
 try:
     CONFIG = params.load(Path("params.yaml"))
     CARDS = {
-        name: registry.find(name, section).card for name, section in CONFIG.tasks.items()
+        name: registry.find(name, section).card
+        for name, section in CONFIG.tasks.items()
     }
     CODE = dvc_sync.watched(CONFIG)
     if (
@@ -49,7 +50,7 @@ except AudiopgError as error:
 
 FOLDS = {name: range(1, card.n_folds + 1) for name, card in CARDS.items()}
 INITS = ["pretrained", "scratch"]
-# the profile lets one job at a time have the GPU; on the CPU, folds run beside each other
+# the profile lets one job at a time have the GPU; on the CPU, folds run in parallel
 GPUS = {"cpu": 0, "cuda": 1, "auto": int(shutil.which("nvidia-smi") is not None)}
 GPU = GPUS[CONFIG.compute.device]
 ENCODER = "results/pretrain/encoder.safetensors"
@@ -62,7 +63,7 @@ DECODED = {
 FOLD = "results/finetune/{task}/{init}/fold{fold}"
 SUMMARY = "results/summary/{task}"
 TABLES = ["confusion", "classes", "loss"]
-# the run cards of all that the table rests on
+# the run cards of all results behind the table
 RUNS = [
     "results/pretrain/run.json",
     "results/latent/run.json",
@@ -131,7 +132,7 @@ rule all:
         report(
             "params.yaml", category="Parameters", caption="workflow/report/params.rst"
         ),
-        # what git does not carry: a fresh clone has everything else
+        # files that are not in git: a fresh clone has everything else
         ENCODER,
         "results/sound/clips/run.json",
         [

@@ -42,11 +42,11 @@ class Backend:
         return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
 
     def scaler(self) -> torch.amp.GradScaler:
-        """Return what keeps float16 gradients above 0; in other precisions it does nothing."""
+        """Return the scaler that keeps float16 gradients above 0; in other precisions it does nothing."""
         return torch.amp.GradScaler(self.device.type, enabled=self.autocast_dtype is torch.float16)
 
     def runner(self, model: nn.Module) -> nn.Module:
-        """Return what a training step calls for a model: compiled, its gradients averaged over the processes."""
+        """Wrap a model for a training step: compiled if asked for, its gradients averaged over the processes."""
         if self.compiles:
             model = cast(nn.Module, torch.compile(model))
         return DistributedDataParallel(model) if self.world_size > 1 else model
@@ -62,7 +62,7 @@ class Backend:
 
     @contextmanager
     def lost_peer_errors(self) -> Iterator[None]:
-        """Tell in one line that another process has ended, which this one cannot do without.
+        """Report in one line that another process has ended, without which this one cannot go on.
 
         Raises:
             AudiopgError: a process has ended before the others.
@@ -72,11 +72,11 @@ class Backend:
         except RuntimeError as error:
             if self.world_size == 1 or not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
                 raise
-            msg = f"process {self.rank} ends, since another of the {self.world_size} has; its own line says why"
+            msg = f"process {self.rank} stops, as another of the {self.world_size} has stopped; its line says why"
             raise AudiopgError(msg) from error
 
     def to_device(self, tensor: Tensor) -> Tensor:
-        """Bring a tensor to the device; one of the CPU's goes to CUDA while the CPU goes on."""
+        """Move a tensor to the device; a copy from CPU to CUDA does not block the CPU."""
         if tensor.device.type == self.device.type:
             return tensor
         pinned = tensor.pin_memory() if self.device.type == "cuda" else tensor
@@ -84,7 +84,7 @@ class Backend:
 
     @property
     def is_main_process(self) -> bool:
-        """Whether this process is the one that writes files and tells how far it has come."""
+        """Whether this process is the one that writes files and shows progress."""
         return self.rank == 0
 
     @property
@@ -106,8 +106,8 @@ def backend(compute: "config.Compute", n_threads: int, *, trains: bool = False) 
         trains: whether the stage shares its work with other processes.
 
     Raises:
-        AudiopgError: CUDA is asked for and there is none or not one for each process, a compiler is asked for and
-            there is none, or torchrun has started a stage that does not share its work.
+        AudiopgError: CUDA is asked for, but missing or without a device for each process; a compiler is asked for, but
+            missing; or torchrun has started a stage that does not share its work.
     """
     torch.set_num_threads(n_threads)
     threadpool_limits(n_threads)  # NumPy's and scikit-learn's matrix products
@@ -124,7 +124,7 @@ def backend(compute: "config.Compute", n_threads: int, *, trains: bool = False) 
     if not distributed.is_torchelastic_launched():
         return Backend(device, dtype, compute.compile)
     if not trains:
-        msg = "torchrun: only pretrain and finetune share their work between processes; call audiopg by itself"
+        msg = "torchrun: only pretrain and finetune share their work between processes; call audiopg without torchrun"
         raise AudiopgError(msg)
     return _join(Backend(device, dtype, compute.compile))
 
@@ -147,7 +147,7 @@ def _join(alone: Backend) -> Backend:
 
 
 def bfloat16_gains(device: torch.device) -> bool:
-    """Tell whether the device multiplies bfloat16 in hardware; emulated, it is many times slower than float32."""
+    """Return whether the device multiplies bfloat16 in hardware; emulated, it is many times slower than float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()

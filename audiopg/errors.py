@@ -1,4 +1,4 @@
-"""The one exception for failures that a user can cause and mend, and the remedy that many share."""
+"""The one exception for failures that a user can cause and fix, and the remedy that many share."""
 
 
 class AudiopgError(Exception):
@@ -9,5 +9,5 @@ class AudiopgError(Exception):
     """
 
 
-# against a missing or damaged recording; own recordings are not fetched
-BRING_AGAIN = "bring it again (a benchmark's: `audiopg fetch --check`)"
+# for a missing or damaged recording; audiopg does not fetch own recordings
+DOWNLOAD_AGAIN = "download it again (for a benchmark: `audiopg fetch --check`)"

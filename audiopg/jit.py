@@ -1,4 +1,4 @@
-"""How functions are compiled: without the interpreter's lock, kept on disk, and rounded as it is written."""
+"""Compiles functions: without the interpreter's lock, cached on disk, and rounded as the source is written."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +12,9 @@ from audiopg import source_digest
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
-# What the compiler may assume, to use vector instructions: no infinities and no NaN. It may not round otherwise (sum in
-# another order, join products and sums, multiply by inverses): it would do so in one place and not in the other, as
-# it pleases, and the last bit would depend on whether a process has compiled the code or found it on disk.
+# To use vector instructions, the compiler may assume that there are no infinities and no NaN. It may not change the
+# rounding (sum in another order, fuse products and sums, multiply by inverses): it would do so in some places only, and
+# the last bit would depend on whether a process has compiled the code or found it on disk.
 FAST = {"nsz", "nnan", "ninf"}
 # Parts that each thread takes: some items take several times as long as others.
 SHARES = 8
@@ -23,10 +23,10 @@ SHARES = 8
 def compiled(function: Function) -> Function:
     """Compile a function when it is first called; later runs on the same machine find it on disk.
 
-    Loops are turned into vector instructions where their arrays are indexed from 0 by the loop's own variable: numba
-    counts a negative index from the end, and has to ask at every other one. Hence the many slices.
+    The compiler vectorises a loop if its own variable indexes the arrays from 0: numba counts a negative index from the
+    end, and must check the sign of every other index. This is the reason for the many slices.
     """
-    # numba would look for changes in the module of the function alone, and not in those that it calls
+    # numba would check only the function's module for changes, and not the modules that it calls
     settings = vars(numba.config)
     before, settings["CACHE_DIR"] = settings["CACHE_DIR"], str(folder(function.__module__))
     try:
@@ -42,7 +42,7 @@ def folder(module: str) -> Path:
 
 
 def inlined(function: Function) -> Function:
-    """Compile a function anew in each place where it is called, so that the numbers written there are known to it."""
+    """Compile a function separately for each place that calls it, so that it knows the numbers written there."""
     return cast("Function", numba.njit(inline="always", fastmath=FAST)(function))
 
 

@@ -1,4 +1,4 @@
-"""How figures are drawn and kept: one palette, a light and a dark version, and equal bytes for equal data."""
+"""Draws and writes figures: one palette, a light and a dark version, and equal bytes for equal data."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -11,7 +11,7 @@ from PIL import Image
 
 from audiopg import storage
 
-# Okabe and Ito's palette: told apart by colour-blind readers
+# Okabe and Ito's palette: colour-blind readers can distinguish its colours
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#7F7F7F"
 CLASSES = (BLUE, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", VERMILION, "#F0E442")
 MARKERS = ("o", "^", "s", "v", "D")
@@ -26,7 +26,7 @@ def _theme(background: str, ink: str, faint: str) -> dict[str, object]:
     return settings | dict.fromkeys(inked, ink) | pads | {"grid.color": faint}
 
 
-# the backgrounds of GitHub's two themes, which the README is read on
+# the backgrounds of GitHub's two themes, on which the README is read
 THEMES = {"": _theme("#ffffff", "#1f2328", "#b0b0b0"), "-dark": _theme("#0d1117", "#e6edf3", "#6e7681")}
 
 

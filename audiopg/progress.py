@@ -14,7 +14,7 @@ LINE_EVERY_S = 10.0
 
 
 def tells() -> bool:
-    """Whether this process may speak: of those that torchrun has started, the first does."""
+    """Whether this process prints progress: under torchrun, only the first process does."""
     return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
 
 
@@ -36,14 +36,14 @@ def progress(
     amount: Callable[[T], int] = lambda _: 1,
     unit: str = "clips",
 ) -> Iterator[T]:
-    """Iterate while showing how far it has come.
+    """Iterate and show the progress.
 
     Args:
-        items: what is iterated over.
-        label: what is being done.
-        total: work from the very beginning to the end; 0 where it is not known.
+        items: the items to iterate over.
+        label: name of the work in the progress lines.
+        total: work from the beginning to the end; 0 if unknown.
         done: work done before this iteration began, for work that resumes.
-        per_item: units that a piece of work stands for, for the rate.
+        per_item: units that one piece of work counts for in the rate.
         amount: how much of the work an item is.
         unit: what the rate counts: ``clips``, or ``B`` for bytes.
     """
@@ -78,7 +78,7 @@ def _since(began: float) -> float:
 
 
 def _state(done: int, total: int, rate: float, unit: str) -> str:
-    """Write how far it has come and how fast it goes."""
+    """Format the progress and the rate."""
     if unit == "B":
         return f"{done / 1e6:.1f}" + (f"/{total / 1e6:.1f}" if total else "") + f" MB, {rate / 1e6:.1f} MB/s"
     return f"{done}" + (f"/{total}" if total else "") + f", {rate:.0f} {unit}/s"

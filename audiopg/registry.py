@@ -16,7 +16,7 @@ def suggestion(name: str, known: list[str]) -> str:
 
 
 class Registry(Generic[T]):
-    """Mapping from a name to an entry that refuses duplicates and lists what is known when a name is not."""
+    """Mapping from names to entries; it refuses duplicates, and lists the known names when a name is unknown."""
 
     def __init__(self, kind: str) -> None:
         """Start empty; ``kind`` is the noun used in error messages."""
@@ -39,7 +39,7 @@ class Registry(Generic[T]):
         """Look a name up.
 
         Raises:
-            AudiopgError: nothing of that name; the message lists what is known.
+            AudiopgError: no entry has that name; the message lists the known names.
         """
         if name not in self._entries:
             msg = f"unknown {self.kind} '{name}'{suggestion(name, sorted(self._entries))}"

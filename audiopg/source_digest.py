@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 SOURCE = Path(__file__).parents[1]  # the folder that holds the package
-# files beside a module that it may compile or read
+# files next to a module that it may compile or read
 COMPANIONS = {".c", ".h", ".csv", ".json", ".yaml"}
 
 
@@ -32,14 +32,14 @@ def digest(entry: str, source: Path = SOURCE, without: tuple[str, ...] = ()) -> 
 
 
 def closure(entry: str, source: Path = SOURCE, without: tuple[str, ...] = ()) -> set[str]:
-    """Return the modules of a package that running ``entry`` can load, wherever in the code the imports stand.
+    """Return the modules of a package that running ``entry`` can load, wherever in the code the imports are.
 
     An import under ``if TYPE_CHECKING`` loads nothing.
 
     Args:
         entry: dotted name of the module.
         source: folder that holds its package.
-        without: dotted names of modules and rooms that are left out, and what only they import.
+        without: dotted names of modules and packages that are left out, with all that only they import.
     """
     found: set[str] = set()
     package = entry.partition(".")[0]
@@ -58,7 +58,7 @@ def closure(entry: str, source: Path = SOURCE, without: tuple[str, ...] = ()) ->
 
 
 def plain(node: object) -> str:
-    """Write a syntax tree so that every Python version writes the same: `ast.dump` lists new fields that are empty."""
+    """Write a syntax tree in the same way in every Python version: `ast.dump` also lists new, empty fields."""
     if isinstance(node, ast.AST):
         fields = [f"{name}={plain(value)}" for name, value in ast.iter_fields(node) if value not in (None, [])]
         return f"{type(node).__name__}({', '.join(fields)})"
@@ -101,7 +101,7 @@ def _statements(code: bytes) -> str:
 
 
 def _is_label(node: object) -> bool:
-    """Tell what is no behaviour: docstrings, the version number, and what only a type checker reads."""
+    """Return whether a node has no behaviour: a docstring, the version number, or code for a type checker only."""
     match node:
         case ast.Expr(value=ast.Constant(value=str())):
             return True
@@ -113,7 +113,7 @@ def _is_label(node: object) -> bool:
 
 
 def _is_type_only(node: object) -> TypeGuard[ast.If]:
-    """Tell ``if TYPE_CHECKING:``."""
+    """Return whether a node is ``if TYPE_CHECKING:``."""
     match node:
         case ast.If(test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
             return True

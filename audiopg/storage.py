@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that becomes ``path`` when the block ends without an exception.
+    """Yield a temporary path next to ``path`` that becomes ``path`` when the block ends without an exception.
 
     The temporary name keeps the suffix, for writers that choose the format by it.
 
@@ -70,7 +70,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def canonical(value: object) -> str:
-    """Write a value as JSON with sorted keys, so that it is compared by content and not by the order of its keys."""
+    """Write a value as JSON with sorted keys, so that comparisons ignore the order of keys.
+
+    >>> canonical({"b": 1, "a": [2, 3]})
+    '{"a":[2,3],"b":1}'
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 

@@ -20,10 +20,10 @@ def write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) 
     """
     with replacing(path) as temporary:
         try:
-            # one entry, since safetensors writes several in random order: equal contents are equal bytes
+            # one entry, because safetensors writes several in random order: equal contents give equal bytes
             metadata = {"header": json.dumps(dict(header), sort_keys=True)}
             save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, metadata)
-        except SafetensorError as error:  # a full disk looks so from here
+        except SafetensorError as error:  # raised when the disk is full, among others
             msg = f"{path}: cannot be written ({error}); free some space or choose another folder"
             raise AudiopgError(msg) from error
 

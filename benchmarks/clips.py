@@ -6,6 +6,7 @@ Each way reads every recording once, in batches of 32 in a random order, as one 
 in one process, on one thread; the ratio of their medians is the result.
 """
 
+import os
 import statistics
 import sys
 import tempfile
@@ -18,7 +19,8 @@ from torch.nn import functional
 
 from audiopg.audio import decode
 from audiopg.config import params
-from audiopg.data import clips as recordings
+from audiopg.data.clips import load
+from audiopg.data.decode import write
 from audiopg.features.logmel import LogMel
 from audiopg.fetch.store import fetch
 from audiopg.tasks.registry import TASKS
@@ -35,9 +37,9 @@ def main(name: str, clip_s: float = 0.96) -> None:
     root = fetch(task)
     manifest = task.make_manifest(root)
     with tempfile.TemporaryDirectory() as folder:
-        manifest.write(Path(folder) / "manifest.csv")
         began = time.perf_counter()
-        clips = recordings.load(task, Path(folder) / "manifest.csv", features, clip_s)
+        write(name, manifest, root, log_mel, clip_s, Path(folder), os.cpu_count() or 1)
+        clips = load(Path(folder), features, clip_s)
         first_s = time.perf_counter() - began
     order = np.random.Generator(np.random.Philox(0)).permutation(len(manifest))
     batches = [order[begin : begin + BATCH_SIZE].tolist() for begin in range(0, len(order), BATCH_SIZE)]

@@ -57,11 +57,11 @@ print(json.dumps({**seconds, "highest_mb": highest / 1e3, "peak_mb": peak / 1e3,
 
 def child(package: Path, preset: str, n_threads: int) -> dict[str, Any]:
     """Start a process and return its figures."""
-    arguments = [preset, ROOT / "workflow" / "params", BATCH_SIZE, CLIP_S, n_threads]
+    arguments = [preset, BATCH_SIZE, CLIP_S, n_threads]
     done = subprocess.run(
         [sys.executable, "-c", CHILD, *map(str, arguments)],
         cwd=package,
-        env={**os.environ, "PYTHONPATH": str(package)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(package), str(ROOT / "benchmarks")])},
         capture_output=True,
         text=True,
         check=True,

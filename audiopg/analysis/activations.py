@@ -1,4 +1,4 @@
-"""What encoders make of a corpus: every layer and pooling, computed once and kept on disk for all analyses."""
+"""Activations of encoders for a corpus: every layer and pooling, computed once, kept on disk for all analyses."""
 
 from collections.abc import Mapping
 from pathlib import Path

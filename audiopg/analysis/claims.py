@@ -1,4 +1,4 @@
-"""What the numbers say of the paper's claims, by rules that stand before the numbers."""
+"""Verdicts on the paper's claims, by rules that were fixed before the numbers."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -9,11 +9,11 @@ from tabulate import tabulate
 
 from audiopg.analysis.measures.significance import SIGNIFICANCE
 
-# Half of what there is to read: below, a factor is there but not represented well.
+# Half of the possible score: below it, a factor is present but not represented well.
 READ_WELL = 0.5
-# From here on an angle is a right one.
+# An angle above this counts as a right angle.
 RIGHT_DEG = 75
-# A factor stays when nine tenths of its r² are left, and is gone when less than half is.
+# A factor stays if at least nine tenths of its r² are left, and is gone if less than half is left.
 STAYS, GONE = 0.9, 0.5
 
 # What the paper claims: these two factors can be read, from orthogonal subspaces.
@@ -31,15 +31,16 @@ Two factors are *orthogonal* if
 
 1. both are readable in the embedding: a linear probe reads the rank of each better than that of 20 shuffles of it, by
    left-out clips, with an R² above 0.01;
-2. the angle of their main directions is a right one: its whole interval lies above 75°;
+2. the angle between their main directions is a right angle: its whole interval lies above 75°;
 3. this is more than chance gives: the readable factors of the corpus together are more orthogonal than random
    directions with the embedding's covariance over clips as pre-training hears them (p < 0.05);
-4. one goes without the other: with either one's subspace taken out, what frozen probes read of the other correlates
-   with it at least 90 % as much as before (r², the whole interval); with itself less than half as much, and less than
-   without a random subspace, which shows no more than that the subspace is found again in other clips.
+4. each can be removed without the other: when the subspace of one is taken out, frozen probes still read the other
+   (their readings correlate with it at least 90 % as much as before: r², the whole interval), but no longer the one
+   taken out (less than half as much as before, and less than without a random subspace). The latter shows only that the
+   subspace is found again in other clips.
 
 *Partly* if 1, 2 and 3 hold; otherwise not. The column of random weights judges the same encoder before pre-training by
-the same rules, but for the leads. One of the paper's claims *holds* if it does in all corpora that have the factors,
+the same rules, except for the leads. One of the paper's claims *holds* if it does in all corpora that have the factors,
 *partly* if it holds at least partly in one of them.
 """
 
@@ -53,7 +54,7 @@ class Verdict(StrEnum):
 
 
 class Finding(NamedTuple):
-    """A claim about factors of a corpus, its verdict, and the numbers it rests on."""
+    """A claim about factors of a corpus, its verdict, and the numbers behind it."""
 
     corpus: str
     factors: tuple[str, ...]
@@ -147,12 +148,12 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def counted(verdicts: Sequence[Verdict]) -> dict[str, int]:
-    """How many there are of each verdict."""
+    """Count the findings of each verdict."""
     return {verdict.name.lower(): verdicts.count(verdict) for verdict in Verdict}
 
 
 def overall(findings: Sequence[Finding]) -> Verdict:
-    """Judge a claim of the paper from what is found of it in each corpus."""
+    """Judge a claim of the paper from its findings in each corpus."""
     verdicts = {finding.verdict for finding in findings}
     if verdicts == {Verdict.HOLDS}:
         return Verdict.HOLDS

@@ -1,4 +1,4 @@
-"""The stage that asks the latent space about the physics: what can be read, where, and in which directions."""
+"""The stage that analyses the physics in the latent space: what can be read, where, and in which directions."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -71,7 +71,7 @@ def analyse(  # noqa: PLR0913
     latent: config.Latent,
     seed: int,
 ) -> Findings:
-    """Run all analyses on what encoders make of a corpus.
+    """Run all analyses on the activations of encoders for a corpus.
 
     Args:
         name: of the corpus.
@@ -133,7 +133,7 @@ def embedded(
 def in_natural(
     cfg: config.Config, encoders: Mapping[str, Encoder], log_mel: LogMel, out: Path
 ) -> tuple[Findings, dict[str, EmbeddingCovariance]]:
-    """Analyse the corpus that is shown, and measure the embeddings' covariance in it; `in_corpus` tells of the rest."""
+    """Analyse the corpus that is shown, and measure the embeddings' covariance in it; `in_corpus` does the rest."""
     with embedded(SHOWN, cfg, encoders, log_mel, out) as (corpus, embeddings):
         covariances = {encoder: EmbeddingCovariance.of(embedding(embeddings[encoder])) for encoder in encoders}
         found = analyse(SHOWN, corpus, embeddings, covariances, cfg.latent, cfg.seed)
@@ -167,7 +167,7 @@ def in_corpus(  # noqa: PLR0913
 
 
 def together(findings: list[Findings]) -> Findings:
-    """Put the findings of several corpora one below the other."""
+    """Concatenate the findings of several corpora."""
     kinds = dict.fromkeys(kind for found in findings for kind in found.tables)
     return Findings(
         {
@@ -210,7 +210,7 @@ def nested(table: pd.DataFrame, names: tuple[str, ...], columns: tuple[str, ...]
 
 
 def draw_pictures(cfg: config.Config, encoders: Mapping[str, Encoder], state: Path, log_mel: LogMel, out: Path) -> None:
-    """Draw what the encoders do with a few clips, and write the data behind the pictures.
+    """Draw how the encoders process a few clips, and write the data behind the pictures.
 
     Args:
         cfg: all parameters.
@@ -236,7 +236,7 @@ def draw_pictures(cfg: config.Config, encoders: Mapping[str, Encoder], state: Pa
     tables = {"filters": shown, "filter_spectrum": spectrum, "attention": attended, "reconstructions": reconstructed}
     for name, table in tables.items():
         storage.write_table(out / f"{name}.csv", table)
-    patch_filters.picture(shown, spectrum, out / "patch_filters.png")
+    patch_filters.picture(shown, spectrum, out / "filters.png")
     attention.picture(attended, out / "attention.png")
     reconstructions.picture(reconstructed, cfg.features, out / "reconstructions.png")
 
@@ -254,7 +254,7 @@ def run(cfg: config.Config, encoder_path: Path, state_path: Path, out: Path) -> 
         AudiopgError: a checkpoint is missing, damaged or of another size, a corpus cannot be made, or a factor does
             not vary.
     """
-    # each corpus has one thread, which is faster than all on one batch, and no number depends on how many there are
+    # each corpus has one thread, which is faster than all on one batch, and no result depends on their number
     backend = compute.backend(cfg.compute, 1)
     encoders = {
         "pretrained": load_encoder(encoder_path, cfg.encoder, cfg.features).eval().to(backend.device),

@@ -1,4 +1,4 @@
-"""Audio files to waveforms: mono, float32, at one sample rate, and never anything made up for what cannot be read."""
+"""Audio files to waveforms: mono, float32, at one sample rate; an unreadable file is an error, never zeros."""
 
 import tempfile
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from torch import Tensor
 
 from audiopg.arrays import Float32
 from audiopg.audio.truncation import shortfall
-from audiopg.errors import BRING_AGAIN, AudiopgError
+from audiopg.errors import DOWNLOAD_AGAIN, AudiopgError
 
 BLOCK = 1 << 18  # samples decoded at a time
 
 
 class _Forward(soundfile.SoundFile):  # type: ignore[misc]  # soundfile is untyped
-    """A file read from beginning to end: soundfile seeks after each read of others, which restarts an MP3 decoder."""
+    """A file that is only read forward: otherwise soundfile seeks after each read, which restarts an MP3 decoder."""
 
     def seekable(self) -> bool:
         return False
@@ -42,7 +42,7 @@ def read(path: Path, sample_rate_hz: int) -> Float32:
     blocks = list(_blocks(path, sample_rate_hz))
     waveform: Float32 = np.concatenate(blocks) if blocks else np.empty(0, dtype=np.float32)
     if not waveform.size:
-        msg = f"{path}: contains no samples at {sample_rate_hz} Hz; {BRING_AGAIN}"
+        msg = f"{path}: contains no samples at {sample_rate_hz} Hz; {DOWNLOAD_AGAIN}"
         raise AudiopgError(msg)
     return waveform
 
@@ -65,28 +65,28 @@ def streamed(path: Path, sample_rate_hz: int) -> Iterator[Tensor]:
         for block in _blocks(path, sample_rate_hz):
             spool.write(block.tobytes())
         if not spool.tell():
-            msg = f"{path}: contains no samples at {sample_rate_hz} Hz; {BRING_AGAIN}"
+            msg = f"{path}: contains no samples at {sample_rate_hz} Hz; {DOWNLOAD_AGAIN}"
             raise AudiopgError(msg)
         spool.flush()
-        yield torch.from_numpy(np.memmap(spool, np.float32, "r+"))  # torch wants to be able to write
+        yield torch.from_numpy(np.memmap(spool, np.float32, "r+"))  # torch needs a writable array
 
 
 def _blocks(path: Path, sample_rate_hz: int) -> Iterator[Float32]:
     """Yield a recording in pieces: mono, at the wanted rate."""
     try:
         if not path.is_file():
-            msg = f"{path}: no such audio file; {BRING_AGAIN}"
+            msg = f"{path}: no such audio file; {DOWNLOAD_AGAIN}"
             raise AudiopgError(msg)
         with _Forward(path) as file:
             missing = shortfall(path, file.extra_info)
             if missing:
-                msg = f"{path}: {missing}; {BRING_AGAIN}"
+                msg = f"{path}: {missing}; {DOWNLOAD_AGAIN}"
                 raise AudiopgError(msg)
             yield from _resampled(_mono(file, path), file.samplerate, sample_rate_hz)
     except soundfile.SoundFileError as error:
         # The reason of libsndfile repeats the path, and is empty for an empty file.
         reason = str(error).rpartition(": ")[2].rstrip(".") or "not an audio file"
-        msg = f"{path}: cannot be decoded ({reason}); {BRING_AGAIN}"
+        msg = f"{path}: cannot be decoded ({reason}); {DOWNLOAD_AGAIN}"
         raise AudiopgError(msg) from error
     except OSError as error:
         msg = f"{path}: cannot be read ({error.strerror or error})"
@@ -94,17 +94,17 @@ def _blocks(path: Path, sample_rate_hz: int) -> Iterator[Float32]:
 
 
 def _mono(file: _Forward, path: Path) -> Iterator[Float32]:
-    """Yield the mean over the channels of an open file, block by block, and check that all of it came."""
+    """Yield the mean over the channels of an open file, block by block, and check that it is complete."""
     n_samples = 0
     while len(samples := file.read(BLOCK, dtype="float32", always_2d=True)):
         n_samples += len(samples)
         mono: Float32 = samples.mean(axis=1, dtype=np.float32)
         if not np.isfinite(mono).all():
-            msg = f"{path}: contains samples that are not finite; {BRING_AGAIN}"
+            msg = f"{path}: contains samples that are not finite; {DOWNLOAD_AGAIN}"
             raise AudiopgError(msg)
         yield mono
     if n_samples < file.frames:
-        msg = f"{path}: ends after {n_samples} of {file.frames} samples; {BRING_AGAIN}"
+        msg = f"{path}: ends after {n_samples} of {file.frames} samples; {DOWNLOAD_AGAIN}"
         raise AudiopgError(msg)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import soundfile
 
-from audiopg.errors import BRING_AGAIN, AudiopgError
+from audiopg.errors import DOWNLOAD_AGAIN, AudiopgError
 from audiopg.storage import file_digest
 
 
@@ -18,9 +18,9 @@ def measure(file: Path) -> tuple[float, str]:
         info = soundfile.info(file)
         digest = file_digest(file)
     except (OSError, soundfile.SoundFileError) as error:
-        msg = f"{file}: not a readable audio file; {BRING_AGAIN}"
+        msg = f"{file}: not a readable audio file; {DOWNLOAD_AGAIN}"
         raise AudiopgError(msg) from error
     if info.frames == 0:
-        msg = f"{file}: contains no samples; {BRING_AGAIN}"
+        msg = f"{file}: contains no samples; {DOWNLOAD_AGAIN}"
         raise AudiopgError(msg)
     return round(info.frames / info.samplerate, 6), digest

@@ -1,4 +1,4 @@
-"""Installed packages of which the data files are used and the code is not run."""
+"""Installed packages whose data files are used; their code is not run."""
 
 from importlib.util import find_spec
 from pathlib import Path

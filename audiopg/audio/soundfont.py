@@ -49,8 +49,8 @@ FOLDS = (
 NAME = "instruments"  # in messages: the task that is made of them
 SOUNDFONT = "TimGM6mb.sf2"
 SOUNDFONT_SHA256 = "82475b91a76de15cb28a104707d3247ba932e228bada3f47bba63c6b31aaf7a1"
-# Most of the soundfont's recordings have this rate. tinysoundfont interpolates linearly without a filter, so that
-# playing at 16 kHz would fold all above 8 kHz back; the reader resamples properly instead.
+# Most of the soundfont's recordings have this rate. tinysoundfont interpolates linearly without a filter: at 16 kHz it
+# would fold back everything above 8 kHz. So the reader resamples instead.
 SAMPLE_RATE_HZ = 44_100
 HELD_S = 1.0
 CLIP_S = 1.5

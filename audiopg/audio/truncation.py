@@ -1,4 +1,4 @@
-"""Whether an audio file is all there: libsndfile decodes what is left of one, and notes at most in its log what is not.
+"""Whether an audio file is complete: libsndfile decodes a truncated file, and at most notes in its log what is missing.
 
 It refuses truncated FLAC, MP3 and CAF files itself. Rare containers (NIST, VOC, IRCAM …) and MP3 files without a
 Xing header are not covered.
@@ -20,14 +20,14 @@ ONES = 0xFFFFFFFF
 
 
 def shortfall(path: Path, log: str) -> str:
-    """Say what a file lacks of what it announces, or ``""``.
+    """Return what is missing of a file by its own header, or ``""``.
 
     Args:
         path: an audio file.
         log: what libsndfile noted when it opened it (``extra_info``).
     """
     for announced, found in SIZES.findall(log):
-        if int(found) < int(announced):  # more than announced is no harm: it comes after the sound
+        if int(found) < int(announced):  # extra bytes do no harm: they come after the sound
             return f"ends after {found} of {announced} bytes"
     with path.open("rb") as file:
         is_ogg = file.read(len(OGG_MARK)) == OGG_MARK

@@ -35,7 +35,7 @@ for _panel, _commands in {
 
 def main() -> None:
     """Run the command line; an expected failure is one line and exit code 2, Ctrl-C or SIGTERM one line and 130."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's way to stop a job leaves no half files
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # when a cluster stops a job, no incomplete files remain
     watchdog.follow()
     try:
         app()
@@ -45,7 +45,7 @@ def main() -> None:
     except OSError as error:
         sys.stderr.write(f"audiopg: {error.filename or 'input or output'}: {error.strerror or error}\n")
         sys.exit(2)
-    except SystemExit as stop:  # typer turns Ctrl-C into the shell's code for it, without a word
+    except SystemExit as stop:  # typer turns Ctrl-C into the shell's exit code for it, without a message
         if stop.code == INTERRUPTED:
             sys.stderr.write("audiopg: interrupted; run `snakemake` again to continue\n")
         raise

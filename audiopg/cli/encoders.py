@@ -10,9 +10,11 @@ from audiopg.cli.options import Encoder
 
 def embed(
     files: Annotated[list[Path], typer.Argument(help="Recordings, and folders of them.")],
-    checkpoint: Annotated[Path, typer.Option(help="Weights of the pre-trained encoder, run.json beside them.")],
+    checkpoint: Annotated[Path, typer.Option(help="Weights of the pre-trained encoder, with run.json next to them.")],
     out: Annotated[Path, typer.Option(help="Table to write (.parquet or .csv).")],
-    timestamps: Annotated[bool, typer.Option("--timestamps", help="A row every 40 ms or so, not one a file.")] = False,
+    timestamps: Annotated[
+        bool, typer.Option("--timestamps", help="About one row every 40 ms, not one per file.")
+    ] = False,
 ) -> None:
     """Embed recordings of any length with the pre-trained encoder."""
     from audiopg.pretrained import embed as stage

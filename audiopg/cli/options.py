@@ -28,6 +28,6 @@ def read_params(path: Path) -> "Config":
     from audiopg.config import params
 
     config = params.load(path)
-    if config.data.mirror:  # no number depends on it, so it goes beside the stages, as AUDIOPG_DATA does
+    if config.data.mirror:  # no result depends on it, so it is an environment variable, like AUDIOPG_DATA
         os.environ.setdefault("AUDIOPG_MIRROR", config.data.mirror)
     return config

@@ -1,4 +1,4 @@
-"""Commands that set a project up: its parameters, lists of own recordings, what it will cost."""
+"""Commands that set a project up: parameters, lists of own recordings, estimated cost."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ def profile(
     preset: Annotated[str, typer.Option(help="What the corpus sounds like: paper or world.")] = "paper",
     out: Annotated[Path, typer.Option(help="File to write.")] = PARAMS,
 ) -> None:
-    """Write params.yaml: paper.yaml with the overlays of a preset and of the profile laid over it."""
+    """Write params.yaml: paper.yaml, changed by the overlays of a preset and of the profile."""
     from audiopg import storage
     from audiopg.config.profile import text
 
@@ -24,7 +24,7 @@ def list_folder(
     folder: Annotated[Path, typer.Argument(help="Folder of recordings, one subfolder per class.")],
     out: Annotated[Path, typer.Option(help="List to write (CSV); see docs/recordings.md.")],
 ) -> None:
-    """List your own recordings, labelled by the folders that they lie in."""
+    """List your own recordings, labelled by the names of their folders."""
     from audiopg import storage
     from audiopg.tasks import own
 
@@ -34,14 +34,14 @@ def list_folder(
 def cost(
     profile: Annotated[str | None, typer.Option(help="quick, small, paper or test; else params.yaml.")] = None,
     flops: Annotated[float, typer.Option(help="Peak FLOP/s in training; an A100's in bfloat16.")] = 312e12,
-    utilisation: Annotated[float, typer.Option(help="Share of the peak that is sustained.")] = 0.3,
+    utilisation: Annotated[float, typer.Option(help="Share of the peak that training reaches.")] = 0.3,
     float32_flops: Annotated[
         float | None, typer.Option(help="Peak FLOP/s in float32, in which evaluation runs; else --flops / 8.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     params: Params = PARAMS,
 ) -> None:
-    """Tell what each stage will take, before it runs: parameters, FLOPs, memory, data rate, time."""
+    """Estimate the cost of each stage before it runs: parameters, FLOPs, memory, data rate, time."""
     import json
 
     from audiopg.config.profile import load

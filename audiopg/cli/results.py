@@ -1,4 +1,4 @@
-"""Commands about results: their comparison, their provenance, Snakemake and DVC in step."""
+"""Commands about results: comparison, provenance, agreement of Snakemake and DVC."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,7 @@ def compare(
     markdown: Annotated[Path | None, typer.Option(help="The printed table to write (Markdown).")] = None,
     picture: Annotated[Path | None, typer.Option(help="Curves over that parameter to write (PNG).")] = None,
 ) -> None:
-    """Pool runs that differ in their seed: figures over folds and seeds, and tests of their differences."""
+    """Pool runs with different seeds: figures over folds and seeds, and tests of their differences."""
     from audiopg.report import compare as stage
 
     typer.echo(stage.run(folders, out, markdown, along, picture), nl=False)
@@ -26,7 +26,7 @@ def compare(
 def verify(
     files: Annotated[list[Path] | None, typer.Argument(help="Results to trace down to the recordings.")] = None,
     against: Annotated[
-        str | None, typer.Option(help="Git revision, or folder of results: say whether these reproduce those.")
+        str | None, typer.Option(help="Git revision or folder of results to reproduce: compare with it.")
     ] = None,
     params: Params = PARAMS,
 ) -> None:
@@ -50,14 +50,14 @@ def verify(
 
 
 def track() -> None:
-    """Record what Snakemake made in dvc.lock."""
+    """Record Snakemake's results in dvc.lock."""
     from audiopg.provenance import dvc_sync
 
     dvc_sync.track()
 
 
 def sync() -> None:
-    """Check out what dvc.lock describes and tell Snakemake about it."""
+    """Check out the results in dvc.lock, and mark them as up to date for Snakemake."""
     from audiopg.provenance import dvc_sync
 
     dvc_sync.sync()

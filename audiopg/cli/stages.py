@@ -20,12 +20,12 @@ class Init(StrEnum):
 
 def fetch(
     tasks: Annotated[list[str] | None, typer.Argument(help="Names of tasks; all of params.yaml if none.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Verify what lies there, and mend it.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Verify the files that are there, and repair them.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be fetched; uses no network.")] = False,
     out: Annotated[Path | None, typer.Option(help="Record of one task's source to write (JSON).")] = None,
     params: Params = PARAMS,
 ) -> None:
-    """Bring the recordings of tasks to this machine."""
+    """Fetch the recordings of tasks to this machine."""
     from audiopg.fetch import store
     from audiopg.fetch.plan import plan
     from audiopg.tasks.registry import TASKS, find
@@ -70,8 +70,8 @@ def decode(
 
 
 def pretrain(
-    resume: Annotated[Path, typer.Option(help="Folder that keeps the state while the run lasts.")],
-    curves: Annotated[Path, typer.Option(help="Folder for curves that grow while it lasts.")],
+    resume: Annotated[Path, typer.Option(help="Folder for the state during the run.")],
+    curves: Annotated[Path, typer.Option(help="Folder for curves that grow during the run.")],
     encoder: Annotated[Path, typer.Option(help="Weights to write (safetensors).")],
     state: Annotated[Path, typer.Option(help="Full final state to write (safetensors).")],
     loss: Annotated[Path, typer.Option(help="Loss per step to write (CSV).")],
@@ -90,14 +90,14 @@ def finetune(  # noqa: PLR0913, PLR0917  (the options)
     manifest: Manifest,
     card: Card,
     decoded: Decoded,
-    resume: Annotated[Path, typer.Option(help="Folder that keeps the state while the run lasts.")],
+    resume: Annotated[Path, typer.Option(help="Folder for the state during the run.")],
     out_dir: Annotated[Path, typer.Option(help="Folder for metrics, predictions, losses, weights and card.")],
-    encoder: Annotated[Path | None, typer.Option(help="Pre-trained encoder; not from scratch.")] = None,
+    encoder: Annotated[Path | None, typer.Option(help="Pre-trained encoder; only with --init pretrained.")] = None,
     params: Params = PARAMS,
 ) -> None:
     """Fine-tune a classifier on one fold of a task."""
     if (init is Init.pretrained) != (encoder is not None):
-        msg = "--encoder goes with --init pretrained, and only with it"
+        msg = "--encoder is needed with --init pretrained, and allowed only there"
         raise AudiopgError(msg)
     config = read_params(params)
     load("finetune").run(config, task, fold, init.value, manifest, card, decoded, encoder, resume=resume, out=out_dir)
@@ -118,25 +118,25 @@ def probe(
 
 
 def aggregate(
-    folds: Annotated[list[Path], typer.Argument(help="metrics.json of each fine-tuned fold, beside its other files.")],
+    folds: Annotated[list[Path], typer.Argument(help="metrics.json of each fine-tuned fold, next to its other files.")],
     card: Card,
     probe: Annotated[Path, typer.Option(help="Scores of the probe stage (JSON).")],
     out: Annotated[Path, typer.Option(help="Averages to write (JSON).")],
     out_dir: Annotated[Path, typer.Option(help="Folder for tables and pictures of all folds.")],
     params: Params = PARAMS,
 ) -> None:
-    """Average the folds of a task, and gather what they tell of its classes."""
+    """Average the folds of a task, and collect the figures of its classes."""
     config = read_params(params)
     load("aggregate").run(config, card, folds, probe, out, out_dir)
 
 
 def latent(
     encoder: Encoder,
-    state: Annotated[Path, typer.Option(help="State of the pre-training: its decoder reconstructs (safetensors).")],
+    state: Annotated[Path, typer.Option(help="State of the pre-training, for its decoder (safetensors).")],
     out_dir: Annotated[Path, typer.Option(help="Folder for claims, metrics, tables, figures and card.")],
     params: Params = PARAMS,
 ) -> None:
-    """Ask the encoder's latent space about the physics of sound."""
+    """Analyse what the encoder's latent space knows about the physics of sound."""
     config = read_params(params)
     load("latent").run(config, encoder, state, out_dir)
 
@@ -146,22 +146,22 @@ def table(
     metrics: Annotated[Path, typer.Option(help="Folder with the averages, <task>.json.")],
     latent: Annotated[Path, typer.Option(help="Metrics of the latent analysis (JSON).")],
     loss: Annotated[Path, typer.Option(help="Loss per step of pre-training (CSV).")],
-    run: Annotated[list[Path], typer.Option(help="Run card of a result that the table rests on; any number.")],
+    run: Annotated[list[Path], typer.Option(help="Run card of a result behind the table; may be repeated.")],
     out_dir: Annotated[Path, typer.Option(help="Folder for the table, the picture of the loss and the run card.")],
     params: Params = PARAMS,
 ) -> None:
-    """Write the results table, if what it rests on was made by the present parameters and code."""
+    """Write the results table, if its inputs were made by the present parameters and code."""
     config = read_params(params)
     load("table").run(config, cards, metrics, latent, loss, run, out_dir)
 
 
 def render(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    index: Annotated[str, typer.Option(help="Number of a clip, or a range as 0:16.")] = "0:16",
-    sheet: Annotated[Path | None, typer.Option(help="Picture of the spectrograms; else sheet.png in there.")] = None,
+    index: Annotated[str, typer.Option(help="Number of a clip, or a range such as 0:16.")] = "0:16",
+    sheet: Annotated[Path | None, typer.Option(help="Picture of the spectrograms; else sheet.png in --out.")] = None,
     preset: Annotated[str | None, typer.Option(help="paper or world, at the paper's sizes; else params.yaml.")] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Names the corpus; that of the parameters if not given.")
+        int | None, typer.Option(min=0, help="Seed of the corpus; else the seed of the parameters.")
     ] = None,
     params: Params = PARAMS,
 ) -> None:

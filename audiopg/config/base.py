@@ -1,4 +1,4 @@
-"""What all sections share: strict, frozen models, numbers with a range, and distributions of drawn parameters."""
+"""Parts of all sections: strict, frozen models, numbers with a range, and distributions of drawn parameters."""
 
 import re
 from typing import Annotated, Literal
@@ -55,7 +55,7 @@ class Choice(Section):
 
 
 def _kind(value: object) -> str:
-    """Tell the two distributions apart by their keys, so that a mistake is explained for the one that was meant."""
+    """Choose the distribution by its keys, so that an error message is about the intended one."""
     return "<choice>" if isinstance(value, Choice) or (isinstance(value, dict) and "choices" in value) else "<range>"
 
 

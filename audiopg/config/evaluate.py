@@ -1,4 +1,4 @@
-"""The sections ``tasks``, ``probe`` and ``latent``: what an encoder is asked."""
+"""The sections ``tasks``, ``probe`` and ``latent``: how an encoder is evaluated."""
 
 import re
 from typing import Annotated, Any
@@ -7,16 +7,15 @@ from pydantic import Field, field_validator, model_validator
 
 from audiopg.config.base import Count, Float, Positive, Range, Section
 
-PROTOCOL = re.compile(r"split|([3-9]|[1-9]\d+)-fold")  # probes take turns among the folds that are not held out
+PROTOCOL = re.compile(r"split|([3-9]|[1-9]\d+)-fold")  # probes select by turns among the folds that are not held out
 
 
 class Task(Section):
-    """One benchmark: the length of its clips, the share of its training recordings that are used, its recipe.
+    """One task: the length of its clips, the share of its training recordings in use, and its recipe.
 
-    The recipe is where it differs from the ``finetune`` section.
+    The recipe holds only its differences from the ``finetune`` section.
 
-    A task that is not registered, that is, somebody's own recordings, has the last three keys as well, and may leave
-    out the others.
+    A task of own recordings, which is not registered, has the last three keys as well, and may leave out the others.
     """
 
     clip_s: Positive = 2.56
@@ -28,7 +27,7 @@ class Task(Section):
 
     @property
     def own(self) -> bool:
-        """Whether these are somebody's own recordings."""
+        """Whether these are the user's own recordings."""
         return self.manifest is not None
 
     @field_validator("protocol")
@@ -75,7 +74,7 @@ class Factors(Section):
 
     @property
     def series_event_s(self) -> float:
-        """Length of each event of a series: half the shortest distance of two onsets."""
+        """Length of each event of a series: half the shortest distance between two onsets."""
         return 0.5 / self.onset_density_hz.max
 
     @model_validator(mode="after")
@@ -94,7 +93,7 @@ class Factors(Section):
 
 
 class Latent(Section):
-    """Latent analysis on probe corpora of its own."""
+    """Latent analysis on its own probe corpora."""
 
     corpora: list[str]
     n_clips: Annotated[int, Field(ge=50)]
@@ -107,6 +106,8 @@ class Latent(Section):
     @classmethod
     def _needed(cls, corpora: list[str]) -> list[str]:
         if not {"events", "natural"} <= set(corpora) or len(set(corpora)) < len(corpora):
-            msg = "each corpus once, events (the paper's claims) and natural (the pictures) among them"
+            msg = (
+                "list each corpus once, with events (for the paper's claims) and natural (for the pictures) among them"
+            )
             raise ValueError(msg)
         return corpora

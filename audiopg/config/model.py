@@ -16,7 +16,7 @@ class Features(Section):
     n_mels: Count
     window_ms: Positive
     hop_ms: Positive
-    n_fft: Literal[512, 1024, 2048]  # those that the compiled transform can do
+    n_fft: Literal[512, 1024, 2048]  # lengths that the compiled transform supports
     f_min_hz: NonNegative
     f_max_hz: Positive
     preemphasis: Fraction
@@ -24,7 +24,7 @@ class Features(Section):
     norm_std: Positive
 
     def n_frames(self, clip_s: float) -> int:
-        """Frames of a clip: one per hop, whatever the window."""
+        """Frames of a clip: one per hop, for any window."""
         return round(clip_s * 1000 / self.hop_ms)
 
     @model_validator(mode="after")
@@ -80,7 +80,7 @@ class Encoder(Section):
 
 
 class Decoder(Section):
-    """The masked autoencoder's decoder; it is thrown away after pre-training."""
+    """The masked autoencoder's decoder; it is discarded after pre-training."""
 
     width: Count
     depth: Count

@@ -1,4 +1,4 @@
-"""Mappings of parameters laid over others, of which they may change keys that exist."""
+"""Overlays: mappings that change existing keys of other mappings of parameters."""
 
 import re
 from collections.abc import Mapping

@@ -69,7 +69,7 @@ UNION_TAGS = {"<range>": Range, "<choice>": Choice}
 
 def _explain(error: ValidationError, place: str) -> str:
     """Put the first mistake of a validation into one line."""
-    # an unknown key is most often a known one misspelt, which is then missing as well
+    # an unknown key is usually a misspelt known key, which is then missing as well
     mistake = min(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
     location = list(mistake["loc"])
     path = ".".join(str(part) for part in [place, *location] if part not in {"", *UNION_TAGS})

@@ -45,7 +45,13 @@ def text(name: str, preset: str = COMPLETE, folder: Path = FOLDER) -> str:
 
 
 def load(name: str, preset: str = COMPLETE, folder: Path = FOLDER) -> Config:
-    """Return the parameters of a profile; arguments and errors as `text`."""
+    """Return the parameters of a profile; arguments and errors as `text`.
+
+    >>> load("small").encoder.shape
+    Size(width=192, depth=12, n_heads=3)
+    >>> load("test", "world").synth.voices.count.max
+    3.0
+    """
     return parse(yaml.safe_load(text(name, preset, folder)), f"profile {name}")
 
 
@@ -70,17 +76,17 @@ class _Writer:
     """Writes overlays into the lines of ``paper.yaml``."""
 
     def __init__(self, lines: list[str], values: Mapping[str, Any]) -> None:
-        """Take the lines, and the values that they shall have in the end."""
+        """Take the lines and their final values."""
         self.paper = lines
         self.lines = list(lines)
         self.values = values
         self.root = _mapping(lines)
         self.header: list[str] = []
-        # open mappings are taken over as whole blocks, last; until then line numbers stay as they are
+        # replace open mappings as whole blocks, last, so that line numbers stay valid until then
         self.blocks: dict[int, tuple[int, list[str]]] = {}
 
     def write(self, path: Path) -> None:
-        """Write one overlay; its first comment will stand before those of the overlays before."""
+        """Write one overlay; its first comment goes before those of earlier overlays."""
         overlay_lines = path.read_text(encoding="utf-8").splitlines()
         root = _mapping(overlay_lines)
         self._walk(self.root, root, overlay_lines, "", self.values)
@@ -93,7 +99,7 @@ class _Writer:
         if not self.header:
             return self.lines
         own = next(number for number, line in enumerate(self.lines) if line.startswith("# Sources"))
-        note = "# Written by `audiopg profile`. (paper: …) tells the paper's value where this profile has another one."
+        note = "# Written by `audiopg profile`. (paper: …) gives the paper's value where this profile has another one."
         return [*self.header, note, *self.lines[own:]]
 
     def _walk(

@@ -13,12 +13,12 @@ from audiopg.config.train import Finetune, Pretrain
 from audiopg.errors import AudiopgError
 from audiopg.registry import suggestion
 
-LONGEST_ATTACK = 0.4  # of a clip: a probe's event lasts 0.8 of it, and falls again
+LONGEST_ATTACK = 0.4  # of a clip: a probe's event lasts 0.8 of it, and must also decay
 TOLERANCE = 1e-6
 
 
 class Compute(Section):
-    """Where the numbers are made; part of what they depend on."""
+    """Where results are computed; they depend on it."""
 
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "float32", "bfloat16", "float16"]
@@ -26,7 +26,7 @@ class Compute(Section):
 
 
 class Data(Section):
-    """Where recordings are fetched from; changes no number."""
+    """Where recordings are fetched from; changes no result."""
 
     mirror: str | None = None
 

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from audiopg.config.base import Choice, Count, Distribution, Fraction, NonNegative, Positive, Range, Section
 
-SHORTEST_RT60_S = 0.05  # below, the largest rooms' walls would take in all that reaches them
+SHORTEST_RT60_S = 0.05  # below, the walls of the largest rooms would absorb all sound
 SMALLEST_ROOM_M = 2.0  # below, its echoes are closer than the renderers' steps
 
 
@@ -14,8 +14,8 @@ class Source(Section):
     """One sound source of the corpus: how often it plays, and the distribution of each of its parameters."""
 
     weight: NonNegative
-    primitive: str | None = None  # what plays it; its own name if none
-    f0_hz: Range | None = None  # that of the section if none
+    primitive: str | None = None  # plays it; the source's own name if None
+    f0_hz: Range | None = None  # the section's if None
     parameters: dict[str, Distribution]
 
 

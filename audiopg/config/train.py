@@ -29,7 +29,7 @@ class Optimizer(Section):
 
 
 class Steps(Section):
-    """How many clips a step of the optimiser sees, and in how many parts one after another."""
+    """Clips per step of the optimiser, and the number of parts in which it takes them, one after another."""
 
     batch_size: Count
     accumulate: Count

@@ -17,7 +17,6 @@ from audiopg.tasks.task import Download
 # Where the float32 peak is not given. An A100 has 19.5 TFLOP/s in float32, 1/16 of its bfloat16; assumed to be used
 # twice as well, since arithmetic that slow waits neither for memory nor for launches.
 FLOAT32_SHARE = 1 / 8
-CPU_FLOPS = 200e9  # sustained in the probes' float32 algebra on eight threads; 90e9 was the peak of one Zen 4 core
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,6 @@ class Row:
     clips_trained: int = 0
     clips_evaluated: int = 0
     """Windows of recordings, or clips of the probe corpus, times the encoders that see them."""
-    cpu_flops: int = 0
-    """Of the probes' regressions and neighbours."""
 
     @property
     def device_flops(self) -> int:
@@ -98,42 +95,15 @@ class Row:
 
     @property
     def time_s(self) -> float:
-        """Expected time in s: training, then evaluation, then what the CPU does."""
+        """Expected time in s: training, then evaluation."""
         train_s = self.flops.training * self.clips_trained / self.rates.training
         evaluate_s = self.flops.forward * self.clips_evaluated / self.rates.evaluation
-        return train_s + evaluate_s + self.cpu_flops / CPU_FLOPS
+        return train_s + evaluate_s
 
 
 def n_used(card: Card, n_clips: int, share: float) -> int:
     """Recordings that a share of some training recordings is, one of each class at least, give or take the rounding."""
     return max(round(share * n_clips), 1 if card.multi_label else card.n_classes)
-
-
-def probe_flops(  # noqa: PLR0913  (what a fit takes)
-    card: Card, width: int, n_layers: int, n_penalties: int, *, neighbours: bool, share: float = 1.0
-) -> int:
-    """FLOPs of choosing and fitting a ridge probe on each fold of a task, and of k-NN probes if asked for.
-
-    A fit of N clips is the covariance of D features (2 N D², or 2 N² D where N is smaller), the products with the
-    labels, and a Cholesky factor; neighbours are the products of all queries with all clips to learn from.
-    """
-    total = 0
-    for held_out in range(card.n_folds):
-        if card.protocol == "folds":
-            whole, test = card.n_clips - card.sizes[held_out], card.sizes[held_out]
-            used = n_used(card, whole, share)
-            learn = [size * used // whole for number, size in enumerate(card.sizes) if number != held_out]
-            turns = [(used - size, size) for size in learn]
-        else:
-            train, test = n_used(card, card.sizes[0], share), card.sizes[2]
-            turns, used = [(train, card.sizes[1])], train + card.sizes[1]
-        fits = [(n, n_layers * n_penalties) for n, _ in turns] + [(used, 1)]
-        for n, times in fits:
-            rank = min(n, width)
-            total += times * (2 * n * width * rank + 2 * n * width * card.n_classes + rank**3 // 3)
-        if neighbours:
-            total += sum(2 * n * queries * width * n_layers for n, queries in turns) + 2 * used * test * width
-    return total
 
 
 def is_reduced(cfg: config.Config) -> bool:
@@ -214,9 +184,8 @@ def _training_memory(
 
 
 def _probe(cfg: config.Config, task: str, speed: Speed) -> Row:
-    """Embedding of all recordings by the pre-trained and an untrained encoder, and the probes."""
-    (card, windows), size, share = _card(cfg, task), cfg.encoder.shape, cfg.task(task).train_share
-    n_layers, n_penalties = size.depth + 2, len(cfg.probe.ridge_alphas)
+    """Embedding of all recordings by the pre-trained and an untrained encoder."""
+    card, windows = _card(cfg, task)
     return Row(
         stage="probe",
         task=task,
@@ -224,9 +193,6 @@ def _probe(cfg: config.Config, task: str, speed: Speed) -> Row:
         **_embedding(cfg, cfg.task(task).clip_s, embeddings.BATCH_SIZE, n_encoders=1),
         rates=_rates(cfg, speed),
         clips_evaluated=round(2 * windows * card.n_clips),
-        cpu_flops=probe_flops(card, 2 * size.width, n_layers, n_penalties, neighbours=True, share=share)
-        + probe_flops(card, 2 * size.width, n_layers, n_penalties, neighbours=False, share=share)
-        + probe_flops(card, 2 * cfg.features.n_mels, 1, n_penalties, neighbours=False, share=share),
     )
 
 
@@ -278,7 +244,7 @@ def estimate(cfg: config.Config, name: str, speed: Speed) -> dict[str, Any]:
     derived = ("device_flops", "clips_per_s", "time_s")
     return {
         "profile": name,
-        "sustained_flops": asdict(_rates(cfg, speed)) | {"cpu": CPU_FLOPS},
+        "sustained_flops": asdict(_rates(cfg, speed)),
         "parameters": asdict(flops.parameters(cfg)),
         "rows": [asdict(row) | {key: getattr(row, key) for key in derived} for row in found],
         "time_s": sum(row.time_s for row in found),
@@ -313,6 +279,6 @@ def assumptions(cfg: config.Config, speed: Speed) -> list[str]:
         "before it: at that rate it takes no time of its own, but for what the device itself does.",
         "A recording has one window for evaluation, or mean length / clip_s if that is more. Where recordings are of "
         "unequal length, long ones take more: at most one more per recording.",
-        f"The probes' regressions run on the CPU at {CPU_FLOPS / 1e9:g} GFLOP/s; their sorting and copying, the latent "
-        "analysis of what was embedded, fetching, decoding and start-up are not counted. Folds run one after another.",
+        "Not counted: what runs on the CPU (the probes' regressions, the latent analysis of what was embedded, "
+        "fetching, decoding) and start-up. Folds run one after another.",
     ]

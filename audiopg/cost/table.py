@@ -6,12 +6,11 @@ from audiopg import config
 from audiopg.cost import flops
 from audiopg.cost.estimate import Speed, assumptions, rows
 
-HEADERS = ["stage", "task", "runs", "M weights", "GFLOP/clip forward", "training", "clips trained", "evaluated"]
-HEADERS += ["PFLOP", "memory GB", "clips/s", "time"]
+HEADERS = ["stage", "task", "runs", "M weights", "clips trained", "evaluated", "PFLOP", "memory GB", "clips/s", "time"]
 
 
 def table(cfg: config.Config, name: str, speed: Speed) -> str:
-    """Write the figures for the eye: the table, and below it what it rests on.
+    """Write the figures for the eye: the table, and below it the assumptions.
 
     Args:
         cfg: all parameters.
@@ -28,8 +27,6 @@ def table(cfg: config.Config, name: str, speed: Speed) -> str:
             row.task or "–",
             str(row.n_runs),
             f"{row.n_parameters / 1e6:.1f}",
-            f"{row.flops.forward / 1e9:.3g}",
-            f"{row.flops.training / 1e9:.3g}" if row.flops.training else "–",
             f"{row.clips_trained:,}" if row.clips_trained else "–",
             f"{row.clips_evaluated:,}" if row.clips_evaluated else "–",
             f"{row.device_flops / 1e15:,.3g}" if row.device_flops < 1e18 else f"{row.device_flops / 1e15:,.0f}",  # noqa: PLR2004
@@ -39,8 +36,8 @@ def table(cfg: config.Config, name: str, speed: Speed) -> str:
         ]
         for row in found
     ]
-    lines.append(["all", *[""] * 10, _time(sum(row.time_s for row in found))])
-    align = ("left", "left", *["right"] * 10)
+    lines.append(["all", *[""] * 8, _time(sum(row.time_s for row in found))])
+    align = ("left", "left", *["right"] * 8)
     head = (
         f"{name}: encoder {weights.encoder:,} weights, decoder {weights.decoder:,}; pre-training takes "
         f"{clip.forward:,} FLOPs per clip forward, {clip.training:,} with backward"

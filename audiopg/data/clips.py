@@ -15,7 +15,7 @@ from audiopg.errors import AudiopgError
 from audiopg.features.logmel import LogMel
 
 FRAMES, STARTS = "frames.f32", "starts.npy"
-FLATTEST = 1e-6  # a deviation below is that of rounding
+FLATTEST = 1e-6  # a smaller deviation is rounding error
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Clips:
     window: int
     """Frames F that the model sees at a time."""
     log_mel: LogMel
-    """What would make the spectrograms as they are handed out."""
+    """Makes spectrograms like the returned ones."""
     scale: float = 1.0
-    """What ``frames`` are multiplied by when they are handed out."""
+    """Factor on ``frames`` when they are returned."""
     shift: float = 0.0
-    """What is then added."""
+    """Added after that."""
 
     def __len__(self) -> int:
         """Count the recordings."""
@@ -63,7 +63,7 @@ class Clips:
         recording counts.
 
         Args:
-            rows: numbers of the recordings that are measured: those that train, and no others.
+            rows: numbers of the recordings to measure: only the training recordings.
 
         Raises:
             AudiopgError: they have no deviation.
@@ -118,8 +118,8 @@ def load(folder: Path, features: config.Features, clip_s: float) -> Clips:
             msg = f"{FRAMES} is not as long as {STARTS} says"
             raise ValueError(msg)
         frames = np.memmap(folder / FRAMES, np.float32, "r", shape=shape)
-    except (ValueError, OSError) as error:
-        msg = f"{folder}: decoded recordings that cannot be read ({error}); delete the folder and run `snakemake` again"
+    except (ValueError, OSError, EOFError) as error:
+        msg = f"{folder}: the decoded recordings cannot be read ({error}); delete the folder and run `snakemake` again"
         raise AudiopgError(msg) from error
     return Clips(frames, starts, features.n_frames(clip_s), LogMel(features))
 

@@ -13,7 +13,7 @@ from audiopg.tasks.task import Download
 
 
 def run(cfg: config.Config, task: str, source: Path, manifest_path: Path, card_path: Path) -> None:
-    """List the recordings of ``task``, check them against its card, and write both, and ``prepare-run.json`` beside.
+    """List the recordings of ``task``, check them against its card, and write both, with ``prepare-run.json``.
 
     Args:
         cfg: all parameters.
@@ -23,7 +23,7 @@ def run(cfg: config.Config, task: str, source: Path, manifest_path: Path, card_p
         card_path: card of the task to write (JSON).
 
     Raises:
-        AudiopgError: unknown task, or the recordings are not those that were fetched or that the card describes.
+        AudiopgError: unknown task, or the recordings are not the fetched ones or do not match the card.
     """
     found = registry.find(task, cfg.task(task))
     root = fetch(found)
@@ -45,7 +45,7 @@ def run(cfg: config.Config, task: str, source: Path, manifest_path: Path, card_p
 
 
 def _compare(manifest: Manifest, root: Path, task: str) -> None:
-    """Hold the recordings, and the lists that came with them, against what was fetched.
+    """Compare the recordings, and the lists that came with them, with the receipt of the fetch.
 
     Raises:
         AudiopgError: a file is missing or altered, or was not fetched.
@@ -60,5 +60,5 @@ def _compare(manifest: Manifest, root: Path, task: str) -> None:
     wrong = [root / file.path for file in receipt.altered(root, files, task, digests)]
     if wrong:
         problem = "is not as it was fetched" if wrong[0].exists() else "missing"
-        msg = f"{wrong[0]}: {problem} ({len(wrong)} such files); `audiopg fetch --check {task}` brings it again"
+        msg = f"{wrong[0]}: {problem} ({len(wrong)} such files); `audiopg fetch --check {task}` downloads it again"
         raise AudiopgError(msg)

@@ -1,4 +1,4 @@
-"""The command that lets a corpus be heard and seen: clips as FLAC, their physics as tables, a sheet of spectrograms."""
+"""The command that renders a corpus to hear and see: clips as FLAC, their physics as tables, spectrograms."""
 
 import math
 from collections.abc import Sequence

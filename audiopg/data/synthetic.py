@@ -10,7 +10,7 @@ from audiopg.features.logmel import LogMel
 from audiopg.synth.score import Score
 from audiopg.synth.world import World
 
-# Pre-training counts its clips from 0; the probe corpus begins where no training run arrives.
+# Pre-training counts its clips from 0; the probe corpus begins where no training run reaches.
 PROBE_START = 1 << 40
 
 

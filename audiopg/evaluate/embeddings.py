@@ -57,7 +57,7 @@ def embed(clips: Clips, encoder: Encoder | None, backend: Backend, label: str) -
 def over_windows(
     function: Callable[[Tensor], Tensor], clips: Clips, rows: Int64, backend: Backend, label: str
 ) -> Iterator[Float64]:
-    """Average what a function makes of each recording's windows, in float32 whatever training used.
+    """Average a function over the windows of each recording, in float32 for any precision of training.
 
     Args:
         function: takes spectrograms, shape (B, F, M), on the backend's device, and returns one row for each.

@@ -21,6 +21,11 @@ def evaluate(targets: Float32, scores: Float64, *, multi_label: bool) -> dict[st
         targets: 1 where a clip has a label, else 0, shape (N, C).
         scores: any monotone scores, shape (N, C).
         multi_label: whether a clip may have several labels.
+
+    >>> targets = np.array([[1, 0], [0, 1], [0, 1], [1, 0]], dtype=np.float32)
+    >>> scores = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]])
+    >>> evaluate(targets, scores, multi_label=False)
+    {'accuracy': 0.75}
     """
     if not multi_label:
         return {"accuracy": accuracy(targets, scores)}
@@ -84,6 +89,6 @@ def per_class(targets: Float32, scores: Float64, *, multi_label: bool) -> list[t
 
 
 def mean_and_std(values: list[float]) -> dict[str, float | int]:
-    """Mean and sample standard deviation over folds, as they stand in the results (0 for a single fold)."""
+    """Mean and sample standard deviation over folds, as the results show them (0 for a single fold)."""
     std = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
     return {"mean": round(float(np.mean(values)), 6), "std": round(std, 6), "n": len(values)}

@@ -1,4 +1,4 @@
-"""The stage that asks frozen features: linear and nearest-neighbour probes, with controls."""
+"""The stage that probes frozen features: linear and nearest-neighbour probes, with controls."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ def linear(probe: config.Probe) -> tuple[Any, dict[str, list[float]]]:
 
 
 def nearest(probe: config.Probe) -> tuple[Any, dict[str, list[float]]]:
-    """Vote of the nearest neighbours by cosine distance, which has nothing to select but its layer."""
+    """Vote of the nearest neighbours by cosine distance, which has only its layer to select."""
     return KNeighborsRegressor(probe.knn_k, metric="cosine", algorithm="brute"), {}
 
 
@@ -43,7 +43,7 @@ class Selected(NamedTuple):
 
     layer: int
     estimator: Any
-    """With the selected penalty, fitted to all that may be learnt from."""
+    """With the selected penalty, fitted to all recordings that are not held out."""
 
     def predict(self, features: Float32) -> Float64:
         """Return the scores of the labels, from features of all layers, (N, layers, D) to (N, C)."""
@@ -60,15 +60,15 @@ def select(  # noqa: PLR0913  (the data and what selects)
     turns: Int64,
     scoring: Callable[[Any, Float32, Float32], float],
 ) -> Selected:
-    """Fit a probe with the layer and penalty that do best where parts of the training recordings take turns.
+    """Fit a probe with the layer and penalty that do best when parts of the training recordings are left out in turn.
 
     Args:
-        estimator: what is fitted.
-        grid: what is tried of it, beside the layers.
+        estimator: the probe to fit.
+        grid: its settings to try, in addition to the layers.
         features: of all recordings, shape (N, layers, D); a layer at a time is copied.
         rows: numbers of the recordings to learn from, shape (n,).
         targets: their labels, shape (n, C).
-        turns: the part of each in whose turn it is selected on, -1 for never, shape (n,).
+        turns: number of the left-out part of each recording, -1 if it is never left out, shape (n,).
         scoring: the figure of a fitted estimator on features and labels.
     """
     best, chosen, found = -np.inf, {}, 0
@@ -120,7 +120,7 @@ def scores(  # noqa: PLR0913  (the data, the protocol and the probe)
     for run in range(1, card.n_folds + 1):
         train, val, test = split(manifest, run, share, seed)
         used = np.concatenate([train, val])
-        # the parts that take turns in being selected on; -1 is never one
+        # the parts that are left out in turn; -1 is never left out
         turns = np.repeat([-1, 0], [len(train), len(val)]) if len(val) else manifest.parts[train].astype(np.int64)
         fewest = len(used) - int(np.bincount(turns[turns >= 0]).max())
         if fewest < cfg.knn_k:

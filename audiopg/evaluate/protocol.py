@@ -1,4 +1,4 @@
-"""Which recordings train, which select, and which are reported."""
+"""Which recordings are for training, for selection and for the reported figures."""
 
 from typing import NamedTuple
 

@@ -19,7 +19,11 @@ FLOOR = torch.finfo(torch.float32).eps
 
 
 def mel(f_hz: Float64) -> Float64:
-    """Convert Hz to mel, ``1127 ln(1 + f / 700)``."""
+    """Convert Hz to mel, ``1127 ln(1 + f / 700)``.
+
+    >>> mel(np.array([0.0, 1000.0])).round(1)
+    array([   0., 1000.])
+    """
     scaled: Float64 = np.log1p(f_hz / 700.0)
     return 1127.0 * scaled
 
@@ -52,6 +56,11 @@ class LogMel(nn.Module):
     Differs from the paper: the waveform is padded with zeros at its end so that a clip of n hops has n frames; the
     release pads the *normalised* spectrogram with 0 instead, which is far above silence.
     Source: Kaldi's fbank, as in ``torchaudio.compliance.kaldi``.
+
+    >>> from audiopg.config.profile import load
+    >>> log_mel = LogMel(load("quick").features)
+    >>> log_mel(torch.zeros(2, 16000)).shape  # two clips of a second: (B, F, M)
+    torch.Size([2, 100, 128])
     """
 
     filters: Tensor
@@ -92,7 +101,7 @@ class LogMel(nn.Module):
         return self._compiled(waveform) if waveform.device.type == "cpu" else self.batched(waveform)
 
     def _compiled(self, waveform: Tensor) -> Tensor:
-        """Compute the spectrogram in compiled code, which a CPU does several times as fast."""
+        """Compute the spectrogram in compiled code, which is several times as fast on a CPU."""
         n_clips, n_samples = waveform.shape
         out = np.empty((n_clips, -(-n_samples // self.hop), self.features.n_mels), dtype=np.float32)
         samples = waveform.contiguous().numpy()

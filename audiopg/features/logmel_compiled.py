@@ -11,9 +11,9 @@ from audiopg.jit import compiled, inlined
 
 LANES = 32  # frames that are transformed at once
 PAIR = 2 * LANES  # a row of the transform: real parts, then imaginary parts
-# From a real part to its imaginary one; unsigned, as numba asks of all other sums if they are negative.
+# From a real part to its imaginary one; unsigned, because numba checks all other sums for negative values.
 IMAG = np.uintp(LANES)
-FFT_LENGTHS = (512, 1024, 2048)  # that the transform can do
+FFT_LENGTHS = (512, 1024, 2048)  # that the transform supports
 LN2 = np.float32(math.log(2))
 SQRT2 = np.float32(math.sqrt(2))
 
@@ -39,7 +39,7 @@ class Plan(NamedTuple):
     falling: Float32  # (N + 1,), weight of each line in that bin
     floor: float  # least power of a bin
     mean: float  # subtracted from the natural logarithm
-    scale: float  # multiplied then
+    scale: float  # then multiplied
 
 
 def plan(  # noqa: PLR0913
@@ -54,7 +54,7 @@ def plan(  # noqa: PLR0913
         filters: weights of the mel bins, shape (M, K); 2 (K - 1), the length of the FFT, is one of `FFT_LENGTHS`.
         floor: least power of a bin.
         mean: subtracted from the natural logarithm.
-        scale: multiplied then.
+        scale: then multiplied.
     """
     n = filters.shape[1] - 1
     turns = np.exp(-2j * np.pi * np.arange(n) / n).astype(np.complex64)
@@ -116,7 +116,7 @@ def log_mel(waveform: Float32, plan: Plan, out: Float32) -> None:
 
 @compiled
 def _lay_out(waveform: Float32, begin: int, hop: int, hops: Float32) -> None:
-    """Write the hops of some frames in columns, so that the same sample of neighbouring frames stands side by side."""
+    """Write the hops of some frames in columns, so that the same samples of neighbouring frames are adjacent."""
     width = hops.shape[0] // hop
     for column in range(width):
         stretch = waveform[begin + column * hop : begin + (column + 1) * hop]
@@ -174,7 +174,7 @@ def _transform(rows: Float32, turns: NDArray[np.complex64]) -> None:
     """Fourier transform of N complex numbers in each lane, in place; row r then holds the frequency of `frequencies`.
 
     Real parts and imaginary parts of number n are the samples 2 n and 2 n + 1 of a frame. The distances are written
-    out, as only then the compiler sees that the rows of a step are apart and needs no look at each.
+    out, so that the compiler sees that the rows of a step do not overlap and need no checks.
     """
     n = turns.shape[0]
     if n == FFT_LENGTHS[2] // 2:
@@ -232,7 +232,7 @@ def _halve(rows: Float32) -> None:
 
 @compiled
 def _sum_powers(rows: Float32, plan: Plan, power: Float32) -> None:
-    """Take real frames' powers apart from the transform of their pairs of samples, and sum them in mel bins."""
+    """Compute the power of real frames from the transform of their pairs of samples, and sum it in mel bins."""
     n = plan.turns.shape[0]
     lines = np.empty(PAIR, dtype=np.float32)
     power[:] = np.float32(0)

@@ -1,4 +1,4 @@
-"""Members of zip, split zip and tar.gz archives, one by one, and nothing that an honest archive would not hold."""
+"""Members of zip, split zip and tar.gz archives, one by one; members that no honest archive holds are refused."""
 
 import gzip
 import hashlib
@@ -35,7 +35,7 @@ DAMAGE = (
 
 
 class Member(NamedTuple):
-    """One file in an archive; its bytes are to be read before the next member is asked for."""
+    """One file in an archive; read its bytes before you ask for the next member."""
 
     path: str
     chunks: Iterator[bytes]
@@ -116,7 +116,7 @@ def listing_digest(files: Iterable[tuple[str, str]]) -> str:
     It is the sha256 over the lines ``<sha256 of the file>  <path>``, sorted by path.
 
     Args:
-        files: (path, sha256 of the file) of each file; those that are no audio do not count.
+        files: (path, sha256 of the file) of each file; only audio files count.
     """
     audio = sorted((path, digest) for path, digest in files if PurePosixPath(path).suffix in AUDIO)
     return hashlib.sha256("".join(f"{digest}  {path}\n" for path, digest in audio).encode()).hexdigest()

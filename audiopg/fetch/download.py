@@ -1,6 +1,6 @@
-"""One address to one verified file: mirror first, resumed after a cut, never half and never wrong.
+"""Download one verified file: mirror first, resumed after a cut, never incomplete and never wrong.
 
-pooch and fsspec verify but do not resume, huggingface_hub resumes from its own host only: hence this small module.
+pooch and fsspec verify but do not resume, huggingface_hub resumes from its own host only; this small module does both.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from audiopg.progress import progress, say
 
 CHUNK = 1 << 18
 TIMEOUT_S = (15.0, 60.0)  # to connect, and between two pieces of the answer
-N_ATTEMPTS = 6  # in a row that bring nothing new
+N_ATTEMPTS = 6  # in a row without a new byte
 BACKOFF_S = 1.0  # before the second attempt; doubled each time
 BACKOFF_MAX_S = 60.0
 TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
@@ -30,20 +30,20 @@ PARTIAL, UNSATISFIABLE = 206, 416
 
 
 class Unavailable(Exception):  # noqa: N818  (not a failure as long as another source is left)
-    """A source has not got the file, or a wrong one."""
+    """A source does not have the file, or has a wrong one."""
 
 
 class Interrupted(Exception):  # noqa: N818  (an answer that ended early is no failure yet)
-    """An answer that may be better next time; ``wait_s`` is how long the server wants to be left alone."""
+    """A failure that a later attempt may fix; ``wait_s`` is the wait that the server asks for, in s."""
 
     def __init__(self, reason: str, wait_s: float = 0.0) -> None:
-        """Keep the reason and the wish of the server."""
+        """Keep the reason and the wait that the server asks for."""
         super().__init__(reason)
         self.wait_s = wait_s
 
 
 class Body(NamedTuple):
-    """What a source answers: where its bytes begin, how many the whole file has (0: unknown), and the bytes."""
+    """A source's answer: number of its first byte, size of the whole file (0: unknown), and the bytes."""
 
     start: int
     total: int
@@ -60,7 +60,7 @@ def sources(url: str) -> list[str]:
 
 
 def download(url: str, target: Path, verify: Callable[[Path], None]) -> None:
-    """Bring a file to this machine.
+    """Download and verify a file.
 
     Args:
         url: official address.
@@ -68,7 +68,7 @@ def download(url: str, target: Path, verify: Callable[[Path], None]) -> None:
         verify: raises `AudiopgError` when a file is not the right one.
 
     Raises:
-        AudiopgError: no source has the right file, or the disk is full; the message says what each source did.
+        AudiopgError: no source has the right file, or the disk is full; the message gives the reason of each source.
     """
     reasons = []
     for source in sources(url):
@@ -76,16 +76,16 @@ def download(url: str, target: Path, verify: Callable[[Path], None]) -> None:
             _from_source(source, target, verify)
         except Unavailable as reason:
             reasons.append(f"{source}: {reason}")
-            say(f"not from {reasons[-1]}")
+            say(f"could not download {reasons[-1]}")
         else:
             return
-    msg = f"{target.name}: not to be had; {'; '.join(reasons)}"
+    msg = f"{target.name}: could not be downloaded; {'; '.join(reasons)}"
     raise AudiopgError(msg)
 
 
 def _from_source(source: str, target: Path, verify: Callable[[Path], None]) -> None:
-    """Load one source's file; if it was pieced together from several answers and is wrong, it is loaded once anew."""
-    # the bytes of two sources are never mixed: a mirror may have packed the archive anew
+    """Download a file from one source; if it was resumed and is wrong, start once more from the first byte."""
+    # never mix the bytes of two sources: a mirror may have repacked the archive
     part = target.with_name(f".{target.stem}.{hashlib.sha256(source.encode()).hexdigest()[:8]}.part{target.suffix}")
     part.parent.mkdir(parents=True, exist_ok=True)
     for may_repeat in (True, False):
@@ -96,14 +96,14 @@ def _from_source(source: str, target: Path, verify: Callable[[Path], None]) -> N
             part.unlink()
             if not (pieced and may_repeat):
                 raise Unavailable(str(error)) from error
-            say(f"{target.name}: the pieces do not fit together ({error}), loading it anew")
+            say(f"{target.name}: the parts do not fit together ({error}); downloading it again")
         else:
             part.replace(target)
             return
 
 
 def _fill(source: str, part: Path, label: str) -> bool:
-    """Load until the whole file is there, going on after each cut; tell whether it was pieced together."""
+    """Download until the file is complete, resuming after each cut; return whether it was resumed."""
     attempt = 0
     here = furthest = _size(part)
     pieced = here > 0
@@ -113,7 +113,7 @@ def _fill(source: str, part: Path, label: str) -> bool:
         except Interrupted as reason:
             here = _size(part)
             pieced = pieced or here > 0
-            # what was thrown away and brought again is no progress: that could go on for ever
+            # bytes that were discarded and downloaded again are no progress: that could go on for ever
             attempt = 1 if here > furthest else attempt + 1
             furthest = max(furthest, here)
             if attempt == N_ATTEMPTS:
@@ -140,15 +140,15 @@ def _append(source: str, part: Path, begin: int, label: str) -> None:
     with _open(source, begin) as body:
         if body.start not in {0, begin}:
             part.unlink(missing_ok=True)
-            msg = f"answers from byte {body.start} instead of {begin}"
+            msg = f"the answer starts at byte {body.start} instead of {begin}"
             raise Interrupted(msg)
-        chunks = progress(body.chunks, f"{label}: loading", total=body.total, done=body.start, amount=len, unit="B")
+        chunks = progress(body.chunks, f"{label}: downloading", total=body.total, done=body.start, amount=len, unit="B")
         try:
             with part.open("r+b" if body.start else "wb") as file:
                 file.seek(body.start)
                 for chunk in chunks:
                     file.write(chunk)
-        except OSError as error:  # of writing: errors of reading have become one of the other two
+        except OSError as error:  # of writing: an error of reading is already one of the other two
             msg = f"{part.parent}: cannot be written ({error.strerror or error}); free some space or set AUDIOPG_DATA"
             raise AudiopgError(msg) from error
 
@@ -170,14 +170,14 @@ def _http(url: str, begin: int) -> Iterator[Body]:
     with answer:
         if answer.status_code in TRY_AGAIN:
             wish = answer.headers.get("Retry-After", "")
-            msg = f"answers {answer.status_code}"
+            msg = f"the server returned {answer.status_code}"
             raise Interrupted(msg, float(wish) if wish.isdecimal() else 0.0)
         if answer.status_code == UNSATISFIABLE and begin:
-            # everything is there already, or what is there is something else: the verification tells
+            # the part is complete, or it is of another file: the verification decides
             yield Body(begin, 0, iter(()))
             return
         if not answer.ok:
-            raise Unavailable(f"answers {answer.status_code} {answer.reason}")
+            raise Unavailable(f"the server returned {answer.status_code} {answer.reason}")
         first = CONTENT_RANGE.match(answer.headers.get("Content-Range", ""))
         start = int(first[1]) if answer.status_code == PARTIAL and first else 0
         length = answer.headers.get("Content-Length", "")
@@ -193,7 +193,7 @@ def _chunks(answer: requests.Response) -> Iterator[bytes]:
 
 @contextmanager
 def _file(address: str, begin: int) -> Iterator[Body]:
-    """Read a folder, ``file://``, ``s3://`` or whatever else fsspec opens."""
+    """Read a folder, ``file://``, ``s3://`` or any other address that fsspec opens."""
     try:
         system, path = fsspec.url_to_fs(address)
         total = system.size(path)
@@ -205,7 +205,7 @@ def _file(address: str, begin: int) -> Iterator[Body]:
     except ImportError as error:
         msg = f"AUDIOPG_MIRROR: {error}"
         raise AudiopgError(msg) from error
-    except Exception as error:  # every kind of store has its own, such as one for credentials that are missing
+    except Exception as error:  # each kind of store has its own, such as one for missing credentials
         raise Unavailable(_reason(error)) from error
     with file:
         yield Body(begin, total, _pieces(file))
@@ -220,7 +220,7 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _reason(error: Exception) -> str:
-    """Name an error in a few words: those of requests hold the whole chain of causes."""
+    """Name an error in a few words: the text of requests' errors holds the whole chain of causes."""
     words = " ".join(str(error).split())
     for cause in ("timed out", "Connection refused", "Connection reset", "Name or service not known", "IncompleteRead"):
         if cause in words:

@@ -1,4 +1,4 @@
-"""What fetching would bring, from the cards alone: no network, nothing written."""
+"""What fetching would download, from the cards alone: uses no network, writes nothing."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ HEADERS = ["task", "file", "size", "state"]
 
 
 def plan(tasks: Sequence[Task], features: config.Features) -> str:
-    """Return a table of what is to be fetched for some tasks, and how much disk all of it takes.
+    """Return a table of what would be fetched for some tasks, and of the disk space that it takes.
 
     Args:
         tasks: the tasks.
@@ -54,7 +54,7 @@ def plan(tasks: Sequence[Task], features: config.Features) -> str:
     tables = [tabulate(rows, HEADERS, "github", colalign=right), tabulate(totals, ["", "size"], "github")]
     licences = [f"{task.card.name}: {task.card.licence}; cite {task.card.citation}" for task in tasks]
     short = to_load + to_unpack + to_decode - free
-    notes = [f"too little is free: {_size(short)} more are needed; set AUDIOPG_DATA to a folder on a larger disk"]
+    notes = [f"not enough free space: {_size(short)} more are needed; set AUDIOPG_DATA to a folder on a larger disk"]
     return "\n\n".join([*tables, *(notes if short > 0 else []), *licences])
 
 

@@ -43,7 +43,7 @@ def read(folder: Path) -> list[File]:
 
 
 def altered(folder: Path, files: Sequence[File], label: str, known: Mapping[str, str]) -> list[File]:
-    """Return those files that are missing or no longer what they were.
+    """Return the files that are missing or changed.
 
     Args:
         folder: the folder.

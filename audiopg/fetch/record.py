@@ -1,4 +1,4 @@
-"""The stage that brings a task's recordings to this machine, and records what they are."""
+"""The stage that fetches a task's recordings, and records their source and digest."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from audiopg.tasks.task import Download
 
 
 def run(cfg: config.Config, task: str, out: Path) -> None:
-    """Write licence, citation, sources and a digest of the audio, as JSON; ``fetch-run.json`` goes beside it.
+    """Write licence, citation, sources and a digest of the audio, as JSON; ``fetch-run.json`` goes next to it.
 
     Args:
         cfg: all parameters.

@@ -1,6 +1,6 @@
-"""A zip archive that was split into volumes, read where it lies.
+"""A zip archive that was split into volumes, read without joining them.
 
-`zipfile` refuses more than one volume, and joining them takes their space once more.
+`zipfile` refuses more than one volume, and joined volumes would take their space a second time.
 """
 
 import io
@@ -32,11 +32,11 @@ class Volumes(io.RawIOBase):
         self.position = 0
 
     def readable(self) -> bool:
-        """Tell that it can be read."""
+        """Return that it can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Tell that any byte can be read."""
+        """Return that any byte can be read."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -78,7 +78,7 @@ class SplitZip:
         self.file.close()
 
     def infolist(self) -> list[zipfile.ZipInfo]:
-        """List the members as the directory has them.
+        """List the members in the order of the directory.
 
         Raises:
             BadZipFile: there is no directory, or it is not about these volumes.
@@ -95,7 +95,7 @@ class SplitZip:
             msg = "split archives with ZIP64 records are not supported"
             raise zipfile.BadZipFile(msg)
         if last != n_volumes - 1 or first > last:
-            msg = f"it has {last + 1} volumes, here are {n_volumes}"
+            msg = f"it has {last + 1} volumes, found {n_volumes}"
             raise zipfile.BadZipFile(msg)
         directory = self._read_at(self.volumes.starts[first] + offset, n_bytes)
         return list(self._parse(directory, n_entries))
@@ -124,7 +124,7 @@ class SplitZip:
         """Yield the bytes of a member.
 
         Raises:
-            BadZipFile: there is something else where it should begin, or its bytes are not those that were packed.
+            BadZipFile: it does not begin where it should, or its bytes are not the packed ones.
         """
         header = HEADER.unpack(self._read_at(info.header_offset, HEADER.size))
         if header[0] != b"PK\3\4" or info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
@@ -139,7 +139,7 @@ class SplitZip:
             if not packed:
                 break
             left -= len(packed)
-            # never much more at a time than was announced, whatever the packed bytes would unfold to
+            # never much more at a time than announced, however much the packed bytes would unpack to
             data = unpack.decompress(packed, info.file_size - count + 1) if unpack else packed
             count, crc = count + len(data), zlib.crc32(data, crc)
             yield data

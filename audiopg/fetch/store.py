@@ -56,7 +56,7 @@ def fetch(task: Task) -> Path:
 
 
 def check(task: Task) -> None:
-    """Read everything that lies there again; what is damaged or missing is named, and it alone is brought again.
+    """Verify all files of a task; name the damaged or missing ones, and fetch only those again.
 
     Archives that were deleted to save space are fetched again only if something has to be taken from them.
 
@@ -69,7 +69,7 @@ def check(task: Task) -> None:
         say(f"{task.card.name}: nothing was fetched; its manifest holds a digest of each recording")
         return
     if not (root / receipt.NAME).exists():
-        fetch(task)  # which verifies all that it brings
+        fetch(task)  # which verifies all that it downloads
         return
     with _alone(task.card.name):
         _introduce(task.card)
@@ -80,7 +80,7 @@ def check(task: Task) -> None:
         if damaged:
             _name_some(root, [file.path for file in damaged])
             _unpack_again(task.card, task.source, root, damaged)
-        say(f"{task.card.name}: {len(files)} files are as they were fetched, {len(damaged)} of them brought again")
+        say(f"{task.card.name}: {len(files)} files are as they were fetched, {len(damaged)} of them fetched again")
 
 
 def _name_some(root: Path, paths: list[str]) -> None:
@@ -128,7 +128,7 @@ def free_bytes() -> int:
 
 
 def _obtain(archives: Sequence[Archive], card: Card, source: Download, n_unpacked: int = 0) -> None:
-    """Download those archives that are not here, or not right, if there is room for them and ``n_unpacked`` bytes."""
+    """Download archives that are missing or wrong, if there is room for them and ``n_unpacked`` bytes."""
     for archive in archives:
         path = archive_path(archive)
         if path.exists():
@@ -151,7 +151,7 @@ def _obtain(archives: Sequence[Archive], card: Card, source: Download, n_unpacke
 
 
 def _verify(archive: Archive, source: Download, path: Path) -> None:
-    """Compare a file with what is known of an archive.
+    """Compare a file with the size and digests of an archive.
 
     Raises:
         AudiopgError: it is another one, or damaged.
@@ -182,20 +182,20 @@ def _compare(what: str, found: str, expected: str) -> None:
 
 
 def volume_sets(source: Download) -> list[list[Archive]]:
-    """Gather archives that are volumes of one, in their order: ``x.z01``, ``x.z02`` … ``x.zip``."""
+    """Group archives that are volumes of one, in their order: ``x.z01``, ``x.z02`` … ``x.zip``."""
     sets: dict[str, list[Archive]] = {}
     for archive in source.archives:
         name = archive_path(archive)
         is_volume = name.suffix == ".zip" or name.suffix[1:2] == "z"
         sets.setdefault(str(name.with_suffix("")) if is_volume else str(name), []).append(archive)
-    # "zip" sorts behind "z01" to "z99"
+    # "zip" sorts after "z01" to "z99"
     return [sorted(volumes, key=lambda archive: archive.url) for volumes in sets.values()]
 
 
 def _unpack(source: Download, root: Path) -> None:
-    """Unpack all archives into a folder that appears when everything is in it."""
+    """Unpack all archives into a folder that appears only when it is complete."""
     if root.exists():
-        msg = f"{root}: is there without {receipt.NAME}, so it was not fetched by audiopg; move it away"
+        msg = f"{root}: exists without {receipt.NAME}, so audiopg did not fetch it; move it away"
         raise AudiopgError(msg)
     temporary = root.with_name(f".{root.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -205,7 +205,7 @@ def _unpack(source: Download, root: Path) -> None:
 
 
 def _unpack_again(card: Card, source: Download, root: Path, damaged: list[File]) -> None:
-    """Bring single files again, from the archives that they came from."""
+    """Unpack single files again, from the archives that they came from."""
     origins = {file.archive for file in damaged}
     sets = [volumes for volumes in volume_sets(source) if archive_path(volumes[-1]).name in origins]
     _obtain([archive for volumes in sets for archive in volumes], card, source)
@@ -218,7 +218,7 @@ def _unpack_again(card: Card, source: Download, root: Path, damaged: list[File])
 
 
 def _take(volumes: list[Archive], source: Download, folder: Path, wanted: set[str] | None) -> list[File]:
-    """Write the members of one archive below a folder, or those that are wanted."""
+    """Write the members of one archive below a folder, all or only the wanted ones."""
     name = archive_path(volumes[-1]).name
     taken = []
     found = members([archive_path(archive) for archive in volumes], top_folder=source.top_folder)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def save_encoder(path: Path, encoder: Encoder, features: "config.Features") -> None:
-    """Write an encoder's weights and what it listens to."""
+    """Write an encoder's weights and the features that it takes."""
     header = {"encoder": encoder.config.model_dump_json(), "features": features.model_dump_json()}
     tensors.write(path, encoder.state_dict(), header)
 

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from audiopg import config
 
 
-FLATTEST = 1e-6  # a spread below is that of rounding
+FLATTEST = 1e-6  # a smaller spread is rounding error
 
 
 class AttentionPooling(nn.Module):
-    """Mean of the tokens with learned weights, for each head and its part of the width others.
+    """Mean of the tokens with learned weights, which differ between heads; each head has its part of the width.
 
-    With one query for all clips a key projection would only turn that query; there is none, and each head's query spans
-    the whole width. Queries of 0, which `initialise` sets, are the plain mean.
+    With one query for all clips, a key projection would only rotate that query, so it is left out: each head's query
+    spans the whole width. Queries of 0, which `initialise` sets, are the plain mean.
     Source: ours; the smallest form of the attention pooling of Lee et al. (2019).
     """
 
@@ -40,8 +40,8 @@ class AttentionPooling(nn.Module):
 class Classifier(nn.Module):
     """Mean of the encoder's tokens, plain or weighted by attention, then a linear layer.
 
-    The layer reads the mean as it is, or less ``centre`` and over ``spread``, which do not learn: what all clips have
-    in common is many times what tells them apart, and a layer on the mean itself first has to unlearn it.
+    The layer reads the mean as it is, or less ``centre`` and over ``spread``, which do not learn: the common part of
+    all clips is many times larger than their differences, and a layer on the mean itself first has to unlearn it.
     """
 
     centre: Tensor
@@ -71,7 +71,7 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def standardise(self, embeddings: Tensor) -> None:
-        """Take centre and spread from embeddings, shape (N, D); what does not vary keeps a spread of 1."""
+        """Take centre and spread from embeddings, shape (N, D); a constant value keeps a spread of 1."""
         spread, centre = torch.std_mean(embeddings, dim=0)
         self.centre.copy_(centre)
         self.spread.copy_(torch.where(spread > FLATTEST, spread, 1.0))

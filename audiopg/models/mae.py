@@ -20,15 +20,15 @@ class Reconstruction(NamedTuple):
     masked: Tensor
     """1 where a patch was hidden, shape (B, L)."""
     physics: Tensor | None
-    """What the head tells of the clip, shape (B, n_physics); None without one."""
+    """The head's prediction of the clip's physics, shape (B, n_physics); None without a head."""
 
 
 class MaskedAutoencoder(nn.Module):
     """An encoder of visible patches and a light decoder over all of them.
 
     The target is each patch with its own mean removed and its own standard deviation set to 1; the loss is the squared
-    error over hidden patches. A head, if there is one, sees the mean of the visible tokens; it is linear, so that what
-    it tells has to be in the tokens.
+    error over hidden patches. A head, if there is one, sees the mean of the visible tokens; it is linear, so that its
+    predictions must already be in the tokens.
     Source: He et al. (2022); AudioPG's sizes.
     """
 

@@ -22,10 +22,10 @@ REMEDY = "`audiopg export` writes such a folder"
 
 
 def load_checkpoint(path: Path) -> tuple[Encoder, config.Features]:
-    """Read the weights that pre-training wrote, by what their header says of them.
+    """Read the weights that pre-training wrote, with the sizes and features in their header.
 
     Returns:
-        The encoder, in evaluation mode on the CPU, and what it listens to.
+        The encoder, in evaluation mode on the CPU, and the features that it takes.
 
     Raises:
         AudiopgError: no such file, damaged, not an encoder's, or of another version.
@@ -49,6 +49,12 @@ class AudioEncoder(nn.Module):
 
     ``AudioEncoder.from_pretrained(folder)`` reads what ``audiopg export`` wrote. The embedding of a clip is the mean of
     its tokens: ``model(waveform).mean(dim=1)``.
+
+    >>> from audiopg.config.profile import load
+    >>> cfg = load("quick")
+    >>> model = AudioEncoder(Encoder(cfg.encoder), cfg.features).eval()  # without from_pretrained: random weights
+    >>> model(torch.zeros(1, 16000)).shape  # a second of sound: 7 x 8 patches of width 128
+    torch.Size([1, 56, 128])
     """
 
     def __init__(self, encoder: Encoder, features: config.Features) -> None:
@@ -66,8 +72,7 @@ class AudioEncoder(nn.Module):
         """Encode waveforms of one length.
 
         Args:
-            waveform: mono at `sample_rate_hz`, shape (B, T), float32, full scale is 1. What is missing to whole patches
-                is silence at the end.
+            waveform: mono at `sample_rate_hz`, shape (B, T), float32, full scale is 1. Silence fills the last patch.
 
         Returns:
             Tokens, time-major, shape (B, L, D), float32: one per patch of the spectrogram.
@@ -110,12 +115,12 @@ class AudioEncoder(nn.Module):
             msg = f"{weights}: no such file; {REMEDY}"
             raise AudiopgError(msg)
         if storage.file_digest(weights) != facts.get("weights_sha256"):
-            msg = f"{weights}: damaged, or not the weights that {CONFIG} describes; bring the folder again"
+            msg = f"{weights}: damaged, or not the weights that {CONFIG} describes; copy the folder again"
             raise AudiopgError(msg)
         try:
             return cls(load_encoder(weights, encoder, features), features).eval()
         except AudiopgError:  # the file is whole, so it is for another encoder, or for other features
-            msg = f"{weights}: not made for the encoder and features of {CONFIG}; bring the folder again"
+            msg = f"{weights}: not made for the encoder and features of {CONFIG}; copy the folder again"
             raise AudiopgError(msg) from None
 
 

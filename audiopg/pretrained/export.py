@@ -14,9 +14,9 @@ from audiopg.report.table import TITLES
 
 CARD = "README.md"
 RUN_CARD = "run.json"
-# The rows of the results table that are about this encoder; the others are what it is held against.
+# The rows of the results table that are about this encoder; the others are for comparison.
 OWN_ROWS = ("pretrained", "probe_linear", "probe_knn")
-METRICS = {"mAP": "mean_average_precision"}  # names of the hub, where they are others
+METRICS = {"mAP": "mean_average_precision"}  # names of the hub, where they differ
 TAGS = [
     "audio",
     "audio-representation",
@@ -25,11 +25,12 @@ TAGS = [
     "self-supervised",
     "synthetic-data",
 ]
-# Of the card, where the synthesiser's score was told as well.
+# Part of the card if pre-training predicted the physics as well.
 TAUGHT = """
-Pre-training was not self-supervised alone: beside the reconstruction, a linear head on the encoder told the physics of
-each synthetic clip (fundamental, events, level, source and whatever else varies), with weight {:g} in the loss. So the
-encoder was supervised as well, by the synthesiser's score; no recording was involved.
+Pre-training was not self-supervised alone: in addition to the reconstruction, a linear head on the encoder predicted
+the physics of each synthetic clip (fundamental, events, level, source and all else that varies),
+with weight {:g} in the loss. So the encoder was supervised as well, by the synthesiser's score;
+no recording was involved.
 """
 
 
@@ -37,13 +38,13 @@ def run(encoder_path: Path, results: Path, out: Path) -> None:
     """Export a pre-trained encoder; `audiopg.pretrained.AudioEncoder` reads the folder back.
 
     Args:
-        encoder_path: weights that the stage ``pretrain`` wrote, with its run card beside them.
+        encoder_path: weights that the stage ``pretrain`` wrote, with its run card next to them.
         results: folder with ``table.csv``, ``table.md`` and the run card of the table.
         out: folder for ``model.safetensors`` and ``run.json`` (the checkpoint and its run card, byte for byte),
             ``config.json`` and ``README.md``.
 
     Raises:
-        AudiopgError: something is missing or damaged, the run card tells of other weights, or the table rests on
+        AudiopgError: something is missing or damaged, the run card describes other weights, or the table is based on
             another encoder.
     """
     card_path, table_card_path = encoder_path.with_name("run.json"), results / "run.json"
@@ -54,7 +55,7 @@ def run(encoder_path: Path, results: Path, out: Path) -> None:
     for name in ("table.csv", "table.md"):
         _made("table", table_card_path, table_card, results / name)
     if storage.file_digest(card_path) not in table_card["inputs"].values():
-        msg = f"{results / 'table.csv'}: rests on another encoder than {encoder_path}; `snakemake --cores all` mends it"
+        msg = f"{results / 'table.csv'}: is not based on {encoder_path}; `snakemake --cores all` makes it again"
         raise AudiopgError(msg)
     facts = {
         "model_type": MODEL_TYPE,
@@ -85,7 +86,7 @@ def run(encoder_path: Path, results: Path, out: Path) -> None:
 
 
 def _made(stage: str, card_path: Path, card: dict[str, Any], output: Path) -> None:
-    """Refuse a run card of another stage, or one that does not tell of a file as it is."""
+    """Refuse a run card of another stage, or one that does not match a file."""
     if not output.is_file():
         msg = f"{output}: no such file; `snakemake --cores all` makes it"
         raise AudiopgError(msg)
@@ -94,7 +95,7 @@ def _made(stage: str, card_path: Path, card: dict[str, Any], output: Path) -> No
         raise AudiopgError(msg)
     told = {Path(path).name: digest for path, digest in card["outputs"].items()}
     if told.get(output.name) != storage.file_digest(output):
-        msg = f"{card_path}: tells of another {output.name} than {output}; `snakemake --cores all` makes them anew"
+        msg = f"{card_path}: describes another {output.name} than {output}; `snakemake --cores all` makes them again"
         raise AudiopgError(msg)
 
 
@@ -104,7 +105,7 @@ def front_matter(name: str, table: pd.DataFrame, *, taught: bool) -> dict[str, A
     Args:
         name: name of the model.
         table: the results table, columns as `audiopg.report.COLUMNS`.
-        taught: whether the physics of the clips was told in pre-training.
+        taught: whether pre-training predicted the physics of the clips.
     """
     results = []
     for task, rows in table[table["row"].isin(OWN_ROWS)].groupby("task", sort=False):
@@ -136,7 +137,7 @@ def model_card(
         facts: what ``config.json`` holds.
         card: run card of the pre-training.
         table: the results table as data.
-        shown: the results table for the eye, Markdown with a title of its own.
+        shown: the results table for the eye, Markdown with its own title.
         digests: sha256 of what the folder was made from, by name.
     """
     size, rate_hz = facts["encoder"]["size"], facts["features"]["sample_rate_hz"]

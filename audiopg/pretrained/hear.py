@@ -59,7 +59,7 @@ class Model(nn.Module):
     def timestamps(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """Embed a sound at regular times: the mean over frequency of the patches whose middle lies there.
 
-        Windows that begin a fraction of a patch apart bring patches that lie closer than a patch is long. Before and
+        Windows that begin a fraction of a patch apart give patches that lie closer than a patch is long. Before and
         after the sound is silence; where windows overlap, their mean is taken.
 
         Args:
@@ -113,8 +113,8 @@ def load_model(model_file_path: str = "") -> Model:
     """Load a pre-trained encoder, onto the CPU.
 
     Args:
-        model_file_path: weights that pre-training wrote, with its run card ``run.json`` beside them, which tells the
-            length of its clips; what the workflow makes below the current folder if empty.
+        model_file_path: weights that pre-training wrote, with its run card ``run.json`` next to them, which gives the
+            length of its clips; if empty, the encoder that the workflow made below the current folder.
 
     Raises:
         AudiopgError: the weights or their card are missing, damaged, or not of one run.
@@ -167,7 +167,7 @@ def get_timestamp_embeddings(audio: Tensor, model: Model) -> tuple[Tensor, Tenso
 
 
 def _check(audio: Tensor) -> None:
-    """Refuse what is no batch of waveforms."""
+    """Refuse input that is not a batch of waveforms."""
     if audio.ndim != 2 or not audio.shape[1] or not audio.is_floating_point():  # noqa: PLR2004  (sounds and samples)
         msg = (
             f"floating-point audio of shape (n_sounds, n_samples) is needed, found {tuple(audio.shape)}, {audio.dtype}"
@@ -179,10 +179,10 @@ def _check(audio: Tensor) -> None:
 
 
 def _clip_s(path: Path, encoder: config.Encoder, features: config.Features) -> float:
-    """Return the length of the clips that an encoder was pre-trained on, in s, by the run card beside it."""
+    """Return the length of the clips that an encoder was pre-trained on, in s, by the run card next to it."""
     card_path = path.with_name("run.json")
     if not card_path.exists():
-        msg = f"{card_path}: no run card beside {path.name}; it tells the length of the clips, keep the two together"
+        msg = f"{card_path}: no run card next to {path.name}; it gives the length of the clips, keep the two together"
         raise AudiopgError(msg)
     card = storage.read_json(card_path)
     try:
@@ -192,6 +192,6 @@ def _clip_s(path: Path, encoder: config.Encoder, features: config.Features) -> f
     except (KeyError, TypeError, ValueError, AttributeError):
         known = whole = False
     if not (known and whole):
-        msg = f"{card_path}: not the run card of {path.name}; keep together what one pre-training wrote"
+        msg = f"{card_path}: not the run card of {path.name}; keep the files of one pre-training together"
         raise AudiopgError(msg)
     return clip_s

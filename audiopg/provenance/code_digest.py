@@ -1,4 +1,4 @@
-"""What code a stage runs, as one digest."""
+"""One digest for the code that a stage runs."""
 
 import ast
 import io
@@ -11,7 +11,7 @@ from audiopg.source_digest import SOURCE
 
 RULES = Path("workflow/rules")
 COMMANDS = "audiopg/cli/stages.py"
-# What describes results without making them: a stage more in the table repeats no other one.
+# Describes results without making them: a new stage in the table repeats no other stage.
 DESCRIPTIVE = ("audiopg.provenance",)
 
 

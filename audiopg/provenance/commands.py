@@ -6,7 +6,7 @@ import sys
 
 from audiopg.errors import AudiopgError
 
-SWITCH = "AUDIOPG_DVC_SYNC"  # "off": no guard; "inside": a call by this module, the ledger keeps out of it
+SWITCH = "AUDIOPG_DVC_SYNC"  # "off": no guard; "inside": a call by this module, dvc_sync does nothing
 
 
 def call(tool: str, *arguments: str) -> str:

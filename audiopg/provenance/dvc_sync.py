@@ -1,7 +1,8 @@
-"""Keeps two memories in step: what Snakemake remembers of its runs, and what dvc.lock says about the files.
+"""Keeps two records in agreement: Snakemake's record of its runs, and dvc.lock about the files.
 
-`track` records in dvc.lock what Snakemake vouches for, `sync` tells Snakemake what dvc.lock vouches for; each is
-refused where the other tool would still do something. `guard` stops a run while the two are about different files.
+`track` records in dvc.lock the results that are up to date for Snakemake; `sync` records in Snakemake the results that
+are up to date for dvc.lock. Each is refused while the other tool would still run something. `guard` stops a run while
+the two records describe different files.
 """
 
 import json
@@ -20,9 +21,9 @@ from audiopg.provenance.commands import SWITCH, call
 from audiopg.tasks import own
 
 LOCK = Path("dvc.lock")
-STAMP = Path(".snakemake/dvc_sync.json")  # the results that both knew when they last agreed
+STAMP = Path(".snakemake/dvc_sync.json")  # the results in both records when they last agreed
 CODE = Path("results/code.json")
-# where results lie: DVC takes some as whole folders, git whatever is there
+# where results are: DVC takes some as whole folders, git takes all files that are there
 FOLDERS = tuple(
     Path("results", name) for name in ("tasks", "decoded", "finetune", "probe", "summary", "metrics", "sound/clips")
 )
@@ -30,24 +31,24 @@ SHOWN = 5
 
 
 def guard() -> None:
-    """Stop unless Snakemake's memory is about the files that are here; the Snakefile calls it first.
+    """Stop unless Snakemake's record describes the files that are here; the Snakefile calls it first.
 
     Raises:
-        AudiopgError: the files came from DVC (checkout, pull, repro), and Snakemake does not know them.
+        AudiopgError: the files came from DVC (checkout, pull, repro), and Snakemake has no record of them.
     """
-    # a lock that a killed run left behind has to go before anything else, and no result depends on it
+    # first remove the lock that a killed run left; no result depends on it
     if _managed() or os.environ.get(SWITCH) == "off" or not LOCK.exists() or "--unlock" in sys.argv:
         return
     recorded = _recorded()
     if STAMP.exists():
         seen = storage.read_json(STAMP)
-        # a run that was killed while it recorded has left dvc.lock as it was or as it should be, for these very files
+        # a run that was killed while it recorded left dvc.lock either unchanged or complete for exactly these files
         known = recorded if seen.get("recording") else seen["digests"]
         unknown = [path for path in recorded if known.get(path) != recorded[path]]
-        # what was deleted is simply made again
+        # Snakemake makes deleted files again
         there = {path: state for path, state in seen["states"].items() if Path(path).exists()}
         changed = [path for path, state in there.items() if _state(Path(path)) != state]
-        if seen.get("recording"):  # DVC writes the files in its cache anew; another version has other numbers in git
+        if seen.get("recording"):  # DVC rewrites the files in its cache; another version has other numbers in git
             changed = sorted({*changed} - {*_cached(changed)})
         unknown = unknown or changed
     else:
@@ -55,38 +56,40 @@ def guard() -> None:
     if unknown:
         msg = (
             f"dvc.lock describes results that Snakemake has not seen ({_some(unknown)})\n"
-            "  take them over:    audiopg sync     (in a new clone: dvc pull && audiopg sync)\n"
+            "  accept them:       audiopg sync     (in a new clone: dvc pull && audiopg sync)\n"
             "  or make them all:  AUDIOPG_DVC_SYNC=off snakemake --forceall"
         )
         raise AudiopgError(msg)
 
 
 def begin() -> None:
-    """Note that from now on Snakemake itself changes the files that the guard let pass."""
+    """Note that from now on Snakemake itself changes the files that the guard accepted."""
     if not _managed() and os.environ.get(SWITCH) != "off" and LOCK.exists():
         storage.write_json(STAMP, {"digests": _recorded(), "states": {}})
 
 
 def end() -> None:
-    """Record a successful run in dvc.lock, or say why not; under `dvc repro` DVC does that itself."""
+    """Record a successful run in dvc.lock, or print why not; under `dvc repro` DVC does that itself."""
     if _managed():
         return
     try:
         track()
     except AudiopgError as error:
-        sys.stderr.write(f"audiopg: dvc.lock is as it was: {error}\n")
+        sys.stderr.write(f"audiopg: dvc.lock was not changed: {error}\n")
 
 
 def track() -> None:
-    """Record in dvc.lock and in DVC's cache what Snakemake made.
+    """Record Snakemake's results in dvc.lock and in DVC's cache.
 
     Raises:
-        AudiopgError: this is no DVC repository, Snakemake would still update something, or there are results that no
+        AudiopgError: this is not a DVC repository, Snakemake would still update something, or there are results that no
             rule or no longer the present code makes.
     """
     missing = [name for name in (".git", ".dvc") if not Path(name).exists()]
     if missing:
-        msg = f"results are tracked in a git checkout with DVC only, and here is no {' and no '.join(missing)}"
+        msg = (
+            f"results can be tracked only in a git checkout with DVC, and this folder has no {' and no '.join(missing)}"
+        )
         raise AudiopgError(msg)
     plan = _plan()
     stale = [path for path, todo in plan.items() if todo != "no update"]
@@ -95,7 +98,7 @@ def track() -> None:
         raise AudiopgError(msg)
     cfg = params.load(Path("params.yaml"))
     if storage.read_json(CODE) != watched(cfg):
-        msg = f"{CODE} is not about the present code; run `snakemake --forcerun code`"
+        msg = f"{CODE} does not describe the present code; run `snakemake --forcerun code`"
         raise AudiopgError(msg)
     orphans = _orphans(plan)
     if orphans:
@@ -116,9 +119,10 @@ def track() -> None:
 
 
 def watched(cfg: config.Config) -> dict[str, Any]:
-    """Return what DVC cannot see in parameters and results.
+    """Return the facts that DVC cannot see in parameters and results.
 
-    That are digests of code and of lists of own recordings, and the length of clips, which may be left to its default.
+    These are digests of code and of lists of own recordings, and clip length and training share, which may be left to
+    their defaults.
     """
     recordings = {task: own.digest(section) for task, section in cfg.tasks.items()}
     clip_s = {task: section.clip_s for task, section in cfg.tasks.items()}
@@ -127,16 +131,16 @@ def watched(cfg: config.Config) -> dict[str, Any]:
 
 
 def sync() -> None:
-    """Check out what dvc.lock describes, and record it in Snakemake's memory.
+    """Check out the results in dvc.lock, and mark them as up to date for Snakemake.
 
     Raises:
-        AudiopgError: files are not in DVC's cache, or dvc.lock is not about the present parameters and code.
+        AudiopgError: files are not in DVC's cache, or dvc.lock does not match the present parameters and code.
     """
     try:
         call("dvc", "checkout")
     except AudiopgError as error:
         remedy = (
-            "results that were changed here are not recorded; `audiopg track` does, `dvc checkout --force` drops them"
+            "results changed here are not recorded; `audiopg track` records them, `dvc checkout --force` drops them"
             if "--force" in str(error)
             else "`dvc pull` fetches results that are not on this machine"
         )
@@ -144,7 +148,7 @@ def sync() -> None:
         raise AudiopgError(msg) from error
     changed = json.loads(call("dvc", "status", "--json"))
     if changed:
-        msg = f"dvc.lock does not vouch for {_some(sorted(changed))}; see `dvc status`; `dvc repro`, then sync again"
+        msg = f"dvc.lock does not match {_some(sorted(changed))}; see `dvc status`, run `dvc repro`, then sync again"
         raise AudiopgError(msg)
     call("snakemake", "--touch", "--forceall", "--cores", "1", "--quiet")
     _stamp()
@@ -152,18 +156,18 @@ def sync() -> None:
 
 
 def _managed() -> bool:
-    """Tell whether somebody else keeps the memories in step: `dvc repro`, which sets DVC_STAGE, or this module."""
+    """Return whether the records are kept elsewhere: by `dvc repro`, which sets DVC_STAGE, or by this module."""
     return "DVC_STAGE" in os.environ or os.environ.get(SWITCH) == "inside"
 
 
 def _commit(plan: dict[str, str]) -> None:
-    """Let DVC record the results, and forget those of tasks that there are no more, which by itself it keeps."""
+    """Let DVC record the results, and drop those of removed tasks, which DVC alone would keep."""
     made = _made(plan)
     before = LOCK.read_text(encoding="utf-8") if LOCK.exists() else ""
     if before and any(Path(path) not in made for path in _recorded()):
-        LOCK.unlink()  # what is there is then recorded anew
+        LOCK.unlink()  # DVC then records the present files from scratch
     try:
-        call("dvc", "--wait-for-lock", "commit", "--force")  # that of a run killed just now may be about to end
+        call("dvc", "--wait-for-lock", "commit", "--force")  # a run killed just now may still hold the lock
     except AudiopgError:
         if before and not LOCK.exists():
             storage.write_text(LOCK, before)
@@ -182,7 +186,7 @@ def _recorded() -> dict[str, str]:
 
 
 def _cached(recorded: Iterable[str]) -> list[str]:
-    """List the results that are here although git does not carry them."""
+    """List the results that are here but not in git."""
     there = "\n".join(path for path in recorded if Path(path).exists())
     try:
         ignored = subprocess.run(
@@ -194,7 +198,7 @@ def _cached(recorded: Iterable[str]) -> list[str]:
 
 
 def _state(path: Path) -> list[int]:
-    """Return how many files there are, how large they are and when one was last written."""
+    """Return the number of files, their total size and the time of the last write."""
     stats = [file.stat() for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
     return [len(stats), sum(stat.st_size for stat in stats), max((stat.st_mtime_ns for stat in stats), default=0)]
 
@@ -214,7 +218,7 @@ def _plan() -> dict[str, str]:
 
 
 def _orphans(plan: dict[str, str]) -> list[str]:
-    """List the files and whole folders that DVC or git would take although no rule makes anything in them."""
+    """List files and whole folders that DVC or git would take although no rule makes them."""
     made = _made(plan)
     found = [path for folder in FOLDERS for path in folder.rglob("[!.]*") if path not in made and path.parent in made]
     full = [path for path in found if any(file.is_file() for file in [path, *path.rglob("[!.]*")])]

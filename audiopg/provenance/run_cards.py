@@ -11,7 +11,7 @@ from typing import Any
 from audiopg import __version__, storage
 from audiopg.provenance import code_digest
 
-# what numbers can depend on
+# packages that numbers can depend on
 PACKAGES = ("torch", "torchaudio", "numpy", "scipy", "numba", "scikit-learn", "soxr", "soundfile")
 
 
@@ -25,13 +25,13 @@ def versions() -> dict[str, str]:
 
 
 def run_digest(stage: str, reads: Mapping[str, Any], inputs: Sequence[Path], *place: str) -> str:
-    """Return a digest of all that a run depends on: what a state that it leaves can be continued by.
+    """Return a digest of all that a run depends on; only a run with the same digest may continue its state.
 
     Args:
         stage: name of the stage, and so of its code.
         reads: the parameters it reads, by dotted name.
         inputs: the files it reads.
-        place: what else tells runs apart, such as the device and the fold.
+        place: what else distinguishes runs, such as the device and the fold.
     """
     files = [storage.file_digest(file) for file in inputs]
     whole = [stage, code_digest.stage_digest(stage), dict(reads), files, versions(), *place]

@@ -1,4 +1,4 @@
-"""The stages of the workflow: one table, from which command line, rules, digests and run cards take them."""
+"""The stages of the workflow: one table, which command line, rules, digests and run cards read."""
 
 import importlib
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class Stage:
 
     Attributes:
         module: dotted name of the module whose ``run`` does the work.
-        reads: the parameters that it depends on, by dotted name; ``{task}`` stands for the name of its task.
-        unfollowed: modules and rooms that it imports although no result depends on them.
+        reads: the parameters that it depends on, by dotted name; ``{task}`` is replaced by the name of its task.
+        unfollowed: modules and packages that it imports although no result depends on them.
     """
 
     module: str
@@ -26,12 +26,11 @@ class Stage:
 
 # Snakemake compares the values of `reads`, dvc.yaml lists the same names (a test holds them together), and each run
 # card records them. Single keys of a task may be absent from params.yaml: DVC has them from results/code.json.
-# Averages and the table are refused where the run cards below them disagree with the parameters, so both read all of
-# those.
+# Averages and the table are refused if a run card behind them disagrees with the parameters, so both read all of those.
 STAGES = {
     "fetch": Stage("audiopg.fetch.record"),
     "prepare": Stage("audiopg.data.prepare"),
-    # each recording is held against its digest in the manifest: how it came here, and from where, changes nothing
+    # each recording is compared with its digest in the manifest: how and from where it was fetched changes nothing
     "decode": Stage(
         "audiopg.data.decode",
         ("features", "tasks.{task}.clip_s"),

@@ -1,11 +1,10 @@
-"""Whether results, run cards, parameters and code tell one story, and what each number was made from."""
+"""Whether results, run cards, parameters and code agree, and what each number was made from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from audiopg import config, storage
 from audiopg.errors import AudiopgError
@@ -46,13 +45,13 @@ def results_cards(folder: Path = RESULTS) -> Cards:
     """
     paths = sorted(path for path in folder.rglob("*.json") if path.name in NAMES)
     if not paths:
-        msg = f"{folder}: no run cards; `snakemake` makes results, `dvc pull && audiopg sync` brings them"
+        msg = f"{folder}: no run cards; `snakemake` makes results, `dvc pull && audiopg sync` fetches them"
         raise AudiopgError(msg)
     return read(paths)
 
 
 def verify(cfg: config.Config, files: Sequence[Path], folder: Path = RESULTS) -> Iterator[str]:
-    """Hold all results against their run cards, the parameters and the code; then say what each number was made from.
+    """Compare all results with their run cards, the parameters and the code; then report each number's sources.
 
     Args:
         cfg: all parameters.
@@ -75,13 +74,14 @@ def verify(cfg: config.Config, files: Sequence[Path], folder: Path = RESULTS) ->
         for file in files:
             yield from trace(file.as_posix(), cards)
         return
-    yield from numbers(cards, pd.read_csv(folder / "table.csv"))
+    with (folder / "table.csv").open(encoding="utf-8", newline="") as table:
+        yield from numbers(cards, csv.DictReader(table))
     n_files = sum(len(card["outputs"]) for card in cards.values())
     yield f"{n_files} files agree with their {len(cards)} run cards, with params.yaml and with the code"
 
 
 def check(paths: Sequence[Path], cfg: config.Config, files: Sequence[Path]) -> Cards:
-    """Refuse to go on from results that were not made by the present parameters and code, or not in one way.
+    """Refuse results that were not made by the present parameters and code, or not all in the same way.
 
     Args:
         paths: run cards of the results.
@@ -106,7 +106,7 @@ def check(paths: Sequence[Path], cfg: config.Config, files: Sequence[Path]) -> C
 
 
 def makers(cards: Cards) -> dict[str, dict[str, Any]]:
-    """Tell code, device, machine and versions of each ``<stage> <task>``, in which its cards agree."""
+    """Return code, device, machine and versions of each ``<stage> <task>``; its cards agree in them."""
     return {
         f"{card['stage']} {card['task'] or ''}".strip(): {
             key: card[key] for key in ("code", "device", "machine", "versions")
@@ -116,13 +116,13 @@ def makers(cards: Cards) -> dict[str, dict[str, Any]]:
 
 
 def disagreements(cards: Cards, cfg: config.Config) -> Iterator[str]:
-    """Say where cards disagree with the parameters, with the code and with each other, a line each."""
+    """Report where cards disagree with the parameters, with the code and with each other, a line each."""
     written = {file: digest for card in cards.values() for file, digest in card["outputs"].items()}
     first: dict[tuple[str, str], str] = {}
     for path, card in cards.items():
         stage, task = card["stage"], card["task"]
         if task is not None and task not in cfg.tasks:
-            yield f"{path}: is about '{task}', which is none of the tasks in params.yaml"
+            yield f"{path}: is about '{task}', which is not a task in params.yaml"
             continue
         yield from (f"{path}: made {difference}" for difference in _differences(card, cfg))
         for file, digest in card["inputs"].items():
@@ -136,7 +136,7 @@ def disagreements(cards: Cards, cfg: config.Config) -> Iterator[str]:
 
 
 def _differences(card: Mapping[str, Any], cfg: config.Config) -> Iterator[str]:
-    """Say in what parameters, code and recordings a card differs from what there is now."""
+    """Report the parameters, code and recordings in which a card differs from the present ones."""
     stage, task = card["stage"], card["task"]
     now = dict(leaves(stages.reads(cfg, stage, task or "")))
     then = dict(leaves(card["params"]))
@@ -150,7 +150,7 @@ def _differences(card: Mapping[str, Any], cfg: config.Config) -> Iterator[str]:
 
 
 def damaged(cards: Cards, folder: Path = RESULTS) -> Iterator[str]:
-    """Say which files are not those that the cards describe, and which no card describes, a line each."""
+    """Report files that differ from their card, and files that no card describes, a line each."""
     digest_of = cache(storage.file_digest)  # an encoder is read by many
     described = set(cards)
     for path, card in cards.items():
@@ -158,23 +158,23 @@ def damaged(cards: Cards, folder: Path = RESULTS) -> Iterator[str]:
         for kind, files in (("wrote", card["outputs"]), ("read", card["inputs"])):
             for file, digest in files.items():
                 if not Path(file).is_file():
-                    yield f"{file}: missing (named in {path}); `dvc pull` or `snakemake` brings it"
+                    yield f"{file}: missing (named in {path}); `dvc pull` fetches it, `snakemake` makes it"
                 elif digest_of(Path(file)) != digest:
                     yield f"{file}: is not the file that {card['stage']} {kind} ({path})"
     for found in sorted(folder.rglob("*")):
         if found.is_file() and found.name not in UNTRACED and found.as_posix() not in described:
-            yield f"{found.as_posix()}: no run card tells what it was made from"
+            yield f"{found.as_posix()}: no run card says what it was made from"
 
 
-def numbers(cards: Cards, table: pd.DataFrame) -> Iterator[str]:
-    """Say what each row of the results table was made from, a line each.
+def numbers(cards: Cards, table: Iterable[Mapping[str, str]]) -> Iterator[str]:
+    """Report what each row of the results table was made from, a line each.
 
     Args:
         cards: all run cards.
-        table: ``table.csv``.
+        table: rows of ``table.csv``.
     """
     makers = {file: path for path, card in cards.items() for file in card["outputs"]}
-    for row in table.to_dict("records"):
+    for row in table:
         inits = {row["row"]} if row["row"] in {"pretrained", "scratch"} else {None}
         made = {
             path: card
@@ -183,22 +183,23 @@ def numbers(cards: Cards, table: pd.DataFrame) -> Iterator[str]:
         }
         path, card = next(iter(made.items()))
         sources = [f"{file} {digest[:SHORT]}" for file, digest in card["inputs"].items() if file in makers]
+        figure = f"{row['metric']} {float(row['mean']):.3f} ± {float(row['std']):.3f}"
         yield (
-            f"{row['task']} {row['row']} {row['metric']} {row['mean']:.3f} ± {row['std']:.3f}, {row['n']} runs: "
+            f"{row['task']} {row['row']} {figure}, {row['n']} runs: "
             f"{len(made)} × {card['stage']} ({path}), seed {card['params']['seed']}, code {card['code'][:SHORT]}, "
             f"{card['device']}, torch {card['versions']['torch']}, from {', '.join(sources)}"
         )
 
 
 def trace(file: str, cards: Cards) -> Iterator[str]:
-    """Say what a file was made from, and that from what, down to the recordings; each file is explained once.
+    """Report what a file was made from, down to the recordings; each file is explained once.
 
     Raises:
         AudiopgError: no run card describes the file.
     """
     makers = {output: path for path, card in cards.items() for output in card["outputs"]}
     if file not in makers:
-        msg = f"{file}: no run card tells what it was made from"
+        msg = f"{file}: no run card says what it was made from"
         raise AudiopgError(msg)
     seen: set[str] = set()
 

@@ -1,8 +1,8 @@
 """A process ends with the one it works for: a job with its Snakemake, Snakemake with its `dvc repro`.
 
-Nobody tells the children of a process that `kill -9`, the kernel for want of memory, or a cluster ends. They would go
-on writing, with the parameters of then, into folders that the next run has begun to fill; and a Snakemake whose
-`dvc repro` is gone would go on for hours while the next one deletes its outputs.
+When `kill -9`, the kernel (out of memory) or a cluster ends a process, its children do not notice. They would go on
+writing, with the old parameters, into folders that the next run has begun to fill; and a Snakemake whose `dvc repro` is
+gone would go on for hours while the next one deletes its outputs.
 """
 
 import os
@@ -12,13 +12,13 @@ import time
 
 import psutil
 
-RUN = "AUDIOPG_RUN"  # for whom a process works: number of a job's Snakemake, or of Snakemake's `dvc repro`
-LOOK_S = 0.1  # how often a process looks whether those that started it are there
+RUN = "AUDIOPG_RUN"  # id of the process that this one works for: a job's Snakemake, or Snakemake's `dvc repro`
+LOOK_S = 0.1  # how often a process checks that the processes above it still run
 GRACE_S = 0.5  # how long it may then take to remove its temporary files
 
 
 def lead() -> None:
-    """Let the processes that this one starts follow it."""
+    """Make the processes that this one starts end with it."""
     os.environ[RUN] = str(os.getpid())
 
 
@@ -27,13 +27,13 @@ def follow() -> None:
     number = os.environ.get(RUN, "")
     if not number:
         return
-    above: list[psutil.Process] = []  # the shell between is watched, too: Snakemake takes its end for the job's
+    above: list[psutil.Process] = []  # watch the shell in between, too: Snakemake takes its end for the end of the job
     for process in psutil.Process().parents():
         above.append(process)
         if str(process.pid) == number:
             break
     else:
-        above = []  # gone before this process came to look
+        above = []  # gone before the first check
     threading.Thread(target=_watch, args=(above,), daemon=True).start()
 
 
@@ -48,5 +48,5 @@ def _watch(above: list[psutil.Process]) -> None:
 def _alive(process: psutil.Process) -> bool:
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:  # gone meanwhile
+    except psutil.Error:  # gone in the meantime
         return False

@@ -1,4 +1,4 @@
-"""The stage that averages the folds of one task, and gathers what they tell about its classes."""
+"""The stage that averages the folds of one task, and collects the figures of its classes."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -3,25 +3,24 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from scipy import stats
 from tabulate import tabulate
 
 from audiopg import storage
-from audiopg.arrays import Float64
 from audiopg.errors import AudiopgError
 from audiopg.evaluate.metrics import mean_and_std
 from audiopg.plotting import BLUE, CLASSES, GREY, VERMILION, save
 from audiopg.provenance import verify
+from audiopg.report.significance import NO_TESTS, Tests, tests
 from audiopg.report.table import TITLES
 
-# What is asked: does pre-training help, and does the frozen encoder know more than simple features or chance do?
+# The questions: does pre-training help, and does the frozen encoder know more than simple features or chance do?
 PAIRS = (("pretrained", "scratch"), ("probe_linear", "logmel_stats"), ("probe_linear", "probe_random"))
-DECIMALS = 6  # of the scores; what a difference has beyond them is rounding
+DECIMALS = 6  # of the scores; further ones of a difference are rounding error
 LEAST_SHOWN = 0.001
 DECADE = 10  # values of a parameter that span more are drawn on a logarithmic axis
 DRAWN = {
@@ -42,17 +41,6 @@ Where a task has a split in place of folds, pairs differ in their seed only, and
 Nothing is corrected for the number of comparisons."""
 
 
-class Tests(NamedTuple):
-    """What tests say about the mean of some differences; NaN where there is one, or all are equal."""
-
-    t: float
-    p_t: float
-    p_wilcoxon: float
-    t_corrected: float
-    p_corrected: float
-
-
-NO_TESTS = Tests(*[float("nan")] * len(Tests._fields))
 COLUMNS = ["task", "train_share", "row", "metric", "mean", "std", "n_folds", "n_seeds", "test_to_train", *Tests._fields]
 
 
@@ -63,7 +51,7 @@ class Run:
     Attributes:
         folder: where it lies.
         seed: its seed.
-        facts: all else that it was made from, by dotted name.
+        facts: everything else that it was made from, by dotted name.
         shares: ``train_share`` of each task.
         metrics: ``metrics/<task>.json`` of each task.
     """
@@ -121,13 +109,13 @@ def check(runs: Sequence[Run], along: str | None = None) -> None:
         seeds: dict[int, Path] = {}
         for run in pooled:
             if run.seed in seeds:
-                msg = f"{run.folder}: has seed = {run.seed}, as {seeds[run.seed]} has; each run needs one of its own"
+                msg = f"{run.folder}: has seed = {run.seed}, as {seeds[run.seed]} has; each run needs its own"
                 raise AudiopgError(msg)
             seeds[run.seed] = run.folder
 
 
 def groups(runs: Sequence[Run], along: str | None) -> list[tuple[Any, list[Run]]]:
-    """Put runs together that have one value of a parameter: numbers in ascending order, others as they come.
+    """Group runs by their value of a parameter: numbers in ascending order, others as they come.
 
     Without a parameter all are together, with None as its value.
     """
@@ -143,41 +131,6 @@ def _are_numbers(values: Sequence[object]) -> bool:
     return all(isinstance(value, int | float) for value in values)
 
 
-def corrected_t_test(differences: Float64, test_to_train: float) -> tuple[float, float]:
-    """Corrected resampled t test of a mean of 0, t and two-sided p.
-
-    ``t = mean / √((1/J + n_test / n_train) s²)`` with ``J - 1`` degrees of freedom, where s² is the variance of the J
-    differences: J training sets that overlap tell less than J that do not.
-
-    Args:
-        differences: two or more, not all equal, shape (J,).
-        test_to_train: n_test / n_train of a fold.
-
-    Source: Nadeau and Bengio (2003), Inference for the generalization error, section 5.1.
-    """
-    n = len(differences)
-    t = differences.mean() / np.sqrt((1 / n + test_to_train) * differences.var(ddof=1))
-    return float(t), float(2 * stats.t.sf(abs(t), n - 1))
-
-
-def tests(differences: Float64, test_to_train: float) -> Tests:
-    """Test whether the mean of paired differences is 0.
-
-    Args:
-        differences: one for each fold and seed, shape (J,).
-        test_to_train: n_test / n_train of a fold.
-    """
-    if np.ptp(differences) == 0:
-        return NO_TESTS
-    plain, ranks = stats.ttest_1samp(differences, 0), stats.wilcoxon(differences)
-    return Tests(
-        float(plain.statistic),
-        float(plain.pvalue),
-        float(ranks.pvalue),
-        *corrected_t_test(differences, test_to_train),
-    )
-
-
 def table(runs: Sequence[Run]) -> pd.DataFrame:
     """Pool runs in the columns ``COLUMNS``, the figures of a task and then their differences, ``<row> - <row>``."""
     found = []
@@ -185,7 +138,7 @@ def table(runs: Sequence[Run]) -> pd.DataFrame:
         metrics = [run.metrics[task] for run in runs]
         n_test, n_train = (np.array([metric[name] for metric in metrics]) for name in ("n_test", "n_train"))
         n_folds = n_test.shape[1]
-        # the term stands for recordings that two folds' training parts have in common: no share has more of them
+        # the term is for recordings that the training parts of two folds share: no share has more of them
         n_all = n_test.sum(axis=1, keepdims=True) - n_test if n_folds > 1 else n_train / share
         ratio = float((n_test / n_all).mean())
         for metric in metrics[0]["pretrained"]:
@@ -200,7 +153,7 @@ def table(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def markdown(frame: pd.DataFrame, seeds: Sequence[int], along: str | None = None) -> str:
-    """Return the table for the eye, and below it what it rests on.
+    """Return the table as Markdown, with legend and seeds below.
 
     Args:
         frame: as `table`; with ``along``, a column of that name goes before.
@@ -267,12 +220,12 @@ def picture(frame: pd.DataFrame, along: str, path: Path) -> None:
 def run(
     folders: Sequence[Path], out: Path | None, page: Path | None, along: str | None = None, curve: Path | None = None
 ) -> str:
-    """Pool runs and return the table for the eye.
+    """Pool runs and return the table as Markdown.
 
     Args:
         folders: ``results`` of each run, or a folder with its ``run.json`` and ``metrics/``.
         out: where the table goes as CSV, if anywhere.
-        page: where the table for the eye goes, if anywhere.
+        page: where the Markdown table goes, if anywhere.
         along: dotted name of a parameter that may differ as well; runs are pooled for each of its values.
         curve: where the figures over that parameter are drawn, if anywhere.
 

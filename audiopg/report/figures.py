@@ -1,4 +1,4 @@
-"""Figures of training and of what a task gave: losses, classes, confusions."""
+"""Figures of training and of a task's results: losses, classes, confusions."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def losses(table: pd.DataFrame, path: Path) -> None:
 
 
 def classes(table: pd.DataFrame, measure: str, path: Path) -> None:
-    """Draw how well each class is told, the best one on top.
+    """Draw how well each class is recognised, the best one on top.
 
     Args:
         table: columns ``init, class, n_clips, score``.
@@ -84,7 +84,7 @@ def pretraining(losses: pd.DataFrame, physics_weight: float, path: Path) -> None
 
     Args:
         losses: columns ``step, loss``.
-        physics_weight: of the physics in the loss, beside the reconstruction's 1; 0 if it was not told.
+        physics_weight: of the physics in the loss, next to the reconstruction's 1; 0 if it was not predicted.
         path: PNG file.
     """
     figure = Figure(figsize=(5.2, 3.4))

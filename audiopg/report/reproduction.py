@@ -42,10 +42,13 @@ class Results:
             card = json.loads(text("run.json"))
             table = pd.read_csv(io.StringIO(text("table.csv")))
             metrics = {task: json.loads(text(f"metrics/{task}.json")) for task in table["task"].unique()}
-            card["params"], card["stages"], table[["row", "metric", "mean", "std", "n"]]
         except (ValueError, KeyError) as error:
             msg = f"{place}: results that cannot be read ({error})"
             raise AudiopgError(msg) from error
+        missing = [name for name in ("params", "stages") if name not in card]
+        if missing:
+            msg = f"{place}: results that cannot be read (run.json has no {', '.join(missing)})"
+            raise AudiopgError(msg)
         return cls(place, table, card, metrics)
 
 
@@ -87,7 +90,8 @@ def compare(here: Results, there: Results) -> pd.DataFrame:
         in the other, and not within.
     """
     keys = ["task", "row", "metric"]
-    both = here.table.merge(there.table, on=keys, how="outer", suffixes=("", "_there"), sort=False)
+    rows = pd.concat([here.table[keys], there.table[keys]]).drop_duplicates()
+    both = rows.merge(here.table, "left", keys).merge(there.table, "left", keys, suffixes=("", "_there"))
     found = both[keys].assign(here=both["mean"], there=both["mean_there"], difference=both["mean"] - both["mean_there"])
     spreads = []
     for row in both.to_dict("records"):
@@ -110,18 +114,23 @@ def circumstances(here: Results, there: Results) -> list[str]:
     found = []
     ours, theirs = (_made_by(results.card["stages"]) for results in (here, there))
     for key in ("device", "machine"):
-        if ours[key] != theirs[key]:
-            found.append(f"{key}: here {' and '.join(ours[key])}, there {' and '.join(theirs[key])}")
+        mine, other = ours[key] - theirs[key], theirs[key] - ours[key]
+        if mine or other:
+            found.append(f"{key}: here {_joined(mine)}, there {_joined(other)}")
     found += [f"version of {text}" for text in _differences(ours["versions"], theirs["versions"])]
     stages = [stage for stage, code in ours["code"].items() if theirs["code"].get(stage, code) != code]
     return found + ([f"code of {', '.join(stages)}"] if stages else [])
 
 
+def _joined(names: set[str]) -> str:
+    return " and ".join(sorted(names)) or "no other"
+
+
 def _made_by(stages: Mapping[str, Any]) -> dict[str, Any]:
     """Gather what the stages of a run say of the place where they ran."""
     return {
-        "device": sorted({stage["device"] for stage in stages.values()}),
-        "machine": sorted({stage["machine"] for stage in stages.values()}),
+        "device": {stage["device"] for stage in stages.values()},
+        "machine": {stage["machine"] for stage in stages.values()},
         "versions": {name: number for stage in stages.values() for name, number in stage["versions"].items()},
         "code": {name: stage["code"] for name, stage in stages.items()},
     }

@@ -1,4 +1,4 @@
-"""What all folds of a task say together: of each class, of confusions, and of the losses on the way."""
+"""Results of all folds of a task together: figures of each class, confusions, and losses of the training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ TABLES = ("confusion", "classes", "loss")
 
 
 def write(folds: Sequence[Path], measure: str, out: Path) -> list[Path]:
-    """Write and draw what all folds say together; returns the files.
+    """Write and draw the results of all folds together; return the files.
 
     Args:
         folds: ``…/<pretrained|scratch>/fold<k>``, the folders of all folds.

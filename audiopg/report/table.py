@@ -40,7 +40,7 @@ LATENT_LEGEND = """\
 Physics on probe corpora that no training saw (*notes* are recorded, and scored on instruments that were held out):
 held-out R² of a linear read-out, its layer and pooling chosen in the training half, with 95 % intervals; and the angle
 between the main directions of both factors in the last layer, without the error of the estimates, with its 95 %
-interval, beside the median of random directions with the embedding's own covariance over natural clips (p: share of
+interval, next to the median of random directions with the embedding's own covariance over natural clips (p: share of
 random directions at least as orthogonal, after Holm's correction).
 `results/latent/claims.md` judges each factor and pair."""
 
@@ -64,7 +64,7 @@ def table(cards: Sequence[Card], metrics: Path) -> pd.DataFrame:
 
 
 def markdown(frame: pd.DataFrame, latent: Path) -> str:
-    """Return the table for the eye, one line per task, and below it what the latent analysis found."""
+    """Return the table as Markdown, one line per task, and below it the findings of the latent analysis."""
     lines, selections = [], []
     for task, rows in frame.groupby("task", sort=False):
         # the task's own metric comes first
@@ -102,7 +102,7 @@ def markdown(frame: pd.DataFrame, latent: Path) -> str:
 
 
 def _table(rows: list[list[str]], headers: list[str]) -> str:
-    # the figures are formatted already; left to itself tabulate would drop trailing zeros
+    # the figures are formatted already; tabulate would drop their trailing zeros
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
@@ -123,11 +123,11 @@ def run(
         metrics: folder with the averages, ``<task>.json``.
         latent: what the latent analysis found.
         losses: the loss of each step of pre-training.
-        runs: run cards of all results that the table rests on.
+        runs: run cards of all results behind the table.
         out: folder for the table.
 
     Raises:
-        AudiopgError: a run card tells of other parameters or other code than these, or of another result.
+        AudiopgError: a run card names other parameters or other code than these, or another result.
     """
     averages = [metrics / f"{path.parent.name}.json" for path in cards]
     read = [*cards, *averages, latent, losses]

@@ -1,4 +1,4 @@
-"""From a score to a playlist: the one place where physics turns into samples, whatever renders the score."""
+"""From a score to a playlist: the one place where physics turns into samples, for all renderers."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -27,7 +27,7 @@ from audiopg.synth.sources.primitive import KNOT, Excitation, Grid, Keys, Lines,
 
 Number = TypeVar("Number", np.float32, np.complex128)
 
-AT_ONCE = 1e-6  # samples that a stage of an envelope takes at least, as renderers divide by it
+AT_ONCE = 1e-6  # least number of samples of an envelope's stage, because renderers divide by it
 
 
 def arrange(score: Score, grid: Grid) -> Playlist:
@@ -116,12 +116,12 @@ def _events(  # noqa: PLR0913
 
 
 def _first(masks: Sequence[Bool]) -> Int64:
-    """Where each row begins in a table that holds what the masks let through, one row behind the other; and its end."""
+    """Where each row begins in a table of the values under the masks, one row after the other; and where it ends."""
     return np.cumsum(np.concatenate([np.zeros(1, dtype=np.int64), *(mask.sum(axis=1) for mask in masks)]))
 
 
 def _joined(parts: Sequence[NDArray[Number]], shape: tuple[int, ...], dtype: type[Number]) -> NDArray[Number]:
-    """Put tables one behind the other into one of this shape, whose last axis is filled up with zeros."""
+    """Put tables one after the other into one of this shape, whose last axis is filled up with zeros."""
     out = np.zeros(shape, dtype=dtype)
     row = 0
     for part in parts:
@@ -196,7 +196,7 @@ def _finish(score: Score, grid: Grid) -> Finish:
     damped = np.isfinite(score.cutoff_hz)
     has_low, has_high = score.microphone_low_hz > 0, np.isfinite(score.microphone_high_hz)
     damping = filters.low_pass(np.where(damped, score.cutoff_hz, rate / 4), rate)
-    # an edge that is missing changes nothing, wherever it lies; only not where the other one does
+    # a missing edge changes nothing, wherever it lies, but it must not lie at the other edge
     high_hz = np.where(has_high, score.microphone_high_hz, np.where(has_low, score.microphone_low_hz / 2, rate / 4))
     low_hz = np.where(has_low, score.microphone_low_hz, high_hz / 4)
     microphone = filters.cascade(

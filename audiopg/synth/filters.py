@@ -72,7 +72,7 @@ def high_pass(cutoff_hz: Float64, sample_rate_hz: int) -> Filter:
 
 
 def where(stands: Bool, filter_: Filter) -> Filter:
-    """Let a filter stand in some rows, and nothing change in the others."""
+    """Keep a filter in some rows, and change nothing in the others."""
     return Filter(np.where(stands, filter_.direct, 1.0), filter_.pole, np.where(stands[:, None], filter_.residue, 0.0))
 
 

@@ -1,4 +1,4 @@
-"""Draws scores: each number of a clip from an address of its own, by the distributions of the params."""
+"""Draws scores: each number of a clip from its own address, by the distributions of the params."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ STRUCK_ATTACK_S, STRUCK_RELEASE_S = 0.001, 0.01
 def draw(synth: config.Synth, seed: int, indices: Sequence[int]) -> Score:
     """Draw the score of some clips.
 
-    Each component draws from a stream of its own at the address (seed, stream, index), at fixed positions; so no
+    Each component draws from its own stream at the address (seed, stream, index), at fixed positions; so no
     clip depends on the others, and no component on what another one draws.
 
     Args:
@@ -105,7 +105,7 @@ def _draw_parameters(  # noqa: PLR0913
     n_rounds = max(n_columns.values(), default=0)
     uniform = uniforms(seed, stream, [indices[row] for row in plays.tolist()], len(single) + n_rounds * len(several))
     drawn = {p: quantile(distributions[p], uniform[:, position]) for position, p in enumerate(single)}
-    # The values of one partial stand side by side, so that more partials draw behind those that were there before.
+    # The values of one partial are adjacent, so that further partials draw after the existing ones.
     rounds = uniform[:, len(single) :].reshape(len(plays), n_rounds, len(several))
     for position, p in enumerate(several):
         values = quantile(distributions[p], rounds[:, : n_columns[p], position])

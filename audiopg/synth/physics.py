@@ -1,4 +1,4 @@
-"""What a model may be asked to tell of a clip: its physics, as the score knows it, in numbers to learn from."""
+"""Targets that a model may learn to predict: the physics of a clip, as the score knows it, in numbers."""
 
 import math
 from dataclasses import dataclass
@@ -31,15 +31,15 @@ class Number:
 
 @dataclass(frozen=True)
 class Label:
-    """A choice of some classes, which every clip has made."""
+    """A class out of several, which every clip has."""
 
     n_classes: int
     entropy: float
-    """Of the choice, in nats: the cross-entropy of a guess that knows the distribution only."""
+    """Of the class, in nats: the cross-entropy of a guess that knows only the distribution."""
 
 
 def read(score: Score) -> dict[str, Float64]:
-    """Return the physics of some clips, by name, shape (B,) each; NaN where there is none.
+    """Return the physics of some clips, by name, shape (B,) each; NaN where a clip has no such quantity.
 
     Frequencies, times and amplitudes are in octaves (log2), levels in dB, classes numbers from 0. Of the voices it is
     the loudest one's, the first of several: all are drawn alike, so that their order cannot be heard. Its level is
@@ -94,7 +94,7 @@ class Physics:
         return len(self.numbers) + sum(label.n_classes for label in self.labels.values())
 
     def targets(self, score: Score) -> Float32:
-        """Return what is to be told of some clips, NaN where there is nothing.
+        """Return the targets of some clips, NaN where a clip has no such target.
 
         Returns:
             Shape (B, numbers + labels): numbers with mean 0 and variance 1 over the corpus, then numbers of classes.
@@ -147,7 +147,7 @@ def _number(values: Float64, presence: float = 1.0, weights: Float64 | None = No
     share = float(weights[there].sum() / weights.sum())
     mean = float(np.average(values[there], weights=weights[there]))
     variance = float(np.average((values[there] - mean) ** 2, weights=weights[there]))
-    # what is left of rounding where all values are equal
+    # rounding error where all values are equal
     std = math.sqrt(variance) if values[there].max() > values[there].min() else 0.0
     return Number(presence * share, mean, std)
 

@@ -28,7 +28,7 @@ class Events(NamedTuple):
 
 
 class LineTable(NamedTuple):
-    """Lines of all sources that have some, one behind the other: row r has those from first[r] to first[r + 1]."""
+    """Lines of all sources that have some, one after the other: row r has those from first[r] to first[r + 1]."""
 
     first: Int64  # (R + 1,)
     frequency: Float64  # (P,), cycles per sample

@@ -11,7 +11,7 @@ from audiopg.arrays import Float64, Int64
 
 Keys = NDArray[np.int32]
 
-# Which sound an index stands for. Whatever changes the waveform of an index makes a new version.
+# Version of the corpus. A change to the waveform of any index makes a new version.
 CORPUS = "audiopg-2"
 
 T = TypeVar("T", bound="Voice | Score")
@@ -59,7 +59,7 @@ class Voice:
 class Score:
     """What the clips of a batch are made of, one row per clip; a renderer plays exactly this.
 
-    Times in s from the start of the clip, frequencies in Hz. NaN stands where a parameter has no meaning: another
+    Times in s from the start of the clip, frequencies in Hz. NaN means that a parameter has no meaning: another
     source plays, the event or partial does not exist, there is no transient, no room.
     """
 

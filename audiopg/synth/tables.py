@@ -41,7 +41,7 @@ def tables(score: Score, seed: int) -> dict[str, pd.DataFrame]:
 
 
 def _columns(table: Score | Voice) -> dict[str, NDArray[np.generic]]:
-    """Return what has one value per clip and is physics, not a key of the hash."""
+    """Return the physics with one value per clip, without the keys of the hash."""
     return {
         name: column
         for name, column in vars(table).items()

@@ -58,7 +58,7 @@ class Card:
 
     @property
     def selection(self) -> str:
-        """Which epoch's figure is reported, as a sentence fragment that is printed beside it."""
+        """Which epoch's figure is reported, as a sentence fragment that is printed next to it."""
         return SELECTION[self.protocol]
 
     def write(self, path: Path) -> None:

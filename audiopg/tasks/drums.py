@@ -1,4 +1,4 @@
-"""Drum and effect one-shots that ship inside FoxDot; nothing is copied and nothing of FoxDot is run."""
+"""Drum and effect one-shots that ship inside FoxDot; audiopg copies nothing and runs nothing of FoxDot."""
 
 import ast
 from collections import Counter
@@ -12,7 +12,7 @@ from audiopg.tasks.manifest import Manifest, Row
 from audiopg.tasks.task import Task
 
 # Classes, and the descriptions in FoxDot's table that name that kind of sound. FoxDot splits most kinds over several
-# letters of three to seven clips ("Soft snare", "Rock snare" …), too few each to be a class of its own.
+# letters of three to seven clips ("Soft snare", "Rock snare" …), too few for a class each.
 KINDS = {
     "beatbox": ("Beatbox",),
     "clap": ("Clap",),
@@ -40,7 +40,7 @@ CARD = Card(
     n_classes=len(KINDS),
     metric="accuracy",
 )
-# Two clips in each fold, on average, is the least that a fold's accuracy can be computed from.
+# The accuracy of a fold needs at least two clips of a class in each fold, on average.
 MIN_CLIPS = 8
 LOOPS = "_loop_"
 # Clips whose normalised cross-correlation exceeds 0.9 without being copies: one sound with small changes. They stay in
@@ -65,11 +65,11 @@ def locate(data_dir: Path) -> Path:  # noqa: ARG001 - the audio stays in the ins
 def make_manifest(root: Path) -> Manifest:
     """List the one-shots of the classes with enough clips.
 
-    Left out, and nothing else: loops; folders whose description is not among `KINDS`; all but the first (by path) of
+    Leaves out only: loops; folders whose description is not among `KINDS`; all but the first (by path) of
     byte-identical files; classes with fewer than `MIN_CLIPS` clips.
 
     Args:
-        root: FoxDot's ``snd`` folder, beside its ``lib``.
+        root: FoxDot's ``snd`` folder, next to its ``lib``.
 
     Raises:
         AudiopgError: FoxDot's table cannot be read, or a file is not audio.

@@ -1,4 +1,4 @@
-"""ESC-10: 400 environmental sounds of 5 s in ten classes, five official folds; the small elder sister of ESC-50."""
+"""ESC-10: 400 environmental sounds of 5 s in ten classes, five official folds; the smaller version of ESC-50."""
 
 from pathlib import Path
 

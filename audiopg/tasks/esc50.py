@@ -21,7 +21,7 @@ CARD = Card(
 )
 DOWNLOAD = Download(
     archives=(
-        # GitHub packs the archive anew now and then; the list inside stays, and zip checks each file by its CRC
+        # GitHub repacks the archive from time to time; the list inside stays, and zip checks each file by its CRC
         Archive(
             "https://github.com/karolpiczak/ESC-50/archive/33c8ce9eb2cf0b1c2f8bcf322eb349b6be34dbb6.zip",
             647_000_000,

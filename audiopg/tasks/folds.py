@@ -1,4 +1,4 @@
-"""Folds for data sets that come without any."""
+"""Folds for data sets that have none."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from audiopg.tasks.manifest import Row
 def deal(rows: Sequence[Row], n_folds: int) -> tuple[Row, ...]:
     """Deal clips over folds, group by group, so that each class is spread evenly.
 
-    Groups go, by their labels, largest first, and then in the order of their digests, to the fold that has the fewest
-    clips of the group's labels (then the fewest clips, then the lowest number), so that the folds depend on what the
-    files contain alone.
+    Groups are sorted by their labels, then by size (largest first), then by digest. Each goes to the fold with the
+    fewest clips of the group's labels (then the fewest clips, then the lowest number). So the folds depend only on the
+    contents of the files.
     """
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:

@@ -23,7 +23,7 @@ CARD = Card(
     paper=0.546,
 )
 VOLUME = 3_221_225_472
-# The last volumes and the small files are about right; the five full ones are exact.
+# The sizes of the last volumes and the small files are approximate; those of the five full volumes are exact.
 FILES = (
     ("FSD50K.dev_audio.z01", VOLUME, "faa7cf4cc076fc34a44a479a5ed862a3"),
     ("FSD50K.dev_audio.z02", VOLUME, "8f9b66153e68571164fb1315d00bc7bc"),
@@ -94,7 +94,7 @@ def _vocabulary(path: Path) -> set[str]:
 
 
 def _facts(path: Path) -> dict[str, dict[str, Any]]:
-    """Read what Freesound said of each clip."""
+    """Read Freesound's facts about each clip."""
     try:
         facts: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

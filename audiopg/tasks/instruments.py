@@ -28,8 +28,8 @@ from audiopg.tasks.card import Card
 from audiopg.tasks.manifest import Manifest, Row
 from audiopg.tasks.task import Task
 
-# Pitches (MIDI numbers) by General MIDI family, in the order of the programs, eight to a family. They lie where the
-# family is written for, and below the highest keys of the soundfont, where some programs are silent (78 at 80, 67 at
+# Pitches (MIDI numbers) by General MIDI family, in the order of the programs, eight to a family. They lie in the usual
+# range of the family, and below the highest keys of the soundfont, where some programs are silent (78 at 80, 67 at
 # 84) and others borrow another instrument's recording.
 PITCHES = {
     "piano": (36, 48, 60, 72, 84),
@@ -97,7 +97,7 @@ def locate(data_dir: Path) -> Path:
 
 
 def recipe() -> str:
-    """Return everything that the rendered notes depend on, as JSON, to be kept beside them."""
+    """Return everything that the rendered notes depend on, as JSON, to be kept next to them."""
     settings = {
         "soundfont_sha256": SOUNDFONT_SHA256,
         "sample_rate_hz": SAMPLE_RATE_HZ,

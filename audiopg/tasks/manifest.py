@@ -152,7 +152,7 @@ class Manifest:
         write_text(path, buffer.getvalue())
 
     def check(self, card: Card, root: Path | None = None) -> None:
-        """Compare the manifest with what was published, and the files with the manifest.
+        """Compare the manifest with the published facts, and the files with the manifest.
 
         Args:
             card: the published facts.
@@ -160,7 +160,7 @@ class Manifest:
 
         Raises:
             AudiopgError: clips, classes, folds or splits are not as published, a path occurs twice, a group is in two
-                folds or splits, a clip has several labels where one is due, or a class is missing from the training
+                folds or splits, a clip has several labels where one is allowed, or a class is missing from the training
                 part of a fold. The message is one line.
         """
         self._check_clips(card, root)

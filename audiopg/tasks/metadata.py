@@ -5,14 +5,14 @@ from pathlib import Path
 
 from audiopg.errors import AudiopgError
 
-REMEDY = "`audiopg fetch --check` brings it again"
+REMEDY = "`audiopg fetch --check` downloads it again"
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """Read a CSV file that has at least these columns.
 
     Raises:
-        AudiopgError: it is missing, has not got the columns, or a line is too short.
+        AudiopgError: it is missing, lacks a column, or a line is too short.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -42,15 +42,15 @@ def read_lines(path: Path) -> list[str]:
 
 
 def compare(root: Path, files: set[str], listed: set[str]) -> None:
-    """Hold the files that are there against those that are listed.
+    """Compare the files that are there with the listed ones.
 
     Args:
         root: folder of the data set.
         files: paths of the audio files below it.
-        listed: paths that the data set's own list has.
+        listed: paths in the data set's own list.
 
     Raises:
-        AudiopgError: a file is missing, or is there without being listed.
+        AudiopgError: a file is missing, or is not listed.
     """
     for problem, paths in (("missing", listed - files), ("not listed", files - listed)):
         if paths:

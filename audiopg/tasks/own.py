@@ -1,4 +1,4 @@
-"""Somebody's own recordings: a CSV file that lists them is all that a task needs."""
+"""Own recordings: a CSV file that lists them is all that a task needs."""
 
 import csv
 import hashlib
@@ -59,7 +59,7 @@ def task(name: str, section: config.Task) -> Task:
 
 
 def digest(section: config.Task) -> str:
-    """Return a digest of what says which recordings a task has, or ``""`` for a registered one.
+    """Return a digest of a task's list of own recordings and its settings, or ``""`` for a registered task.
 
     Raises:
         AudiopgError: the list cannot be read.
@@ -71,12 +71,12 @@ def digest(section: config.Task) -> str:
 
 
 def read(listed: Path) -> list[Row]:
-    """Read a list of recordings: columns ``path`` and ``labels`` (several joined by ``|``), others as they are there.
+    """Read a list of recordings: columns ``path`` and ``labels`` (several joined by ``|``), and optional ones.
 
-    Columns that may be left out: ``fold``, ``split``, ``group`` (the path itself), ``source_id``, ``licence``.
+    Optional columns: ``fold``, ``split``, ``group`` (the path itself), ``source_id``, ``licence``.
 
     Returns:
-        Rows sorted by path, without duration and digest, which `measure` brings.
+        Rows sorted by path, without duration and digest, which `measure` adds.
 
     Raises:
         AudiopgError: the file is missing or empty, lacks a column, a value is not allowed, or a recording occurs twice.
@@ -107,7 +107,7 @@ def read(listed: Path) -> list[Row]:
 
 
 def _row(cells: dict[str | None, Any]) -> Row:
-    """Convert the cells of one line; equal places get equal paths.
+    """Convert the cells of one line; paths are normalised.
 
     Raises:
         ValueError: as `parse`, or there are more cells than columns, or a cell goes over several lines.
@@ -125,7 +125,7 @@ def _row(cells: dict[str | None, Any]) -> Row:
 
 
 def scan(root: Path) -> str:
-    """List the audio files below a folder whose labels are the names of the folders that they lie in.
+    """List the audio files below a folder; the label of a file is the name of its folder.
 
     Returns:
         A list for `read`: columns ``path`` and ``labels``, sorted by path.
@@ -167,7 +167,7 @@ def _split(rows: list[Row], listed: Path) -> tuple[list[Row], tuple[int, ...]]:
 
 
 def _folds(rows: list[Row], n_folds: int, listed: Path) -> tuple[list[Row], tuple[int, ...]]:
-    """Take the folds that are listed, or deal the recordings over folds where none is."""
+    """Take the listed folds, or deal the recordings over folds if none is listed."""
     rows = [replace(row, split="") for row in rows]
     if not any(row.fold for row in rows):
         rows = list(deal(rows, n_folds))
@@ -181,7 +181,7 @@ def _folds(rows: list[Row], n_folds: int, listed: Path) -> tuple[list[Row], tupl
 
 def _locate(name: str, root: Path, data_dir: Path) -> Path:  # noqa: ARG001 - own recordings stay where they are
     if not root.is_dir():
-        msg = f"tasks.{name}.audio_root: {root} is no folder"
+        msg = f"tasks.{name}.audio_root: {root} is not a folder"
         raise AudiopgError(msg)
     return root
 
@@ -192,12 +192,12 @@ def _make_manifest(name: str, rows: list[Row], root: Path) -> Manifest:
     for listed in rows:
         duration_s, sha256 = measure(root / listed.path)
         row = replace(listed, duration_s=duration_s, sha256=sha256)
-        # Own recordings only: the published protocols stay as they are, whatever copies they hold.
+        # Own recordings only: published protocols stay as they are, even if they hold copies.
         copy = first.setdefault(sha256, row)
         if (copy.fold, copy.split) != (row.fold, row.split):
             msg = (
                 f"{name}: {copy.path} and {row.path} are the same recording in {copy.fold or copy.split} and in"
-                f" {row.fold or row.split}; drop one, or give both one group"
+                f" {row.fold or row.split}; remove one, or give both the same group"
             )
             raise AudiopgError(msg)
         measured.append(row)

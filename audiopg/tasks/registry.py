@@ -33,6 +33,9 @@ for _module in (
 def find(name: str, section: config.Task) -> Task:
     """Return a registered task, or the one that its section of ``params.yaml`` describes.
 
+    >>> find("esc50", config.Task(clip_s=5.12)).card.n_folds
+    5
+
     Raises:
         AudiopgError: unknown task; own recordings under a registered name; their list is wrong.
     """

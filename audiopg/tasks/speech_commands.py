@@ -35,7 +35,7 @@ NOISE = "_background_noise_"  # long recordings to mix in, no words
 
 
 def make_manifest(root: Path) -> Manifest:
-    """List the words; what neither official list has is for training. Clips of one speaker are a group.
+    """List the words; clips in neither official list are for training. Clips of one speaker are a group.
 
     Raises:
         AudiopgError: a list is missing, or names a file that is; a file is not audio.

@@ -1,6 +1,6 @@
-"""The official 12-class test archive of Speech Commands V2 as a task of its own: 4,890 clips of 1 s in five folds.
+"""The official 12-class test archive of Speech Commands V2 as a separate task: 4,890 clips of 1 s in five folds.
 
-Its figures are no Speech Commands figures: training and test are both taken from what others only test on.
+Its figures are not Speech Commands figures: it trains and tests on clips that others use only for testing.
 """
 
 from pathlib import Path

@@ -10,12 +10,12 @@ from audiopg.tasks.manifest import Manifest
 
 @dataclass(frozen=True)
 class Archive:
-    """One file to download, and how to tell that it is the right one.
+    """One file to download, and how to verify it.
 
     Attributes:
         url: official address.
-        n_bytes: size in bytes; about right where ``digest`` is empty.
-        digest: ``md5:…`` or ``sha256:…`` of the file; empty where the host packs the archive anew now and then.
+        n_bytes: size in bytes; approximate where ``digest`` is empty.
+        digest: ``md5:…`` or ``sha256:…`` of the file; empty where the host repacks the archive from time to time.
         audio_digest: `listing_digest` of the audio files in it (sha256); empty where it is not known.
         member_digests: ``md5:…`` or ``sha256:…`` of single files in it, by path.
     """
@@ -27,13 +27,13 @@ class Archive:
     member_digests: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse an archive that nothing would verify.
+        """Refuse an archive without a digest.
 
         Raises:
             ValueError: there is no digest at all.
         """
         if not (self.digest or self.audio_digest or self.member_digests):
-            msg = f"{self.url}: has nothing to verify it by"
+            msg = f"{self.url}: has no digest to verify it by"
             raise ValueError(msg)
 
 

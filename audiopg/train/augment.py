@@ -37,7 +37,7 @@ def mixup(
     draw: np.random.Generator,
     blend: Callable[[Tensor, Tensor, float], Tensor],
 ) -> tuple[Tensor, Tensor]:
-    """Blend each example with another one of the batch; each label has its share, also beside others.
+    """Blend each example with another one of the batch; labels are blended with the same share.
 
     Args:
         spectrograms: shape (B, F, M).
@@ -59,7 +59,7 @@ def cutmix(spectrograms: Tensor, targets: Tensor, alpha: float, draw: np.random.
     """Replace a rectangle of time and frequency of each example by that of another one of the batch.
 
     The rectangle has the spectrogram's proportions and its centre anywhere, and is cut at the edges; the share of a
-    label is the area that was really replaced, not the one that was drawn.
+    label is the area that is actually replaced, not the one that was drawn.
 
     Args:
         spectrograms: shape (B, F, M).
@@ -89,9 +89,9 @@ def _span(length: int, side: float, draw: float) -> slice:
 def spec_augment(spectrograms: Tensor, recipe: config.Finetune, silence: float, draw: np.random.Generator) -> Tensor:
     """Silence some bands of time and of frequency, drawn for each example.
 
-    Masked cells get the value of digital silence, which the frames beyond a recording's ends have as well. So a mask
-    takes sound away and never adds any: the 0 of the original is the mean level of the corpus here, far above silence,
-    and would be a loud band in a quiet recording.
+    Masked cells get the value of digital silence, as do the frames beyond a recording's ends. So a mask only removes
+    sound. The 0 of the original is here the mean level of the corpus, far above silence, and would be a loud band in a
+    quiet recording.
 
     Args:
         spectrograms: normalised log-mel, shape (B, F, M).

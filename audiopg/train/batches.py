@@ -13,7 +13,7 @@ from audiopg.train.augment import cutmix, mixup, random_offsets, spec_augment
 
 
 class Batches:
-    """What each step of a fine-tuning sees; a step's number alone says which clips, cuts and blends."""
+    """Batches of a fine-tuning; the number of a step alone determines its clips, cuts and blends."""
 
     def __init__(  # noqa: PLR0913
         self,
@@ -26,7 +26,7 @@ class Batches:
         *,
         multi_label: bool,
     ) -> None:
-        """Take the recordings and what may be done with them.
+        """Take the recordings and their augmentation.
 
         Args:
             clips: all recordings.
@@ -68,7 +68,7 @@ class Batches:
             spectrograms, targets = mixup(spectrograms, targets, self.recipe.mixup_alpha, draw, blend)
         masks = rng.generator(self.seed, f"{self.stream}/masks", step)
         spectrograms = spec_augment(spectrograms, self.recipe, self.clips.log_mel.silence, masks)
-        # a label that may stand beside others is a choice of two, else of all classes
+        # with several labels, each is a choice of two; else the label is a choice of all classes
         n_choices = 2 if self.multi_label else targets.shape[1]
         smoothing = self.recipe.label_smoothing
         return spectrograms, targets * (1 - smoothing) + smoothing / n_choices
@@ -80,7 +80,7 @@ class Batches:
         return self.order(epoch)[number * size : (number + 1) * size]
 
     def _cuts(self, step: int) -> bool:
-        """Tell whether a step has CutMix; with mixup beside it, every second one on average."""
+        """Return whether a step has CutMix; if mixup is on as well, every second step on average."""
         if 0 in (self.recipe.cutmix_alpha, self.recipe.mixup_alpha):
             return self.recipe.cutmix_alpha > 0
         return rng.generator(self.seed, f"{self.stream}/cutmix", step).random() < 0.5  # noqa: PLR2004  (one of two)
@@ -98,7 +98,7 @@ class Batches:
 
     @cached_property
     def _chances(self) -> Float64:
-        """How likely ``balanced`` draws each recording."""
+        """Probability with which ``balanced`` draws each recording."""
         targets = self.targets[self.rows].astype(np.float64)
         weights = (targets / np.maximum(targets.sum(axis=0), 1)).sum(axis=1)
         chances: Float64 = weights / weights.sum()

@@ -1,4 +1,4 @@
-"""The state of a run while it lasts: two files, so that a damaged one costs some steps and not the run."""
+"""The state of an unfinished run: two files, so that a damaged one costs some steps and not the run."""
 
 import zlib
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class Checkpoints:
     """The states of this run, oldest first."""
 
     def save(self, step: int, state: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
-        """Write a state, and remove all but it and the one before.
+        """Write a state, and remove all but the last two.
 
         Raises:
             AudiopgError: the disk is full, or the folder cannot be written.
@@ -43,7 +43,7 @@ class Checkpoints:
                 other.unlink()
 
     def newest(self) -> tuple[dict[str, Tensor], dict[str, str]] | None:
-        """Read the newest state of this run that is whole, with its text header; None where there is none.
+        """Read the newest state of this run that is whole, with its text header; else None.
 
         Raises:
             AudiopgError: there are states, and all are damaged.
@@ -82,7 +82,7 @@ class Checkpoints:
     def _read(self, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         state, header = tensors.read(path)
         if header.pop("crc32", "") != _checksum(state, header):
-            msg = f"{path}: damaged checkpoint (its checksum is another one); delete it and run again"
+            msg = f"{path}: damaged checkpoint (wrong checksum); delete it and run again"
             raise AudiopgError(msg)
         return state, header
 

@@ -1,4 +1,4 @@
-"""Curves of a run while it lasts, in DVCLive's layout: what the clock has a part in, beside the results."""
+"""Curves of a run in progress, in DVCLive's layout, kept apart from the results: they depend on the clock."""
 
 import os
 from pathlib import Path
@@ -26,22 +26,22 @@ class Curves:
             def _init_dvc(self) -> None:
                 self._dvc_file = "dvc.yaml"
 
-        (folder / "metrics.json").unlink(missing_ok=True)  # a kill may have left half of it
+        (folder / "metrics.json").unlink(missing_ok=True)  # a killed run may have left an incomplete one
         self._live = Here(str(folder), resume=True, save_dvc_exp=False, dvcyaml=False)
         self._n_clips, self._elapsed_s, self._waited_s = 0, 0.0, 0.0
 
     def begin(self, training: "Training") -> None:
-        """Drop what was noted of a step that is still to come, since the run goes on from an earlier state."""
+        """Drop the points after the current step: the run continues from an earlier state."""
         self._elapsed_s, self._waited_s = training.elapsed_s, training.waited_s
         for path in Path(self._live.plots_dir, "metrics").glob("*.tsv"):
             try:
                 table = pd.read_csv(path, sep="\t")
                 table[table["step"] < training.step].to_csv(path, sep="\t", index=False)
-            except (ValueError, KeyError):  # a kill has left less than its head
+            except (ValueError, KeyError):  # a killed run left an incomplete header
                 path.unlink()
 
     def note(self, training: "Training", rate: float, n_clips: int, *, last: bool) -> None:
-        """Add a point to each curve: that of the last step, and of those before once a second at most.
+        """Add a point to each curve, at most once a second, and always at the last step.
 
         Args:
             training: after the step.

@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 
 class EMA:
-    """A second set of weights that follows the model's slowly; without a decay there is none, and nothing happens."""
+    """A second set of weights that slowly follows the model's; with a decay of 0 it does nothing."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         """Begin with the model's weights.
 
         Args:
             model: whose weights are averaged.
-            decay: of what was before, per step, in [0, 1); 0 averages nothing.
+            decay: weight of the previous average in each step, in [0, 1); 0 averages nothing.
         """
         self.decay = decay
         self.model = dict(model.named_parameters())
@@ -42,7 +42,7 @@ class EMA:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Give the model the averaged weights for a while, as for an evaluation."""
+        """Give the model the averaged weights temporarily, as for an evaluation."""
         self._swap()
         try:
             yield

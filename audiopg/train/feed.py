@@ -1,4 +1,4 @@
-"""What the steps of a run see: parts of their batches, made one ahead where the accelerator would wait for them."""
+"""Batches of a run, in parts; on CUDA the next part is made during the current one, so that the GPU need not wait."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +21,7 @@ Batch = tuple[Tensor, Tensor, *tuple[Tensor | None, ...]]
 
 
 class Data(Protocol):
-    """What a run learns from; the number of a step alone says what it sees."""
+    """The data of a run; the number of a step alone determines what it sees."""
 
     def n_clips(self, step: int) -> int:
         """Count the clips of a step."""
@@ -30,7 +30,7 @@ class Data(Protocol):
         """Return some of a step's clips, by their places in its batch, in float32; on any device."""
 
     def names(self, step: int) -> str:
-        """Say which clips a step has."""
+        """Name the clips of a step."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class Part:
     places: range
     """Their places in the batch."""
     share: float
-    """What part of the batch they are."""
+    """Their share of the batch."""
 
 
 def parts(n_clips: int, n_parts: int) -> list[Part]:
     """Cut a batch in parts that differ by one clip at most.
 
-    Each process of a run has as much to do as the others: of a batch with fewer clips than parts, the empty ones are
-    its first clip with a share of 0.
+    All processes of a run have the same work: if a batch has fewer clips than parts, each empty part is its first clip
+    with a share of 0.
     """
     bounds = [n_clips * number // n_parts for number in range(n_parts + 1)]
     cut = [range(first, last) for first, last in zip(bounds, bounds[1:], strict=False)]
@@ -57,7 +57,7 @@ def parts(n_clips: int, n_parts: int) -> list[Part]:
 class Feed(Iterator[tuple[float, Batch]]):
     """This process's parts of the steps one after another, each with its share of the step, on the device.
 
-    On CUDA a thread makes each while the one before is learnt from. The CPU would only share its cores with itself.
+    On CUDA a thread makes each part during the step on the previous one. On a CPU it would only compete for the cores.
     """
 
     def __init__(self, data: Data, steps: Iterable[int], accumulate: int, backend: Backend) -> None:
@@ -117,15 +117,15 @@ def ahead(make: Callable[[Piece], Made], pieces: Iterable[Piece]) -> Iterator[Ma
 
 
 def check_division(place: str, steps: "config.Pretrain | config.Finetune", backend: Backend) -> None:
-    """Check that every part of a full batch has as many clips.
+    """Check that all parts of a full batch have the same number of clips.
 
     Raises:
-        AudiopgError: it has not.
+        AudiopgError: they do not.
     """
     n_parts = steps.accumulate * backend.world_size
     if steps.batch_size % n_parts:
         msg = (
             f"params.yaml: {place}.batch_size = {steps.batch_size} cannot be cut evenly for {backend.world_size}"
-            f" processes × accumulate = {steps.accumulate}; use a multiple of {n_parts}, or other numbers of those"
+            f" processes × accumulate = {steps.accumulate}; use a multiple of {n_parts}, or change these numbers"
         )
         raise AudiopgError(msg)

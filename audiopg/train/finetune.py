@@ -112,7 +112,7 @@ def train(
     validate: Callable[[], float] | None,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[Training, BestEpoch]:
-    """Fine-tune for all epochs; where there is something to validate on, take back the weights of the best one.
+    """Fine-tune for all epochs; with a validation split, restore the weights of the best epoch.
 
     Args:
         model: on the backend's device.

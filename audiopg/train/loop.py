@@ -31,7 +31,7 @@ TICKS = 1_000_000  # steps of the schedule of a run that ends by the clock
 
 
 class Companion(Protocol):
-    """What a run knows beside its training, such as the best epoch."""
+    """Additional state of a run, such as the best epoch."""
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return all of it."""
@@ -94,7 +94,7 @@ class Training:
         after_step: Callable[[int], None] | None = None,
         curves: "Curves | None" = None,
     ) -> None:
-        """Take all steps that are left.
+        """Run all remaining steps.
 
         Args:
             data: what the steps see.
@@ -184,7 +184,7 @@ class Training:
         return loss.item(), norm.item()
 
     def _problem(self, loss: float, norm: float) -> str:
-        """Say what is not finite; float16 gradients may overflow, as long as a smaller factor of the scaler helps."""
+        """Return what is not finite; float16 gradients may overflow while the scaler can still lower its factor."""
         if not math.isfinite(loss):
             return f"the loss is {loss}"
         overflow = self.scaler.is_enabled() and self.scaler.get_scale() > 1
@@ -199,7 +199,7 @@ class Training:
         say(f"{event}; no update, {self.n_skipped} so far")
 
     def _update(self, loss: float, norm: float, *, finite: bool) -> None:
-        """Take the step, if its gradient is worth it, and note its loss."""
+        """Take the step, if it is finite, and note its loss."""
         if finite:
             self.scaler.step(self.optimizer)
             self.scaler.update()
@@ -215,7 +215,7 @@ class Training:
         return int(moments["step"])
 
     def _tell(self, label: str) -> None:
-        """Say how long it took, how much of that was waiting, and what was left out."""
+        """Report the time, the share of it spent waiting for data, and the steps without an update."""
         waiting = self.waited_s / max(self.elapsed_s, 1e-9)
         skipped = f", {self.n_skipped} of them without an update" if self.n_skipped else ""
         say(f"{label}: {self.step} steps in {self.elapsed_s:.0f} s, {waiting:.0%} of it waiting for data{skipped}")
@@ -238,7 +238,7 @@ class Training:
         return state
 
     def _keep(self, checkpoints: Checkpoints, backend: "Backend", *, asked: bool) -> None:
-        """Save the state where it is time for it or none follows, and end the process where it was asked to."""
+        """Save the state when it is due or after the last step, and end the process if asked to."""
         if backend.is_main_process and (asked or self.finished or self.step % checkpoints.save_every == 0):
             clock = {"elapsed_s": repr(self.elapsed_s), "waited_s": repr(self.waited_s)}
             checkpoints.save(self.step, self._state(), clock)
@@ -249,7 +249,7 @@ class Training:
             raise KeyboardInterrupt
 
     def _continue(self, checkpoints: Checkpoints, backend: "Backend") -> None:
-        """Take over the newest state of this very run, where there is one.
+        """Load the newest state of this run, if there is one.
 
         Raises:
             AudiopgError: the processes do not see the same one.
@@ -260,7 +260,7 @@ class Training:
         with backend.lost_peer_errors():
             n, steps, squares = backend.all_reduce_sum([1, self.step, self.step**2])
         if n * squares != steps**2:  # they differ
-            msg = f"{checkpoints.folder}: the processes find states of different steps in it; have them share it"
+            msg = f"{checkpoints.folder}: the processes find states of different steps in it; have them share a folder"
             raise AudiopgError(msg)
         if found is not None:
             say(f"{checkpoints.folder}: continuing at step {self.step}")

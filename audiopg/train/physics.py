@@ -1,4 +1,4 @@
-"""The second objective of pre-training: tell the physics of a clip from what the encoder makes of its patches."""
+"""The second objective of pre-training: predict the physics of a clip from the encoder's tokens."""
 
 import torch
 from torch import Tensor
@@ -8,13 +8,13 @@ from audiopg.synth.physics import Physics
 
 
 class PhysicsLoss:
-    """How far a head is from the physics: about 1 if it knows the distributions only, 0 if it knows the clips.
+    """Loss of the head: about 1 if it knows only the distributions of the physics, 0 if it knows the clips.
 
     Squared error of standardised numbers, cross-entropy of classes over the entropy of their choice: each target has
-    a loss of 1 before anything is learnt, so that all weigh the same. What a clip does not have is left out.
+    a loss of 1 before training, so that all weigh the same. A target that a clip does not have is left out.
     The sum over the clips that have a target is divided by all clips times the share that has it in the corpus, not
-    by how many of this batch have it: so parts of a batch add up to the whole, whichever clips they hold. Hence a
-    rare target counts seldom, and then much.
+    by the number of clips of this batch that have it: so parts of a batch add up to the whole, whichever clips they
+    hold. Rare targets contribute rarely, but with a large weight.
     """
 
     def __init__(self, physics: Physics, device: torch.device) -> None:
@@ -30,7 +30,7 @@ class PhysicsLoss:
 
         Args:
             outputs: of the head, shape (B, `Physics.n_outputs`).
-            targets: as `Physics.targets`, shape (B, numbers + labels), NaN where there is nothing to tell.
+            targets: as `Physics.targets`, shape (B, numbers + labels), NaN where a clip has no such target.
         """
         known, values = ~targets.isnan(), targets.nan_to_num()
         numbers, *labels = torch.split(outputs, [self.n_numbers, *self.n_classes], dim=1)

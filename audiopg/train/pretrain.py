@@ -24,12 +24,12 @@ from audiopg.train.feed import Batch, check_division
 from audiopg.train.loop import Training
 from audiopg.train.physics import PhysicsLoss
 
-LAST_STEPS = 50  # that the final loss is the mean of
+LAST_STEPS = 50  # the final loss is their mean
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Files that the stage leaves."""
+    """Files that the stage writes."""
 
     encoder: Path
     """Weights of the encoder."""

@@ -1,11 +1,11 @@
-"""SIGTERM, the way in which a cluster ends a job: held back until the step in progress is over."""
+"""Delays SIGTERM, with which a cluster ends a job, until the step in progress is done."""
 
 import signal
 from types import FrameType, TracebackType
 
 
 class Sigterm:
-    """While it is entered, SIGTERM is only noted, however often: a cluster and torchrun may each send one."""
+    """Inside its block, SIGTERM is only noted, however often it comes: a cluster and torchrun may each send one."""
 
     def __init__(self) -> None:
         """Start without one."""
@@ -19,7 +19,7 @@ class Sigterm:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let the signal do again what it did before."""
+        """Restore the previous action of the signal."""
         signal.signal(signal.SIGTERM, self._before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  (what a handler is called with)

@@ -95,10 +95,11 @@ def test_help_lists_every_stage() -> None:
                 "--init=pretrained",
                 "--manifest=m.csv",
                 "--card=c.json",
+                "--decoded=d",
                 "--resume=r",
                 "--out-dir=x",
             ],
-            "--encoder goes with --init pretrained, and only with it",
+            "--encoder is needed with --init pretrained, and allowed only there",
         ),
         (
             [
@@ -108,6 +109,7 @@ def test_help_lists_every_stage() -> None:
                 "--init=scratch",
                 "--manifest=m.csv",
                 "--card=c.json",
+                "--decoded=d",
                 "--resume=r",
                 "--out-dir=x",
             ],
@@ -121,6 +123,7 @@ def test_help_lists_every_stage() -> None:
                 "--init=scratch",
                 "--manifest=m.csv",
                 "--card=c.json",
+                "--decoded=d",
                 "--resume=r",
                 "--out-dir=x",
             ],

@@ -17,7 +17,7 @@ from audiopg.errors import AudiopgError
 from audiopg.provenance import stages
 from audiopg.provenance.stages import STAGES
 
-PROFILES = sorted(path.stem for path in (ROOT / "workflow" / "params").glob("*.yaml"))
+PROFILES = sorted(path.stem for path in profile.FOLDER.glob("*.yaml"))
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def rename(path: str, name: str) -> Callable[[dict[str, Any]], None]:
         (put("latent/factors/onset_density_hz/min", 0.1), "latent.factors: 6 events at 0.1 per second do not fit into"),
         (
             put("latent/corpora", ["events"]),
-            "latent.corpora: each corpus once, events (the paper's claims) and natural",
+            "latent.corpora: list each corpus once, with events (for the paper's claims) and natural",
         ),
         (put("pretrain/optimizer", {}), "pretrain.optimizer.lr: missing"),
         (

@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from audiopg.config import Config, profile
-from audiopg.cost import estimate, flops
+from audiopg.cost import estimate, flops, table
 from audiopg.errors import AudiopgError
 from audiopg.models.classifier import Classifier
 from audiopg.models.mae import MaskedAutoencoder
@@ -169,22 +169,6 @@ def test_a_step_of_adamw_leaves_sixteen_bytes_per_weight(tiny: Config) -> None:
     )
 
 
-def test_a_ridge_probe_by_hand() -> None:
-    card = TASKS["esc50"].card  # five folds of 400, 50 classes
-    gram, factor = 2 * 10 * 10 + 2 * 10 * 50, 10**3 // 3
-    fits = 4 * 3 * 2 * (1200 * gram + factor) + 1600 * gram + factor  # turns, layers, penalties; then the chosen one
-    assert estimate.probe_flops(card, 10, 3, 2, neighbours=False) == 5 * fits
-    near = 4 * 3 * 2 * 1200 * 400 * 10 + 2 * 1600 * 400 * 10
-    assert estimate.probe_flops(card, 10, 3, 2, neighbours=True) == 5 * (fits + near)
-    split = TASKS["speech_commands"].card
-    train, val, test = split.sizes
-    gram = 2 * 10 * 10 + 2 * 10 * 35
-    fits = 6 * (train * gram + factor) + (train + val) * gram + factor
-    assert estimate.probe_flops(split, 10, 3, 2, neighbours=False) == fits
-    near = 3 * 2 * train * val * 10 + 2 * (train + val) * test * 10
-    assert estimate.probe_flops(split, 10, 3, 2, neighbours=True) == fits + near
-
-
 def test_a_share_of_the_training_recordings_by_hand() -> None:
     cfg = profile.load("paper")
     changed = {name: section.model_copy(update={"train_share": 0.1}) for name, section in cfg.tasks.items()}
@@ -194,14 +178,8 @@ def test_a_share_of_the_training_recordings_by_hand() -> None:
     words = rows["scratch", "speech_commands"]
     assert (words.clips_trained, words.clips_evaluated) == (50 * 8_484, 50 * 9_981 + 11_005)
     assert rows["probe", "esc50"].clips_evaluated == 2 * 2000
-    whole = {(row.stage, row.task): row for row in estimate.rows(cfg, A100)}
-    assert rows["probe", "esc50"].cpu_flops < 0.2 * whole["probe", "esc50"].cpu_flops
     assert estimate.n_used(TASKS["esc50"].card, 1600, 0.01) == 50  # one of each class
     assert estimate.n_used(TASKS["fsd50k"].card, 1000, 0.01) == 10
-    gram, factor = 2 * 10 * 10 + 2 * 10 * 50, 10**3 // 3
-    fits = 4 * 3 * 2 * (120 * gram + factor) + 160 * gram + factor
-    near = 4 * 3 * 2 * 120 * 40 * 10 + 2 * 160 * 400 * 10  # neighbours of whole folds, in a tenth of the others
-    assert estimate.probe_flops(TASKS["esc50"].card, 10, 3, 2, neighbours=True, share=0.1) == 5 * (fits + near)
 
 
 def test_a_standardised_head_sees_the_training_recordings_once_more() -> None:
@@ -282,13 +260,13 @@ def test_speeds_that_give_no_time_are_refused(speed: tuple[float, ...], message:
 
 def test_the_table_on_the_page_is_the_printed_one() -> None:
     page = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
-    assert estimate.table(profile.load("paper"), "paper", A100) in page
+    assert table.table(profile.load("paper"), "paper", A100) in page
 
 
 def test_the_command_prints_a_table_and_the_same_as_data() -> None:
     command = [AUDIOPG, "cost", "--profile=paper"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert shown.strip() == estimate.table(profile.load("paper"), "paper", A100)
+    assert shown.strip() == table.table(profile.load("paper"), "paper", A100)
     own = subprocess.run([AUDIOPG, "cost", "--json"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     data = json.loads(own)
     assert data["profile"] == "params.yaml"

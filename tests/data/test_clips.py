@@ -78,7 +78,7 @@ def test_what_was_decoded_is_whole_or_named(
 ) -> None:
     load(folder, write_manifest(folder), quick.features, 0.32)
     change(folder / "decoded" / file)
-    with pytest.raises(AudiopgError, match=r"decoded: decoded recordings that cannot be read .* run `snakemake` again"):
+    with pytest.raises(AudiopgError, match=r"decoded: the decoded recordings cannot be read .* run `snakemake` again"):
         clips.load(folder / "decoded", quick.features, 0.32)
 
 

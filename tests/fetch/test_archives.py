@@ -122,7 +122,7 @@ def test_a_truncated_archive_is_damaged(kind: str, share: float, tree: Path, tmp
 def test_missing_and_exchanged_volumes(tree: Path, tmp_path: Path) -> None:
     paths = volumes(zipped(tree), 3_000, tmp_path, "x")
     assert len(paths) == 5
-    with pytest.raises(AudiopgError, match=r"damaged archive \(it has 5 volumes, here are 4\)"):
+    with pytest.raises(AudiopgError, match=r"damaged archive \(it has 5 volumes, found 4\)"):
         unpacked(paths[1:])
     for wrong in (paths[1:], [paths[0], *paths[2:]], [paths[1], paths[0], *paths[2:]], paths[:-1]):
         with pytest.raises(AudiopgError, match="damaged archive"):

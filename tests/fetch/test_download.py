@@ -75,9 +75,9 @@ def test_a_fault_that_passes_ends_in_the_right_file(
 @pytest.mark.parametrize(
     ("fault", "reason", "n_requests"),
     [
-        (Fault(status=404), "answers 404", 1),
-        (Fault(status=403), "answers 403", 1),
-        (Fault(status=503), "answers 503, 3 times in a row", 3),
+        (Fault(status=404), "the server returned 404", 1),
+        (Fault(status=403), "the server returned 403", 1),
+        (Fault(status=503), "the server returned 503, 3 times in a row", 3),
         (Fault(cut_after=0), "connection cut, 3 times in a row", 3),
         (Fault(wrong_bytes=True), "wrong bytes", 1),
         (Fault(length_off_by=-100), "wrong bytes", 1),
@@ -87,7 +87,9 @@ def test_a_fault_that_stays_is_one_error_and_no_file(
     fault: Fault, reason: str, n_requests: int, server: Server, tmp_path: Path
 ) -> None:
     url = server.put("/a/x.zip", DATA, *[fault] * 9)
-    with pytest.raises(AudiopgError, match=rf"^x\.zip: not to be had; {re.escape(url)}: .*{reason}") as caught:
+    with pytest.raises(
+        AudiopgError, match=rf"^x\.zip: could not be downloaded; {re.escape(url)}: .*{reason}"
+    ) as caught:
         download(url, tmp_path / "x.zip", verify)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "x.zip").exists()
@@ -193,7 +195,7 @@ def test_a_mirror_that_cannot_help_is_passed_over(  # noqa: PLR0913
     assert (tmp_path / "x.zip").read_bytes() == DATA
     # from its first byte: what came from the mirror is not continued here
     assert server.ranges("/official/x.zip") == [""]
-    assert f"not from {server.address}/mirror/" in capsys.readouterr().err
+    assert f"could not download {server.address}/mirror/" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
@@ -279,7 +281,7 @@ def test_a_full_disk_is_one_error_and_not_the_fault_of_the_source(server: Server
 CLIENT = """
 import sys
 from pathlib import Path
-from audiopg.data import download
+from audiopg.fetch import download
 download.CHUNK = 1000
 download.download(sys.argv[1], Path(sys.argv[2]), lambda path: None)
 """
@@ -294,7 +296,7 @@ def test_killed_at_random_moments_it_goes_on_where_it_was(server: Server, tmp_pa
     for moment in moments:
         client = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         before = len(server.log)
-        while len(server.log) == before:
+        while len(server.log) == before and client.poll() is None:
             time.sleep(0.01)
         time.sleep(moment)
         client.send_signal(signal.SIGKILL)

@@ -137,7 +137,7 @@ def test_faults_that_stay_are_one_error_and_leave_no_folder(
     fault: Fault, published: Published, server: Server, data_folder: Path
 ) -> None:
     server.faults[published.paths[-1]] = [fault] * 9
-    with pytest.raises(AudiopgError, match="not to be had") as caught:
+    with pytest.raises(AudiopgError, match="could not be downloaded") as caught:
         fetch(published.task)
     assert "\n" not in str(caught.value)
     assert not (data_folder / published.task.card.name).exists()
@@ -220,12 +220,12 @@ def test_what_is_damaged_is_named_and_alone_brought_again(
     said = capsys.readouterr().err
     assert f"{damaged}: damaged" in said
     assert f"{missing}: missing" in said
-    assert "2 of them brought again" in said
+    assert "2 of them fetched again" in said
     assert contents(root) == contents(published.tree)
     assert {path: path.stat().st_mtime_ns for path in others} == others
     assert server.log == []  # the archives are still here
     check(published.task)
-    assert "0 of them brought again" in capsys.readouterr().err
+    assert "0 of them fetched again" in capsys.readouterr().err
 
 
 def test_archives_are_fetched_again_only_when_something_has_to_be_taken_from_them(
@@ -303,7 +303,7 @@ def test_a_folder_of_somebody_else_is_left_alone(published: Published, data_fold
     theirs = data_folder / published.task.card.name / "mine.txt"
     theirs.parent.mkdir(parents=True)
     theirs.write_text("mine")
-    with pytest.raises(AudiopgError, match=r"is there without contents\.csv, so it was not fetched by audiopg"):
+    with pytest.raises(AudiopgError, match=r"exists without contents\.csv, so audiopg did not fetch it"):
         fetch(published.task)
     assert theirs.read_text() == "mine"
 
@@ -380,7 +380,7 @@ def test_the_plan_knows_what_is_here(published: Published, monkeypatch: pytest.M
     needed = int(source_bytes(published) + published.task.source.hours * 3600 * 100 * 128 * 4)  # type: ignore[union-attr]
     for free, short in ((needed - 1_000_000, True), (needed + 1_000_000, False)):
         monkeypatch.setattr(plan_module, "free_bytes", lambda free=free: free)
-        assert ("too little is free: 1.0 MB more are needed" in plan([published.task], features)) == short
+        assert ("not enough free space: 1.0 MB more are needed" in plan([published.task], features)) == short
     fetch(published.task)
     after = plan([published.task], features)
     assert "to be fetched" not in after

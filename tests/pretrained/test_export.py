@@ -257,7 +257,7 @@ def header(project: Project) -> dict[str, str]:
         (lambda p: p.encoder.unlink(), "encoder.safetensors: no such checkpoint"),
         (lambda p: tensors.write(p.encoder, {}, {}), "encoder.safetensors: not the weights of an encoder"),
         (lambda p: tensors.write(p.encoder, {}, header(p)), "encoder.safetensors: Error(s) in loading state_dict"),
-        (lambda p: flip(p.encoder), "run.json: tells of another encoder.safetensors than "),
+        (lambda p: flip(p.encoder), "run.json: describes another encoder.safetensors than "),
         (lambda p: p.encoder.with_name("run.json").unlink(), "run.json: no such file"),
         (lambda p: p.encoder.with_name("run.json").write_text("{}"), "run.json: not a run card of the stage pretrain"),
         (
@@ -265,8 +265,8 @@ def header(project: Project) -> dict[str, str]:
             "safetensors: written by another version",
         ),
         (lambda p: (p.results / "table.md").unlink(), "table.md: no such file"),
-        (lambda p: flip(p.results / "table.csv", -2), "run.json: tells of another table.csv than "),
-        (replace_encoder, "table.csv: rests on another encoder than "),
+        (lambda p: flip(p.results / "table.csv", -2), "run.json: describes another table.csv than "),
+        (replace_encoder, "table.csv: is not based on "),
     ],
 )
 def test_what_does_not_belong_together_is_not_exported(

@@ -19,6 +19,7 @@ from audiopg.errors import AudiopgError
 from audiopg.models.checkpoint import save_encoder
 from audiopg.models.vit import Encoder, untrained
 from audiopg.pretrained import hear
+from audiopg.pretrained.encoder import AudioEncoder
 
 HEAR_RATES_HZ = (16_000, 22_050, 32_000, 44_100, 48_000)
 LENGTHS_S = (1 / 16_000, 0.005, 0.02, 0.16, 1.07, 1.28, 1.98, 4.0, 7.013)
@@ -89,11 +90,13 @@ def test_a_batch_of_no_sounds_is_no_embeddings(model: hear.Model) -> None:
 @pytest.mark.parametrize("seconds", [0.3, 1.28, 2.005, 5.0])
 def test_a_scene_is_what_evaluation_makes_of_the_whole_spectrogram(model: hear.Model, seconds: float) -> None:
     waveform = noise(seconds)
-    spectrogram = model.log_mel(functional.pad(waveform, (0, max(0, 20_480 - waveform.shape[1]))))[0]
-    clips = Clips(spectrogram.numpy(), np.array([0, len(spectrogram)]), 128, model.log_mel)
+    spectrogram = model.front.log_mel(functional.pad(waveform, (0, max(0, 20_480 - waveform.shape[1]))))[0]
+    clips = Clips(spectrogram.numpy(), np.array([0, len(spectrogram)]), 128, model.front.log_mel)
     offsets = clips.offsets(0)
     with torch.no_grad():
-        expected = model.encoder.layers(clips.batch([0] * len(offsets), offsets))[:, -1, 0].double().mean(dim=0).float()
+        expected = (
+            model.front.encoder.layers(clips.batch([0] * len(offsets), offsets))[:, -1, 0].double().mean(dim=0).float()
+        )
     torch.testing.assert_close(hear.get_scene_embeddings(waveform, model)[0], expected, rtol=0, atol=1e-6)
 
 
@@ -102,11 +105,11 @@ def test_timestamps_of_a_short_sound_by_hand(model: hear.Model, seconds: float) 
     waveform = noise(seconds)
     embeddings, _ = hear.get_timestamp_embeddings(waveform, model)
     # a patch spans 15 hops and a window of 400 samples: 2800, half of which lie before its middle
-    spectrogram = model.log_mel(functional.pad(waveform, (1400, 40_000)))
+    spectrogram = model.front.log_mel(functional.pad(waveform, (1400, 40_000)))
     for number, embedding in enumerate(embeddings[0]):
         begin = 4 * (number % 4)
         with torch.no_grad():
-            tokens = model.encoder(spectrogram[:, begin : begin + 128])[0]
+            tokens = model.front.encoder(spectrogram[:, begin : begin + 128])[0]
         column = number // 4
         expected = tokens[8 * column : 8 * column + 8].mean(dim=0)
         torch.testing.assert_close(embedding, expected, rtol=0, atol=1e-6)
@@ -123,12 +126,12 @@ class Loudness(Encoder):
 @pytest.mark.parametrize("seconds", [1.0, 3.1, 33.33])
 @pytest.mark.parametrize("place", [0.2, 0.5, 0.85])
 def test_timestamps_are_centred_on_what_they_describe(tiny: Config, seconds: float, place: float) -> None:
-    model = hear.Model(Loudness(tiny.encoder), tiny.features, 1.28)
+    model = hear.Model(AudioEncoder(Loudness(tiny.encoder), tiny.features), 1.28)
     waveform = torch.zeros(1, round(seconds * 16_000))
     middle = round(place * seconds * 16_000)
     waveform[:, middle - 160 : middle + 160] = noise(0.02)
     embeddings, times_ms = hear.get_timestamp_embeddings(waveform, model)
-    loudness = (embeddings[0, :, 0] - model.log_mel.silence).double()
+    loudness = (embeddings[0, :, 0] - model.front.log_mel.silence).double()
     assert (loudness[(times_ms[0] - middle / 16).abs() > 100].abs() < 1e-5).all()
     assert (loudness * times_ms[0]).sum() / loudness.sum() == pytest.approx(middle / 16, abs=6)
 
@@ -136,7 +139,7 @@ def test_timestamps_are_centred_on_what_they_describe(tiny: Config, seconds: flo
 @pytest.mark.parametrize(("patch_frames", "hop_ms"), [(4, 40), (7, 10), (8, 40), (12, 40), (16, 40), (32, 40), (3, 30)])
 def test_times_are_at_most_50_ms_apart_for_any_patch(tiny: Config, patch_frames: int, hop_ms: float) -> None:
     section = Section(size="micro", patch_frames=patch_frames, patch_mels=16)
-    model = hear.Model(untrained(section, 1), tiny.features, patch_frames * 0.04)
+    model = hear.Model(AudioEncoder(untrained(section, 1), tiny.features), patch_frames * 0.04)
     _, times_ms = hear.get_timestamp_embeddings(noise(1.0), model)
     assert (times_ms.diff() == hop_ms).all()
 
@@ -165,13 +168,13 @@ def test_the_same_sound_has_the_same_embedding_in_any_company_and_on_any_threads
 
 def test_the_encoder_never_sees_more_than_one_window(model: hear.Model, monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = set()
-    forward = model.encoder.forward
+    forward = model.front.encoder.forward
 
     def watched(spectrogram: Tensor) -> Tensor:
         shapes.add(tuple(spectrogram.shape))
         return forward(spectrogram)
 
-    monkeypatch.setattr(model.encoder, "forward", watched)
+    monkeypatch.setattr(model.front.encoder, "forward", watched)
     for seconds in LENGTHS_S:
         both(noise(seconds, 2), model)
     assert shapes == {(1, 128, 128)}
@@ -252,4 +255,4 @@ def test_a_checkpoint_without_its_own_run_card_is_refused_in_one_line(tmp_path: 
     save_encoder(path, untrained(tiny.encoder, 8), tiny.features)
     assert "not the run card of encoder.safetensors" in refused(path)
     card.unlink()
-    assert "no run card beside encoder.safetensors" in refused(path)
+    assert "no run card next to encoder.safetensors" in refused(path)

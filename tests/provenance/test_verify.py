@@ -62,7 +62,7 @@ def test_a_result_is_traced_down_to_the_recordings(cfg: Config) -> None:
     assert depths["results/finetune/drums/pretrained/fold1/metrics.json"] == 1
     assert depths["results/tasks/drums/source.json"] == 2
     assert sum(": pretrain, " in line for line in lines) == 1
-    with pytest.raises(AudiopgError, match="params.yaml: no run card tells"):
+    with pytest.raises(AudiopgError, match="params.yaml: no run card says"):
         list(verify.verify(cfg, [Path("params.yaml")]))
 
 
@@ -80,7 +80,7 @@ def recard(**changes: object) -> Callable[[Config], None]:
     [
         (rewrite(FOLD / "metrics.json", "{}"), f"{FOLD}/metrics.json: is not the file that finetune wrote"),
         (rewrite(ENCODER, "other"), f"{ENCODER}: is not the file that pretrain wrote (results/pretrain/run.json)"),
-        (rewrite(Path("results/stray.csv"), ""), "results/stray.csv: no run card tells what it was made from"),
+        (rewrite(Path("results/stray.csv"), ""), "results/stray.csv: no run card says what it was made from"),
         (lambda _: (FOLD / "loss.csv").unlink(), f"{FOLD}/loss.csv: missing (named in {FOLD}/run.json)"),
         (lambda _: (FOLD / "run.json").unlink(), f"{FOLD}/run.json: missing (named in results/run.json)"),
         (
@@ -89,7 +89,7 @@ def recard(**changes: object) -> Callable[[Config], None]:
         ),
         (recard(code="0" * 64), f"{FOLD}/run.json: made by other code of the stage finetune"),
         (recard(device="cuda bfloat16"), f"{FOLD}/run.json: made with device = cuda bfloat16, "),
-        (recard(task="gone"), f"{FOLD}/run.json: is about 'gone', which is none of the tasks in params.yaml"),
+        (recard(task="gone"), f"{FOLD}/run.json: is about 'gone', which is not a task in params.yaml"),
         (recard(inputs={ENCODER.as_posix(): "0"}), f"{FOLD}/run.json: made from another {ENCODER} than other results"),
         (recard(recordings="0"), f"{FOLD}/run.json: made from another list of own recordings than there is now"),
     ],

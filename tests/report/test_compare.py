@@ -17,7 +17,7 @@ from support.places import ROOT
 from audiopg import storage
 from audiopg.config import Config, params, profile
 from audiopg.errors import AudiopgError
-from audiopg.report import aggregate, compare, table
+from audiopg.report import aggregate, compare, significance, table
 
 AUDIOPG = Path(sys.executable).with_name("audiopg")
 SCORES = {
@@ -60,25 +60,27 @@ def cfg() -> Config:
 
 def test_the_corrected_test_by_hand() -> None:
     """Mean 1/10, variance 1/150, so t² = (1/100) / ((1/4 + 1/3) / 150) = 18/7; Student's cdf has a closed form."""
-    t, p = compare.corrected_t_test(np.array([0.1, 0.2, 0.0, 0.1]), 1 / 3)
+    t, p = significance.corrected_t_test(np.array([0.1, 0.2, 0.0, 0.1]), 1 / 3)
     assert t == pytest.approx(math.sqrt(18 / 7))
     x = t / math.sqrt(3)
     assert p == pytest.approx(1 - 2 / math.pi * (x / (1 + x**2) + math.atan(x)))
-    assert compare.corrected_t_test(-np.array([0.1, 0.2, 0.0, 0.1]), 1 / 3) == (-t, p)
+    assert significance.corrected_t_test(-np.array([0.1, 0.2, 0.0, 0.1]), 1 / 3) == (-t, p)
 
 
 def test_plain_tests_by_hand() -> None:
-    found = compare.tests(np.array([0.1, 0.2, 0.0, 0.1]), 1 / 3)
+    found = significance.tests(np.array([0.1, 0.2, 0.0, 0.1]), 1 / 3)
     assert found.t == pytest.approx(math.sqrt(6))
     x = math.sqrt(2)
     assert found.p_t == pytest.approx(1 - 2 / math.pi * (x / (1 + x**2) + math.atan(x)))
     assert found.p_wilcoxon == pytest.approx(2 / 2**3)  # three differences that are not 0 have one sign
-    assert (found.t_corrected, found.p_corrected) == compare.corrected_t_test(np.array([0.1, 0.2, 0.0, 0.1]), 1 / 3)
+    assert (found.t_corrected, found.p_corrected) == significance.corrected_t_test(
+        np.array([0.1, 0.2, 0.0, 0.1]), 1 / 3
+    )
 
 
 @pytest.mark.parametrize("differences", [[0.3], [0.0, 0.0], [0.1, 0.1, 0.1]])
 def test_without_a_spread_there_is_no_test(differences: list[float]) -> None:
-    assert all(math.isnan(value) for value in compare.tests(np.array(differences), 0.25))
+    assert all(math.isnan(value) for value in significance.tests(np.array(differences), 0.25))
 
 
 def test_pooled_over_folds_and_seeds_and_paired_within_them() -> None:
@@ -93,7 +95,9 @@ def test_pooled_over_folds_and_seeds_and_paired_within_them() -> None:
     differences = np.array([0.1, 0.2, 0.0, 0.1, 0.2, 0.1, 0.1, 0.1])
     assert (gain["mean"], gain["std"]) == (pytest.approx(0.1125), pytest.approx(differences.std(ddof=1), abs=1e-6))
     assert gain["test_to_train"] == pytest.approx(25 / 75)
-    assert gain[list(compare.Tests._fields)].tolist() == list(compare.tests(differences, gain["test_to_train"]))
+    assert gain[list(significance.Tests._fields)].tolist() == list(
+        significance.tests(differences, gain["test_to_train"])
+    )
     assert gain["p_corrected"] > gain["p_t"]
     constant = frame.loc["probe_linear - probe_random"]
     assert (constant["mean"], constant["std"]) == (0.1, 0.0)
@@ -130,7 +134,7 @@ def test_along_a_parameter_all_else_is_held_equal() -> None:
     other = replace(with_steps(1, 250), facts={"pretrain.n_steps": 250, "probe.knn_k": 3})
     with pytest.raises(AudiopgError, match=r"has probe.knn_k = 3, .* only the seed and pretrain.n_steps may differ$"):
         compare.check([with_steps(0, 1000), other], "pretrain.n_steps")
-    with pytest.raises(AudiopgError, match=r"^run0: has seed = 42, as run0 has; each run needs one of its own$"):
+    with pytest.raises(AudiopgError, match=r"^run0: has seed = 42, as run0 has; each run needs its own$"):
         compare.check([with_steps(0, 250), with_steps(0, 1000), with_steps(0, 250)], "pretrain.n_steps")
     with pytest.raises(AudiopgError, match=r"^run0: has no parameter pretrain.steps$"):
         compare.check([with_steps(0, 250)], "pretrain.steps")
@@ -224,7 +228,7 @@ def test_runs_that_differ_in_more_than_the_seed_are_refused(
     shown = subprocess.run([AUDIOPG, "compare", first, second], capture_output=True, text=True, check=False)
     message = f"audiopg: {second}: has probe.knn_k = 3, but {first} has 5; only the seed may differ\n"
     assert (shown.returncode, shown.stderr) == (2, message)
-    with pytest.raises(AudiopgError, match=rf"^{first}: has seed = 42, as {first} has; each run needs one of its own$"):
+    with pytest.raises(AudiopgError, match=rf"^{first}: has seed = 42, as {first} has; each run needs its own$"):
         compare.run([first, first], None, None)
 
 

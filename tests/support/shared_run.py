@@ -12,7 +12,7 @@ import torch
 
 from audiopg import compute, config
 from audiopg.cli import app as cli
-from audiopg.cost import estimate
+from audiopg.config import profile
 from audiopg.data.clips import Clips
 from audiopg.errors import AudiopgError
 from audiopg.features.logmel import LogMel
@@ -21,7 +21,6 @@ from audiopg.models.vit import initialise
 from audiopg.train import finetune
 from audiopg.train.batches import Batches
 from audiopg.train.checkpoints import Checkpoints
-from support.places import ROOT
 from support.regression import Killed, Line, flat, loss_of, training, weights
 
 RUNS: dict[str, dict[str, Any]] = {
@@ -38,7 +37,7 @@ KILL_AT = 7
 
 def fine_tuning(backend: compute.Backend) -> dict[str, Any]:
     """What comes of a small fine-tuning with drop-path, whose last batches have one clip each."""
-    cfg = estimate.of_profile("test", ROOT / "workflow" / "params")
+    cfg = profile.load("test")
     noise = np.random.Generator(np.random.Philox(1))
     clips = Clips(noise.standard_normal((9 * 32, 128)).astype(np.float32), np.arange(10) * 32, 32, LogMel(cfg.features))
     changes = {"n_epochs": 2, "batch_size": 4, "drop_path": 0.3, "layer_decay": 0.7}

@@ -4,19 +4,16 @@ import json
 
 import numpy as np
 import pytest
-from support.places import ROOT
 
-from audiopg.config import profile as profiles_module
+from audiopg.config import profile
 from audiopg.synth.parameters import draw
 from audiopg.synth.score import Score
 from audiopg.synth.tables import tables
 
-PROFILES = ROOT / "workflow" / "params"
-
 
 @pytest.fixture(scope="module")
 def score() -> Score:
-    return draw(profiles_module.preset("world", PROFILES).synth, 42, [5, 3, 100, 7])
+    return draw(profile.load("paper", "world").synth, 42, [5, 3, 100, 7])
 
 
 def test_there_is_a_row_per_clip_voice_and_event(score: Score) -> None:

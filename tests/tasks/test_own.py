@@ -100,7 +100,7 @@ def test_one_recording_under_two_names_is_not_dealt_to_two_folds(folder: Path, h
     with pytest.raises(AudiopgError) as caught:
         manifest(folder, SINGLE, "3-fold")
     assert str(caught.value) == (
-        "mine: cat/0.wav and cat/1.wav are the same recording in 1 and in 2; drop one, or give both one group"
+        "mine: cat/0.wav and cat/1.wav are the same recording in 1 and in 2; remove one, or give both the same group"
     )
     lines = SINGLE.splitlines()
     together = "\n".join([lines[0] + ",group", lines[1] + ",twins", lines[2] + ",twins", *lines[3:]])
@@ -158,7 +158,7 @@ def test_missing_files_and_folders_are_named(folder: Path) -> None:
     wrong = section(folder, SINGLE, "3-fold").model_copy(update={"audio_root": str(folder / "nowhere")})
     source = registry.find("mine", wrong).source
     assert callable(source)
-    with pytest.raises(AudiopgError, match=r"tasks\.mine\.audio_root: .*nowhere is no folder"):
+    with pytest.raises(AudiopgError, match=r"tasks\.mine\.audio_root: .*nowhere is not a folder"):
         source(folder)
     absent = wrong.model_copy(update={"manifest": str(folder / "no.csv")})
     with pytest.raises(AudiopgError, match=r"no\.csv: not a readable list of recordings"):

@@ -98,7 +98,7 @@ def test_damaged_ones_alone_are_an_error(folder: Path) -> None:
     filled(folder)
     for path in folder.iterdir():
         flip(path)
-    message = r"000000015\.safetensors: damaged checkpoint \(its checksum is another one\); delete it and run again"
+    message = r"000000015\.safetensors: damaged checkpoint \(wrong checksum\); delete it and run again"
     with pytest.raises(AudiopgError, match=message):
         Checkpoints(folder, "run", 5).newest()
 

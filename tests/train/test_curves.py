@@ -96,7 +96,7 @@ def test_curves_that_a_kill_has_left_half_written_end_no_run(project: Path) -> N
 @pytest.mark.slow
 def test_dvc_shows_the_curves_that_the_rule_asks_for(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plots = yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"]
-    assert "--live logs/pretrain " in (ROOT / "workflow/rules/pretrain.smk").read_text()
+    assert "--curves logs/pretrain " in (ROOT / "workflow/rules/pretrain.smk").read_text()
     (project / "dvc.yaml").write_text(yaml.safe_dump({"plots": plots}))
     (project / ".gitignore").write_text((ROOT / ".gitignore").read_text())
     monkeypatch.setattr(curves, "EVERY_S", 0.0)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.places import ROOT
 from support.pretraining import changed, losses, run
 from support.sounds import short
 
@@ -24,7 +23,6 @@ from audiopg.train.physics import PhysicsLoss
 from audiopg.train.pretrain import Corpus, objective
 
 CPU = torch.device("cpu")
-FOLDER = ROOT / "workflow" / "params"
 
 
 @pytest.fixture(params=["paper", "world"])

@@ -114,7 +114,7 @@ def test_processes_that_find_different_states_refuse(tmp_path: Path) -> None:
     done = call(*TORCHRUN, SCRIPT, tmp_path, "apart")
     assert done.returncode != 0
     said = [line.partition(": ")[2] for line in ours(done.stderr)]
-    assert said == ["the processes find states of different steps in it; have them share it"] * 2
+    assert said == ["the processes find states of different steps in it; have them share a folder"] * 2
 
 
 @pytest.mark.slow

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.places import ROOT
 
 from audiopg import storage
 from audiopg.config import Config, params, profile
 from audiopg.provenance import dvc_sync
-from audiopg.provenance.stages import STAGES
+from audiopg.provenance.stages import STAGES, reads
 from audiopg.tasks.registry import TASKS
 
 CODE = "results/code.json"
@@ -75,7 +76,7 @@ def test_both_compare_the_parameters_that_the_stage_reads(
         if record["rule"] == "code":
             continue
         (name,) = owners(stages, output)
-        slices = stages.reads(config, rule(name), name.partition("@")[2])
+        slices = reads(config, rule(name), name.partition("@")[2])
         read = {repr(storage.canonical(item)) for item in slices.items()}
         assert {value for value in record["params"] if value.startswith("'[")} == read, output
         elsewhere = (".clip_s", ".train_share")  # in results/code.json
@@ -91,7 +92,12 @@ def test_both_compare_the_code_of_the_stage(stages: dict[str, Any], records: dic
         code = [value.strip("'") for value in record["params"] if re.fullmatch("'[0-9a-f]{64}'", value)]
         assert f'"{record["rule"]}": "{code[0]}"' in digests, output
         (name,) = owners(stages, output)
-        more = {"fetch": ["recordings"], "prepare": ["recordings"], "probe": ["clip_s", "train_share"]}
+        more = {
+            "fetch": ["recordings"],
+            "prepare": ["recordings"],
+            "decode": ["clip_s"],
+            "probe": ["clip_s", "train_share"],
+        }
         keys = [record["rule"], *(f"{key}.{name.partition('@')[2]}" for key in more.get(rule(name), []))]
         assert stages[name]["params"][CODE] == sorted(keys), name
 
@@ -142,3 +148,26 @@ def test_orphans_are_looked_for_wherever_dvc_takes_a_whole_folder(stages: dict[s
     folders = [path for path in paths if (finished.root / path).is_dir() and path.startswith("results")]
     assert folders
     assert all(any(Path(path).is_relative_to(folder) for folder in dvc_sync.FOLDERS) for path in folders)
+
+
+def test_the_drawn_graph_is_snakemakes(checkout: Any) -> None:
+    """What docs/workflow.md draws has every rule and no edge that is not there; the others follow from those drawn."""
+    lines = checkout.run("snakemake", "--rulegraph", "mermaid-js", AUDIOPG_DVC_SYNC="off").splitlines()
+    names = dict(re.findall(r"\t(id\d+)\[(\w+)\]", "\n".join(lines)))
+    edges = {(names[a], names[b]) for a, b in re.findall(r"(id\d+) --> (id\d+)", "\n".join(lines))}
+    edges = {(a, b) for a, b in edges if b != "all"}
+    block = (ROOT / "docs" / "workflow.md").read_text(encoding="utf-8").partition("```mermaid")[2].partition("```")[0]
+    drawn, rules = set(), set()
+    for line in block.splitlines()[2:]:
+        chain = [name.strip() for name in line.split("-->")]
+        rules |= set(chain)
+        drawn |= set(zip(chain, chain[1:], strict=False))
+    assert rules - {""} == set(names.values()) - {"all"}
+    assert drawn <= edges
+    reached = set(drawn)
+    while True:
+        further = {(a, d) for a, b in reached for c, d in drawn if b == c} - reached
+        if not further:
+            break
+        reached |= further
+    assert edges <= reached

@@ -16,7 +16,7 @@ import yaml
 TASK = "drums"
 LINE = "drums: {clip_s: 0.32}"
 CHANGED = "drums: {clip_s: 0.32, finetune: {drop_path: 0.2}}"
-# as the table of troubles in the README has them
+# as in docs/troubleshooting.md
 RECOVERY = {
     "snakemake": "snakemake --unlock && snakemake && audiopg track",
     "dvc": "snakemake --unlock && dvc repro",

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -11,12 +10,10 @@ from typing import Any
 import matplotlib.image
 import numpy as np
 import pytest
+from support.browser import chromium
 from support.places import ROOT
 
 pytestmark = pytest.mark.slow
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra `dev`)")
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WINDOW = {"width": 1440, "height": 900}
 GENERAL = {"Workflow", "Statistics", "About"}
 # what the page must hold, whatever else is marked for it
@@ -26,7 +23,6 @@ PICTURES = {
         for name in ("angles", "attention", "decodability", "embedding", "filters", "interventions", "reconstructions")
     ],
     "Pre-training": ["results/pretraining.png"],
-    "Rules": ["results/graph.svg"],
     "Sound": ["results/sound/sheet.png"],
     "Task drums": [f"results/summary/drums/{name}.png" for name in ("classes", "confusion", "loss")],
 }
@@ -34,19 +30,9 @@ PICTURES = {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """An installed Chromium; continuous integration installs it."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not found and os.environ.get("CI") and shutil.which("apt-get") and os.geteuid() == 0:
-        for command in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
-            subprocess.run(["apt-get", "--quiet", *command], check=True, capture_output=True)
-        found = shutil.which("chromium")
-    if not found:
-        pytest.skip("no Chromium here; Debian and Ubuntu have it as a package")
-    options = ["--host-resolver-rules=MAP * ~NOTFOUND"]  # what asks for a host fails, and is heard of
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=found, args=options, chromium_sandbox=os.geteuid() != 0)
-        yield chromium
-        chromium.close()
+    """An installed Chromium."""
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 rule finetune:
     input:
+        **DECODED,
         manifest=MANIFEST,
         card=CARD,
-        **DECODED,
         encoder=lambda wc: ENCODER if wc.init == "pretrained" else [],
     output:
         metrics=f"{FOLD}/metrics.json",

@@ -7,9 +7,9 @@ def probe_mb(wildcards):
 
 rule probe:
     input:
+        **DECODED,
         manifest=MANIFEST,
         card=CARD,
-        **DECODED,
         encoder=ENCODER,
     output:
         scores="results/probe/{task}/scores.json",

@@ -16,7 +16,7 @@ HARDEST = 127  # MIDI velocity of the louder note
 N_PROGRAMS = len(soundfont.FAMILIES) * soundfont.PROGRAMS_PER_FAMILY
 # The folds hold different instruments, and each has every family.
 HELD_OUT_FOLDS = (2, 3)
-# What all programs play: were each family played in its own range, an instrument would tell half of the pitch.
+# All programs play the same range: if each family had its own, an instrument would reveal half of the pitch.
 PITCHES = range(48, 73)
 # Where the soundfont has no recording: program 65 at 64 (all other notes sound). The note above is played instead.
 GAP = (65, 64)

@@ -23,7 +23,7 @@ def two_events(score: Score, level_db: Float64, order: Float64, clip_s: float) -
     Args:
         score: clips, B of them.
         level_db: level of the quieter event relative to the louder, shape (B,).
-        order: uniform numbers; below one half the louder event is the first, so that position does not tell the level.
+        order: uniform numbers; below one half the louder event is the first, so that position says nothing of it.
         clip_s: length of a clip.
     """
     n_clips = len(score)

@@ -1,4 +1,4 @@
-"""The probe corpora: clips whose physics is known, one corpus per question, none of which any training saw."""
+"""The probe corpora: clips whose physics is known, one corpus per question, and no training saw any of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -138,7 +138,7 @@ def primitives(cfg: config.Config, device: torch.device) -> Corpus:
         if source.weight
     }
     if len(sources) == 1:
-        msg = "params.yaml: latent.corpora: primitives needs two sources in synth.sources; take it off the list"
+        msg = "params.yaml: latent.corpora: primitives needs two sources in synth.sources; remove it from the list"
         raise AudiopgError(msg)
     score = _score(cfg, "primitives", sources, damped=True)
     corpus = _factorial(cfg, device, score, {"cutoff_octaves": np.log2(score.cutoff_hz)})
@@ -241,7 +241,7 @@ def _score(cfg: config.Config, name: str, sources: dict[str, config.Source], *, 
 
 
 def _uniform(cfg: config.Config, name: str, score: Score) -> Float64:
-    """Draw a uniform number for each clip from a stream of its own, shape (B,)."""
+    """Draw a uniform number for each clip from its own stream, shape (B,)."""
     return uniforms(cfg.seed, f"latent/{name}", score.index.tolist(), 1)[:, 0]
 
 
@@ -275,6 +275,6 @@ def _factorial(cfg: config.Config, device: torch.device, score: Score, factors: 
 def _halves(
     waveforms: Callable[[int, int], Tensor], n_clips: int, factors: dict[str, Float64], classes: dict[str, Int64]
 ) -> Corpus:
-    """Hold the second half of the clips out, each clip a group of its own."""
+    """Hold out the second half of the clips; each clip is its own group."""
     numbers = np.arange(n_clips)
     return Corpus(factors, classes, numbers >= n_clips // 2, numbers, waveforms)

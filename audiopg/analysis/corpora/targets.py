@@ -29,8 +29,8 @@ class FactorTable:
 class Target:
     """A factor as columns to regress: one for a number; for classes, one each, 1 / (its share in training) or 0.
 
-    The largest prediction then is Bayes' choice for balanced accuracy, as far as predictions are probabilities; plain
-    one-hot columns would hardly ever name a rare class.
+    Then the largest prediction is Bayes' choice for balanced accuracy, as far as predictions are probabilities; with
+    plain one-hot columns a rare class would hardly ever be predicted.
     """
 
     factor: str
@@ -43,7 +43,7 @@ class Target:
         return "r2" if self.values.shape[1] == 1 else "balanced_accuracy"
 
     def parts(self, true: Float64, predicted: Float64) -> Float64:
-        """What each clip adds to the sums of which the score is made; both arguments (N, K)."""
+        """Terms of each clip in the sums behind the score; both arguments (N, K)."""
         if self.measure == "r2":
             y = true - true.mean()
             return np.hstack([np.ones_like(y), y, y**2, (true - predicted) ** 2])

@@ -1,4 +1,4 @@
-"""What a linear map, and one with radial basis functions beside it, can read of the physics from an encoder."""
+"""What a linear map, without and with added radial basis functions, can read of the physics from an encoder."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -56,8 +56,8 @@ def decode(  # noqa: PLR0913
             true = target.values[test]
             parts = target.parts(true, next(predicted))
             selection = target.score(target.parts(target.values[train], next(left_out)).sum(axis=0))
-            # scored on shuffled labels too: on the true ones, what permuted labels share with them by accident
-            # would count twice its correlation, which has no mean but is far larger than R² by chance
+            # score on shuffled labels, too: on the true ones, the chance correlation between them and the permuted
+            # ones would count twice; its mean is 0, but it is far larger than R² by chance
             chance = []
             for _, order in orders[target.factor]:
                 chance.append(target.score(target.parts(true[order], next(predicted)).sum(axis=0)))
@@ -77,7 +77,7 @@ def decode(  # noqa: PLR0913
 
 
 def ends(blocks: list[Float64]) -> Int64:
-    """Columns at which blocks that stand side by side are to be split."""
+    """Columns at which to split adjacent blocks."""
     return np.cumsum([block.shape[1] for block in blocks])[:-1]
 
 
@@ -150,7 +150,7 @@ def chosen(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def radial(linear: Float64, held_out: Bool, draw: np.random.Generator) -> Iterator[Float64]:
-    """Features with radial basis functions beside them, once per width, shape (N, P + components).
+    """Features with radial basis functions added, once per width, shape (N, P + components).
 
     Args:
         linear: the features, standardised, shape (N, P).
@@ -176,7 +176,7 @@ def rbf(
     alphas: Sequence[float],
     draw: np.random.Generator,
 ) -> pd.DataFrame:
-    """A non-linear probe at the chosen cells, which tells an absent factor from one that no linear map reads.
+    """A non-linear probe at the chosen cells, which distinguishes an absent factor from one that no linear map reads.
 
     Args:
         cells: from `chosen`.

@@ -57,7 +57,7 @@ def dci(importance: Float64) -> tuple[float, float]:
     """Disentanglement (does a unit serve one factor?) and completeness (is a factor served by one unit?), in [0, 1].
 
     Units weigh in by their share of all importance; units of no importance weigh nothing. Completeness does not count
-    them among the units over which a factor could spread either, or else it would rise with each dead unit.
+    them among the units over which a factor could spread; otherwise it would rise with each dead unit.
 
     Args:
         importance: of units for factors, not negative, shape (D, K); each column is taken relative to its sum.
@@ -97,10 +97,10 @@ class Linear:
 def linear(units: Float64, known: FactorTable, draw: np.random.Generator) -> Linear:
     """Correlate units with factors, and fit ridge regressions on the training clips, score them on the held-out ones.
 
-    Ridge has a closed form, so that the regressions of all permuted factors cost one matrix product, each with a
-    penalty of its own. A lasso would have to be fitted anew for each permutation, and
+    Ridge has a closed form, so that the regressions of all permuted factors cost one matrix product, each with its own
+    penalty. A lasso would need a new fit for each permutation, and
     picks by chance among correlated units. Weights are squared, as shares of variance: a ridge leaves a little weight
-    on every unit, and the sum of hundreds would hide those that matter.
+    on every unit, and the sum of hundreds would hide the important ones.
 
     Args:
         units: shape (N, D).
@@ -145,7 +145,7 @@ def _against(value: float, null: Float64) -> dict[str, float]:
 
 
 def units_table(information: Float64, null: Float64, names: list[str]) -> pd.DataFrame:
-    """Tell what each unit is about.
+    """Describe each unit: its best factor, and how selective it is.
 
     Args:
         information: shape (D, K), in nats.

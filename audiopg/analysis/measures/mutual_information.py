@@ -13,7 +13,7 @@ from audiopg.jit import compiled, inlined
 Kernel = Callable[[Int64, Int64, Float64, Float64, int], Float64]
 
 N_BINS = 20
-"""Resolution to which a factor is asked for; whole-numbered factors of up to as many values are discrete."""
+"""Number of levels of a factor; whole-numbered factors of up to as many values are discrete."""
 N_NEIGHBOURS = 3
 """Of the estimators, as scikit-learn's default."""
 N_INFORMATION_CLIPS = 1000
@@ -26,7 +26,7 @@ N_PERMUTATIONS = 59
 def _n_closer(scores: Float64, at: int, radius: float) -> int:
     """Count scores that are closer to one of them than a radius, itself among them.
 
-    Score i lies between i and i + 1, which tells where to look.
+    Score i lies between i and i + 1, which limits the search.
     """
     first = max(int(scores[at] - radius), 0)
     while scores[at] - scores[first] >= radius:
@@ -39,7 +39,7 @@ def _n_closer(scores: Float64, at: int, radius: float) -> int:
 
 @inlined
 def _insert(nearest: Float64, distance: float) -> None:
-    """Put a distance in its place among the smallest ones, ascending, which loses the largest."""
+    """Insert a distance into the smallest ones, in ascending order, and drop the largest."""
     place = len(nearest) - 1
     while place > 0 and nearest[place - 1] > distance:
         nearest[place] = nearest[place - 1]
@@ -127,8 +127,8 @@ class Information:
 
     The estimates are those of scikit-learn's ``mutual_info_regression`` and ``mutual_info_classif``, ten times faster
     as all columns have the same values in different orders: units and continuous factors are replaced by their ranks,
-    which changes no information. Hence permuted factors are affordable as the null. Each rank is moved by less than
-    one, the same everywhere: on a lattice many neighbours are equally far away, and the estimate is too large.
+    which changes no information. So the null of permuted factors is affordable. Each rank is moved by less than one,
+    the same everywhere: on a lattice many neighbours are equally far away, and the estimate would be too large.
 
     Source: Kraskov et al. (2004) for continuous, Ross (2014) for discrete factors.
     """

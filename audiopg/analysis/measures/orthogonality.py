@@ -25,7 +25,7 @@ N_RANDOM = 5
 
 
 def agreement_parts(true: Float64, read: Float64) -> Float64:
-    """What each clip adds to the sums of which `agreement` is made; both arguments (N,), the result (N, 6)."""
+    """Terms of each clip in the sums behind `agreement`; both arguments (N,), the result (N, 6)."""
     y, x = true - true.mean(), read - read.mean()
     return np.stack([np.ones_like(y), y, x, y * y, x * x, x * y], axis=1)
 
@@ -33,7 +33,7 @@ def agreement_parts(true: Float64, read: Float64) -> Float64:
 def agreement(sums: Float64) -> Float64:
     """Squared correlation, of sums of `agreement_parts` over clips, shape (..., 6); 0 where a probe reads a constant.
 
-    Not R²: with a subspace taken out, a probe may read too little, or other things as well, and still tell the factor.
+    Not R²: with a subspace taken out, a probe may read too little, or other things as well, and still show the factor.
     """
     count, y, x, yy, xx, xy = np.moveaxis(sums, -1, 0)
     spread = (yy - y**2 / count) * (xx - x**2 / count)
@@ -74,7 +74,7 @@ def interventions(  # noqa: PLR0913
         features: of the scored clips, less the mean of the training clips, shape (N, D).
         factors: ranks of the scored clips, shape (N,).
         probes: sets of probes of all factors.
-        shown: for each set the factors' subspaces, as clips show them that the set was not trained on.
+        shown: for each set the factors' subspaces, from clips that the set was not trained on.
         covariance: from which random subspaces are drawn.
         resamples: bootstrap of the scored clips.
         draw: source of the random subspaces.
@@ -116,7 +116,7 @@ def interventions(  # noqa: PLR0913
 
 
 def kept(after: Float64, before: Float64) -> Float64:
-    """Share that stays; nothing stays of nothing."""
+    """Share that stays; 0 where nothing was there before."""
     return np.asarray(np.divide(after, before, out=np.zeros_like(before), where=before > 0))
 
 
@@ -136,7 +136,7 @@ def in_encoder(  # noqa: PLR0913
     seen, labels = x[train], np.stack([rank[train] for rank in ranked.values()], axis=1)
     pairs = angles(seen, factors, half, groups, covariance, n_null, draw)
     probes = [ridge(seen[side], labels[side], alphas, groups[side]) for side in (half, ~half)]
-    # what one half shows is taken from what the other half's probes read
+    # the subspaces of one half are taken out for the probes of the other half
     shown = [spans(responses(seen, factors, side.astype(float)), factors) for side in (~half, half)]
     scored = {factor: rank[known.held_out] for factor, rank in ranked.items()}
     resamples = Resamples(known.groups, known.held_out, draw)

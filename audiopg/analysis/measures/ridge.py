@@ -1,4 +1,4 @@
-"""Ridge regression of many targets at once, each with a penalty of its own."""
+"""Ridge regression of many targets at once, each with its own penalty."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

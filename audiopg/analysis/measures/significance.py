@@ -1,4 +1,4 @@
-"""How a statistic stands against chance."""
+"""How a statistic compares with chance."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ SIGNIFICANCE = 0.05
 
 
 def p_value(value: float | Float64, null: Float64) -> Float64:
-    """Share of a null, shape (P,), that is at least as large, the value itself among it: never 0."""
+    """Share of a null, shape (P,), that is at least as large, counting the value itself: never 0."""
     at_least = (null >= np.asarray(value)[..., None]).sum(axis=-1)
     return np.asarray((1 + at_least) / (1 + len(null)))
 

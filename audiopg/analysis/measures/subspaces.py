@@ -1,4 +1,4 @@
-"""In which directions of the latent space factors lie, and at which angles.
+"""Directions of factors in the latent space, and the angles between them.
 
 Features are divided by one common number only: standardising each feature would make angles depend on the axes in
 which the encoder happens to write its embedding.
@@ -68,7 +68,7 @@ def unread(targets: Float64, left_out: Float64) -> Float64:
 def readable(
     features: Float64, rank: Float64, groups: Int64, alphas: Sequence[float], draw: np.random.Generator
 ) -> Readable:
-    """Find what of a factor can be read by linear probes, left-out clips by the others.
+    """Find what linear probes can read of a factor in left-out clips.
 
     The dimensions are mixtures of the polynomials, not the polynomials themselves: a factor laid out at uneven speed
     along a line makes several polynomials readable in one direction. One counts if its left-out R² is above
@@ -155,7 +155,7 @@ def squared_cosines(first: dict[str, Float64], second: dict[str, Float64]) -> Fl
     """Squared cosine of each pair of factors' main directions, without the error of the estimates, shape (pairs,).
 
     The cosine is estimated in both halves of the clips, and the product taken: independent errors cancel in its mean,
-    which a square would add up. It shrinks by the reliability of both directions, which their two estimates tell.
+    which a square would add up. It shrinks by the reliability of both directions, which their two estimates give.
     At most 1; below 0, at least -1, where the halves disagree on the sign.
 
     Args:
@@ -183,7 +183,7 @@ def _between(one: Float64, other: Float64) -> float:
 
 
 def degrees(squared: Float64) -> Float64:
-    """Angle of a squared cosine; less than none counts as none."""
+    """Angle of a squared cosine; a negative one counts as 0."""
     return np.asarray(np.rad2deg(np.arccos(np.sqrt(squared.clip(0, 1)))))
 
 
@@ -258,7 +258,7 @@ def angles(  # noqa: PLR0913
 
 
 def _drawn(groups: Int64, side: Bool, draw: np.random.Generator) -> Float64:
-    """How often each clip counts when the groups of one half are drawn anew, shape (N,)."""
+    """How often each clip counts when the groups of one half are drawn again, shape (N,)."""
     names, members = np.unique(groups[side], return_inverse=True)
     counts = np.zeros(len(groups))
     counts[side] = np.bincount(draw.integers(len(names), size=len(names)), minlength=len(names))[members]

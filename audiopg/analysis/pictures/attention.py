@@ -55,7 +55,7 @@ def distances(encoders: Mapping[str, Encoder], spectrogram: Tensor, hop_ms: floa
         hop_ms: time between two frames.
 
     Returns:
-        Columns ``encoder, layer, head, time_ms, mel_bins``; block k is layer k, counted from 1, as the tokens behind it
+        Columns ``encoder, layer, head, time_ms, mel_bins``; block k is layer k, counted from 1, as the tokens after it
         are in `Encoder.layers`; heads count from 0. The encoder ``uniform`` attends to all patches alike.
     Source: Dosovitskiy et al. (2021), their figure 7; here time and frequency apart.
     """

@@ -49,7 +49,7 @@ def label(factor: str) -> str:
         ValueError: the factor has no label, so that a picture would show the program's name for it.
     """
     if factor not in FACTORS:
-        msg = f"factor '{factor}' has no label; add it to FACTORS in audiopg/analysis/figures.py"
+        msg = f"factor '{factor}' has no label; add it to FACTORS in audiopg/analysis/pictures/factors.py"
         raise ValueError(msg)
     return FACTORS[factor]
 
@@ -103,7 +103,7 @@ def score_per_layer(table: pd.DataFrame, path: Path) -> None:
 
 
 def _title(corpus: str, factor: str, measure: str) -> str:
-    """Return what a panel of scores is about; R² is the rule and goes without saying."""
+    """Return the title of a panel of scores; R² is the rule and is not named."""
     return f"{_words(corpus)}\n{label(factor)}" + ("" if measure == R2 else f", {_words(measure)}")
 
 

@@ -1,4 +1,4 @@
-"""What the masked autoencoder makes of the patches that it does not see, as spectrograms."""
+"""Reconstructions of hidden patches by the masked autoencoder, as spectrograms."""
 
 import math
 from collections.abc import Sequence

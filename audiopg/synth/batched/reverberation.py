@@ -12,7 +12,7 @@ ROOM_BLOCK = 256
 
 
 def late_tail(dry: Tensor, room: Room) -> Tensor:
-    """Return what the loops of the feedback delay network add to dry waveforms, shape (B, T).
+    """Return the sound that the feedback delay network adds to dry waveforms, shape (B, T).
 
     Args:
         dry: shape (B, T), float32, on any device.

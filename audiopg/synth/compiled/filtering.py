@@ -10,7 +10,7 @@ from audiopg.jit import compiled
 
 LANES = 64  # stretches of a clip that are filtered side by side
 TILE = 32  # samples of each lane that are taken at once
-FORGOTTEN = 1e-8  # part of a filter's memory that no sample can tell
+FORGOTTEN = 1e-8  # part of a filter's memory that no sample shows
 
 
 @compiled

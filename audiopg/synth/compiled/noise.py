@@ -1,4 +1,4 @@
-"""Noise from the hash, as `rng.hashed_uniform` says it."""
+"""Noise from the hash, as `rng.hashed_uniform` defines it."""
 
 import numpy as np
 

@@ -1,6 +1,6 @@
-"""Plays a playlist clip by clip, on as many threads as wished.
+"""Plays a playlist clip by clip, on any number of threads.
 
-A clip's samples depend on nothing but the clip, whatever thread it is played on.
+A clip's samples depend on the clip alone, and not on the thread that plays it.
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ def render(playlist: Playlist, n_threads: int) -> Float32:
 @compiled
 def _play_clips(out: Float32, first: int, last: int, ends: Int64, playlist: Playlist) -> None:
     """Play the clips from ``first`` to ``last`` into the rows of ``out``; clip b has the events up to ends[b + 1]."""
-    # not rows of one array: those of many lengths would share their places in the cache
+    # not rows of one array: for many lengths these would share their places in the cache
     source = np.empty(out.shape[1], dtype=np.float32)
     level = np.empty(out.shape[1], dtype=np.float32)
     spare = np.empty(out.shape[1], dtype=np.float32)

@@ -62,7 +62,7 @@ def _turn(  # noqa: PLR0913
     together: Float32,
     heard: Float32,
 ) -> None:
-    """Read what arrives at the end of each loop, damped by the walls, its sum, and what of it is heard."""
+    """Read the arriving sound at the end of each loop, damped by the walls, its sum, and its audible part."""
     together[:] = np.float32(0)
     heard[:] = np.float32(0)
     for i in range(N_LOOPS):
@@ -80,7 +80,7 @@ def _turn(  # noqa: PLR0913
 
 @compiled
 def _feed(loops: Float32, now: int, entering: Float32, arriving: Float32, together: Float32) -> None:
-    """Mirror what arrives at the plane of equal parts, add the sound, and send it round again."""
+    """Mirror the arriving sound at the plane of equal parts, add the new sound, and send it round again."""
     inward, shared = np.float32(1 / math.sqrt(N_LOOPS)), np.float32(2 / N_LOOPS)
     for i in range(N_LOOPS):
         loop = loops[i, now : now + entering.shape[0]]

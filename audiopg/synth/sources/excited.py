@@ -1,4 +1,4 @@
-"""Excited resonators: noise and impulses through a filter, for all that has no pitch of its own."""
+"""Excited resonators: noise and impulses through a filter, for all sounds without their own pitch."""
 
 import numpy as np
 
@@ -82,11 +82,11 @@ def grain_times(rate_hz: Float64, regularity: Float64, key: Keys, grid: Grid) ->
         key: shape (B,), int32.
         grid: time axis of the clip; only the impulses inside it are heard.
     """
-    # twice as many as fit on the average and some more: a Poisson process with so many would be a wonder
+    # twice the average number and some more: a Poisson process practically never has so many
     n_grains = 2 * int(rate_hz.max(initial=0) * grid.duration_s) + 64
     uniform = (_hashed(key, n_grains, 0) + 0.5) * 2.0**-24
     regular = np.repeat(regularity[:, None], n_grains, axis=1)
-    # a clock stands anywhere when the clip begins; a Poisson process has no memory, and needs nothing
+    # a clock has any phase when the clip begins; a Poisson process has no memory and needs no phase
     regular[:, 0] *= (_hashed(key, 1, 1)[:, 0] + 0.5) * 2.0**-24
     chance = (1 - regularity[:, None]) * -np.log(uniform)
     times: Float64 = np.cumsum((regular + chance) / rate_hz[:, None], axis=1)

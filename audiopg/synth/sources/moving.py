@@ -55,8 +55,8 @@ def _harmonics(  # noqa: PLR0913
 ) -> Float32:
     """Amplitudes of harmonics, shape (B, K, P): ``level · k^-γ`` times the gain of each formant.
 
-    A partial sounds at a knot only if it is below the Nyquist frequency there and at the knots beside it; as frequency
-    and amplitude are straight lines in between, it is never above. What quick motions spread beyond all the same folds
+    A partial sounds at a knot only if it is below the Nyquist frequency there and at the knots next to it; as frequency
+    and amplitude are straight lines in between, it is never above. Sidebands of quick motions may exceed it and fold
     back next to the Nyquist frequency: below 7/8 of it, less than -70 dB.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a sound source is: a function from its parameters to one of three things that the renderers can play."""
+"""Sound sources: functions from parameters to one of three things that the renderers can play."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ class Grid(NamedTuple):
 
     @property
     def knot_s(self) -> Float64:
-        """Times of the knots in s, shape (K,); the last lies at or behind the end of the clip."""
+        """Times of the knots in s, shape (K,); the last lies at or after the end of the clip."""
         return np.arange(-(-self.n_samples // KNOT) + 1, dtype=np.float64) * (KNOT / self.sample_rate_hz)
 
     @property
@@ -57,7 +57,7 @@ class Excitation(NamedTuple):
     """
 
     noise_amplitude: Float64  # (B,)
-    impulse: Int64  # (B, G), sample at which each impulse stands
+    impulse: Int64  # (B, G), sample of each impulse
     impulse_amplitude: Float64  # (B, G), 0 where a row has fewer impulses
     filter: Filter  # of shape (B,)
     level: Float64  # (B, K)
@@ -71,7 +71,7 @@ class Parameter:
     low: float = -math.inf
     high: float = math.inf
     whole: bool = False
-    # How many values there are: a number, or the name of the parameter that says it. 0: a single value.
+    # Number of values, or the name of the parameter that gives this number. 0: a single value.
     one_per: str | int = 0
 
 

@@ -40,7 +40,7 @@ def harmonic(  # noqa: PLR0913  (a parameter of the source each)
     k = np.arange(1, partial_gain.shape[1] + 1)
     frequency_hz = k * f0_hz[:, None] * partial_detune
     # Differs from the paper: one γ for all partials of a clip, as in the paper's text; the released code draws the
-    # exponent anew for each partial.
+    # exponent for each partial.
     amplitude = np.where(k <= n_partials[:, None], k ** -decay_exponent[:, None] * partial_gain, 0.0)
     # Differs from the paper: a partial at or above the Nyquist frequency is silent; there it folds back.
     return below_nyquist(frequency_hz, amplitude, partial_phase, np.zeros(1), grid)

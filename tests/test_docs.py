@@ -1,0 +1,142 @@
+"""The documentation is true of the repository, and its site is whole."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.browser import chromium
+from support.places import ROOT
+
+README, ARCHITECTURE = ROOT / "README.md", ROOT / "docs" / "architecture.md"
+README_BYTES = 7000
+SITE = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--config-file", str(ROOT / "mkdocs.yml")]
+
+
+def tree() -> set[str]:
+    """Paths of the annotated tree; an entry's comment stands two spaces or more behind it."""
+    block = ARCHITECTURE.read_text(encoding="utf-8").partition("## The tree")[2].split("```")[1]
+    paths: set[str] = set()
+    folder = ""
+    for line in block.strip("\n").splitlines():
+        names = line.strip().split("  ")[0].split()
+        if not line.startswith(" "):
+            folder = names[0] if names[0].endswith("/") else ""
+        paths |= {(folder if line.startswith(" ") else "") + name for name in names}
+    return paths
+
+
+@pytest.fixture(scope="module")
+def tracked() -> list[str]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return listed.stdout.split()
+
+
+def test_everything_in_the_tree_exists(tracked: list[str]) -> None:
+    for path in tree():
+        assert any(file == path or (path.endswith("/") and file.startswith(path)) for file in tracked), path
+
+
+def test_everything_that_exists_is_in_the_tree(tracked: list[str]) -> None:
+    known = tree()
+    with_children = {path for path in known if any(other != path and other.startswith(path) for other in known)}
+    for file in tracked:
+        parents = [f"{parent.as_posix()}/" for parent in Path(file).parents if parent != Path()]
+        assert file in known or (set(parents) & known) - with_children, file
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def test_the_readme_shows_committed_figures() -> None:
+    """Its table has fewer columns than ``results/table.md``, and no other figure."""
+    committed = [cells(line) for line in (ROOT / "results" / "table.md").read_text(encoding="utf-8").splitlines()]
+    names, rows = committed[2], {row[0]: row for row in committed[4:] if len(row) == len(committed[2])}
+    lines = [cells(line) for line in README.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    head = next(number for number, line in enumerate(lines) if line[0] == "task")
+    shown = [line for line in lines[head + 1 :] if len(line) == len(lines[head]) and line[0] in rows]
+    assert [line[0] for line in shown] == [row[0] for row in committed[4 : 4 + len(shown)]]
+    for line in shown:
+        for name, cell in zip(lines[head][1:], line[1:], strict=True):
+            assert cell == rows[line[0]][names.index(name)], (line[0], name)
+
+
+def test_the_shown_table_is_the_committed_one() -> None:
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    for line in (ROOT / "results" / "table.md").read_text(encoding="utf-8").splitlines():
+        assert line.startswith("# ") or line in page, line
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    for requirement in project["dependencies"]:
+        assert re.search(rf"\b{re.split('[<>=]', requirement)[0]}\b", page), requirement
+
+
+def test_the_readme_is_a_door() -> None:
+    assert len(README.read_bytes()) <= README_BYTES
+
+
+def test_no_relative_link_of_the_front_pages_is_dead() -> None:
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)#]+)|src=\"([^\"]+)\"", text):
+            target = "".join(link)
+            assert "://" in target or (ROOT / target).exists(), f"{name}: {target}"
+
+
+def test_the_make_targets_that_the_pages_name_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    pages = [README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    named = {target for page in pages for target in re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8"))}
+    for target in named:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site; a dead link is an error."""
+    pytest.importorskip("mkdocs", reason="needs mkdocs-material (extra `dev`)")
+    folder = tmp_path_factory.mktemp("site")
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(
+        [*SITE, "--site-dir", str(folder)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+def test_the_site_has_all_pages(site: Path) -> None:
+    pages = sorted(page.relative_to(ROOT / "docs").with_suffix(".html") for page in (ROOT / "docs").glob("*.md"))
+    assert all((site / page).is_file() for page in pages)
+    assert (site / "results" / "small" / "index.html").is_file()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """An installed Chromium."""
+    with chromium() as found:
+        yield found
+
+
+@pytest.mark.slow
+def test_the_start_page_opens_without_a_network(browser: Any, site: Path) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((site / "index.html").as_uri())
+    assert page.locator("h1").first.inner_text().startswith("audiopg")
+    assert page.locator("article img").first.evaluate("image => image.naturalWidth") > 0
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    page.get_by_role("link", name="Architecture").first.click()
+    page.get_by_role("heading", name="The tree").wait_for()
