@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import GridSearchCV
 from support.finetuning import separable_task
+from support.manifests import in_splits, manifest
 
 from audiopg import config, storage
 from audiopg.compute import Backend
@@ -17,27 +18,17 @@ from audiopg.config import Config
 from audiopg.data.clips import Clips
 from audiopg.errors import AudiopgError
 from audiopg.evaluate import probes
-from audiopg.evaluate.embeddings import embed, log_mel_statistics
 from audiopg.evaluate.probes import Selected, linear, nearest, scores
 from audiopg.evaluate.protocol import split
-from audiopg.features.logmel import LogMel
 from audiopg.models.checkpoint import save_encoder
-from audiopg.models.vit import Encoder, initialise, untrained
+from audiopg.models.vit import Encoder, untrained
 from audiopg.tasks.card import Card
-from audiopg.tasks.manifest import Manifest, Row
+from audiopg.tasks.manifest import Manifest
 
 PROBE = config.Probe(ridge_alphas=[0.01, 1.0, 100.0], knn_k=3, n_threads=1)
 CARD = Card("x", "X", "none", "none", "none", "folds", (60, 60, 60, 60), 3, "accuracy")
 SPLIT = replace(CARD, protocol="split", sizes=(120, 60, 60))
 CPU = Backend(torch.device("cpu"), None)
-
-
-def manifest(n: int = 240, n_classes: int = 3) -> Manifest:
-    rows = [
-        Row(f"{i:03d}.wav", (f"c{i % n_classes}",), i // n_classes % 4 + 1, "", f"g{i}", 1.0, "", "", "")
-        for i in range(n)
-    ]
-    return Manifest(tuple(rows))
 
 
 def features(informative_layer: int, n: int = 240, n_layers: int = 3) -> NDArray[np.float32]:
@@ -110,12 +101,6 @@ def test_the_test_fold_reaches_neither_fit_nor_selection(fitted: list[Selected])
     assert changed == [True, False, True, True]
 
 
-def in_splits() -> Manifest:
-    """The same clips with 120 in training, 60 to select on and 60 to report."""
-    names = {1: "train", 2: "train", 3: "val", 4: "test"}
-    return Manifest(tuple(replace(row, fold=None, split=names[row.fold or 0]) for row in manifest().rows))
-
-
 def test_with_a_split_selection_is_on_validation_and_the_test_clips_reach_nothing(
     fitted: list[Selected], searches: list[GridSearchCV]
 ) -> None:
@@ -148,57 +133,6 @@ def test_several_labels_are_scored_by_precision() -> None:
     assert min(scores(nearest, values, listed, card, PROBE)["mAP"]) > 0.9
 
 
-def test_a_split_holds_one_fold_out() -> None:
-    train, val, test = split(manifest(), 3)
-    assert len(test) == 60
-    assert not len(val)
-    assert set(train) | set(test) == set(range(240))
-    assert not set(train) & set(test)
-
-
-def test_a_split_has_three_parts() -> None:
-    parts = split(in_splits(), 1)
-    assert [len(part) for part in parts] == [120, 60, 60]
-    assert set(np.concatenate(parts)) == set(range(240))
-    assert set(in_splits().parts[parts.val]) == {"val"}
-    assert set(in_splits().parts[parts.test]) == {"test"}
-    with pytest.raises(AudiopgError, match="fold 2 has no clips; there are .'test', 'train', 'val'."):
-        split(in_splits(), 2)
-
-
-def test_a_share_has_so_many_of_each_label_and_leaves_the_rest_whole() -> None:
-    """Of 60, 60 and 4 recordings of three labels in training: a tenth, but one at least."""
-    rows = [row for row in manifest().rows if row.labels != ("c2",) or int(row.path[:3]) < 15]
-    listed = Manifest(tuple(rows))
-    whole, found = split(listed, 3), split(listed, 3, 0.1, seed=7)
-    labels = listed.targets.argmax(axis=1)
-    assert np.bincount(labels[whole.train]).tolist() == [60, 60, 4]
-    assert np.bincount(labels[found.train]).tolist() == [6, 6, 1]
-    assert set(found.train) < set(whole.train)
-    assert found.train.tolist() == sorted(found.train)
-    assert np.array_equal(found.test, whole.test)
-    assert [len(part) for part in split(in_splits(), 1, 0.25)] == [30, 60, 60]
-
-
-def test_a_share_is_a_matter_of_fold_and_seed_and_grows_by_adding() -> None:
-    listed = manifest()
-    tenth = split(listed, 1, 0.1, seed=7).train
-    assert np.array_equal(tenth, split(listed, 1, 0.1, seed=7).train)
-    assert set(tenth) < set(split(listed, 1, 0.3, seed=7).train)
-    assert not np.array_equal(tenth, split(listed, 1, 0.1, seed=8).train)
-    other = split(listed, 2, 0.1, seed=7).train
-    both = listed.parts > 2  # in training in either fold
-    assert set(tenth[both[tenth]]) != set(other[both[other]])
-    everything = split(listed, 1, 1.0, seed=7)
-    assert np.array_equal(everything.train, np.flatnonzero(listed.parts != 1))
-    assert everything.train.dtype == split(listed, 1).train.dtype == np.int64
-
-
-def test_with_several_labels_a_share_is_of_all_recordings() -> None:
-    rows = [replace(row, labels=(f"a{row.path}", *row.labels)) for row in manifest().rows]
-    assert len(split(Manifest(tuple(rows)), 1, 0.1).train) == 18
-
-
 def test_probes_learn_from_the_share_alone(fitted: list[Selected], searches: list[GridSearchCV]) -> None:
     """Selection included: what the other training recordings are makes no difference."""
     listed, values = manifest(), features(1)
@@ -212,60 +146,6 @@ def test_probes_learn_from_the_share_alone(fitted: list[Selected], searches: lis
     for before, after in zip(fitted[:4], fitted[4:], strict=True):
         assert np.array_equal(before.predict(values), after.predict(values))
     assert {search.n_splits_ for search in searches} == {3}
-
-
-@pytest.mark.parametrize(("first", "second"), [("train", "test"), ("train", "val"), ("val", "test")])
-def test_a_group_in_two_parts_is_an_error(first: str, second: str) -> None:
-    rows = [*in_splits().rows, *(Row(f"{s}.wav", ("a",), None, s, "same", 1.0, "", "", "") for s in (first, second))]
-    with pytest.raises(AudiopgError, match="fold 1: group 'same' lies in"):
-        split(Manifest(tuple(rows)), 1)
-
-
-def test_a_group_in_two_folds_is_an_error() -> None:
-    rows = [Row(f"{i}.wav", ("a",), i + 1, "", "same", 1.0, "", "", "") for i in range(2)]
-    with pytest.raises(AudiopgError, match="fold 1: group 'same' lies in test and in training"):
-        split(Manifest(tuple(rows)), 1)
-    with pytest.raises(AudiopgError, match="fold 9 has no clips; there are .1, 2, 3, 4."):
-        split(manifest(), 9)
-
-
-def recordings(quick: Config) -> Clips:
-    generator = np.random.Generator(np.random.Philox(3))
-    lengths = [32, 80, 32]
-    frames = generator.standard_normal((sum(lengths), 128)).astype(np.float32)
-    return Clips(frames, np.cumsum([0, *lengths]), window=32, log_mel=LogMel(quick.features))
-
-
-def test_an_embedding_is_of_all_windows_of_a_recording_together(quick: Config) -> None:
-    encoder = Encoder(quick.encoder)
-    initialise(encoder, 0)
-    clips = recordings(quick)
-    found = embed(clips, encoder, CPU, "x")
-    assert found.shape == (3, 8, 256)
-    windows = clips.batch([1, 1, 1], [0, 24, 48])
-    with torch.no_grad():
-        tokens = [encoder.tokens(windows)]
-        for block in encoder.blocks:
-            tokens.append(block(tokens[-1]))
-        tokens.append(encoder.norm(tokens[-1]))
-    for layer, each in enumerate(tokens):
-        every = each.reshape(-1, 128).double().numpy()
-        np.testing.assert_allclose(found[1, layer], np.concatenate([every.mean(0), every.std(0)]), atol=1e-5)
-
-
-def test_statistics_are_those_of_the_whole_recording(quick: Config) -> None:
-    """Two halves of different level: within each window nothing moves, within the recording it does."""
-    frames = np.repeat(np.float32([1, 3, 2]), 32)[:, None].repeat(128, axis=1)
-    clips = Clips(frames, np.array([0, 64, 96]), window=32, log_mel=LogMel(quick.features))
-    found = embed(clips, None, CPU, "x")
-    assert found.shape == (2, 1, 256)
-    np.testing.assert_allclose(found[:, 0, :128], [[2] * 128] * 2, atol=1e-6)
-    np.testing.assert_allclose(found[:, 0, 128:], [[1] * 128, [0] * 128], atol=1e-6)
-
-
-def test_statistics_by_hand() -> None:
-    spectrogram = torch.tensor([[[0.0, 1.0], [2.0, 1.0]]])
-    np.testing.assert_allclose(log_mel_statistics(spectrogram)[0, 0], [[1, 1], [1, 0]], atol=1e-6)
 
 
 def test_each_row_reads_its_own_features_with_its_own_probe(

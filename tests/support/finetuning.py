@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from audiopg.data.clips import FRAMES, STARTS, Clips
 from audiopg.features.logmel import LogMel
 from audiopg.tasks.manifest import Manifest, Row
 from audiopg.tasks.registry import TASKS
+from audiopg.train.batches import Batches
 
 
 def separable(features: config.Features) -> tuple[Clips, NDArray[np.float32]]:
@@ -53,3 +55,33 @@ def write_decoded(clips: Clips, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     clips.frames.tofile(folder / FRAMES)
     np.save(folder / STARTS, clips.starts)
+
+
+def batches(
+    tiny: Config,
+    rows: NDArray[np.int64],
+    *,
+    targets: Any = None,
+    seed: int = 0,
+    multi_label: bool = False,
+    **changes: Any,
+) -> Batches:
+    """Batches of the separable recordings, without augmentation but for ``changes``."""
+    clips, classes = separable(tiny.features)
+    plain = {"shift_frames": 0, "label_smoothing": 0.0, "mixup_alpha": 0.0, "cutmix_alpha": 0.0}
+    recipe = tiny.recipe("drums").model_copy(update=plain | changes)
+    targets = classes if targets is None else np.asarray(targets, dtype=np.float32)
+    return Batches(clips, targets, rows, recipe, seed, "x", multi_label=multi_label)
+
+
+EVERYTHING = {
+    "mixup_alpha": 0.8,
+    "cutmix_alpha": 1.0,
+    "n_time_masks": 2,
+    "time_mask_frames": 8,
+    "n_mel_masks": 2,
+    "patch_drop": 0.5,
+    "drop_path": 0.2,
+    "pooling": "attention",
+    "normalise": "task",
+}

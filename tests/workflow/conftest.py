@@ -184,3 +184,10 @@ def finished(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
 def project(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished project to play with."""
     return finished.copy(tmp_path)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all tests here: they start Snakemake or DVC."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.workflow)

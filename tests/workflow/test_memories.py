@@ -57,9 +57,9 @@ def test_a_parameter_of_one_task_concerns_its_stages_and_the_table(project: Any)
 
 def test_the_length_of_a_tasks_clips_concerns_its_probe_too(project: Any) -> None:
     project.edit("params.yaml", TASK_LINE, "drums: {clip_s: 0.64}")
-    assert rules(project, project.pending()) == {"code", "finetune", "probe", "aggregate", "table"}
+    assert rules(project, project.pending()) == {"code", "decode", "finetune", "probe", "aggregate", "table"}
     project.run("dvc", "repro")
-    assert project.calls() == sorted([*CONCERNED, f"probe {TASK}"])
+    assert project.calls() == sorted([*CONCERNED, f"decode {TASK}", f"probe {TASK}"])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,17 @@
+"""Positions of patches."""
+
+import numpy as np
+import pytest
+
+from audiopg.models.positions import sincos_2d
+
+
+def test_positions_by_hand() -> None:
+    positions = sincos_2d(3, 2, 8).numpy()
+    rates = [1.0, 1 / 100.0]
+    for time in range(3):
+        for frequency in range(2):
+            expected = [f(axis * rate) for axis in (time, frequency) for f in (np.sin, np.cos) for rate in rates]
+            np.testing.assert_allclose(positions[time * 2 + frequency], expected, atol=1e-6)
+    with pytest.raises(ValueError, match="multiple of 4"):
+        sincos_2d(1, 1, 6)
