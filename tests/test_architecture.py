@@ -137,6 +137,13 @@ def test_every_name_in_the_table_exists() -> None:
             assert name in trees, name
 
 
+def test_the_documented_ranks_are_these() -> None:
+    block = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## Ranks")[2].split("```")[1]
+    lines = [line.split() for line in block.strip("\n").splitlines()]
+    assert [int(number) for number, *_ in lines] == list(range(len(RANKS)))
+    assert [set(names) for _, *names in lines] == list(RANKS)
+
+
 def test_the_checks_see_violations() -> None:
     trees = modules()
     trees["features.logmel"] = ast.parse("def late():\n    from audiopg.data import clips")

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from support.browser import chromium
 from support.places import ROOT
+from typer.main import get_command
+
+from audiopg.cli.app import app
 
 README, ARCHITECTURE = ROOT / "README.md", ROOT / "docs" / "architecture.md"
 README_BYTES = 7000
@@ -100,6 +103,24 @@ def test_the_make_targets_that_the_pages_name_exist() -> None:
     named = {target for page in pages for target in re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8"))}
     for target in named:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_commands_that_the_pages_name_exist() -> None:
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    options = {name: {option for p in command.params for option in p.opts} for name, command in commands.items()}
+    pages = [README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    named = [
+        (page.name, *found)
+        for page in pages
+        for found in re.findall(r"\baudiopg ([a-z]+)((?: +[^`\n|&;#]+)?)", page.read_text(encoding="utf-8"))
+        if found[0] in options or found[1].lstrip().startswith("--")
+    ]
+    users = {"profile", "list", "cost", "fetch", "render", "compare", "verify", "track", "sync", "embed", "export"}
+    assert {name for _, name, _ in named} >= users
+    for page, name, rest in named:
+        assert name in options, f"{page}: audiopg {name}"
+        for option in re.findall(r"(?<!\S)--[a-z0-9-]+", rest):
+            assert option in options[name] | {"--help"}, f"{page}: audiopg {name} {option}"
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ RESULTS = Path("results")
 UNTRACED = {".gitignore", "code.json"}  # about the code, not made from results
 # what all runs of one stage on one task must share
 PLACE = ("device", "machine", *(f"versions.{name}" for name in run_cards.PACKAGES))
-NAMES = {"run.json", "fetch-run.json", "prepare-run.json", "decode-run.json"}
 KEYS = {"stage", "task", "params", "inputs", "outputs", "code", "device", "machine", "versions"}
 SHORT = 12  # characters of a digest that are shown
 
@@ -43,7 +42,9 @@ def results_cards(folder: Path = RESULTS) -> Cards:
     Raises:
         AudiopgError: there are none, or one is damaged.
     """
-    paths = sorted(path for path in folder.rglob("*.json") if path.name in NAMES)
+    paths = sorted(
+        path for path in folder.rglob("*.json") if path.name == "run.json" or path.name.endswith("-run.json")
+    )
     if not paths:
         msg = f"{folder}: no run cards; `snakemake` makes results, `dvc pull && audiopg sync` fetches them"
         raise AudiopgError(msg)

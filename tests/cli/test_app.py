@@ -42,7 +42,7 @@ def pretraining(project: Path, name: str) -> list[str]:
         "pretrain",
         f"--params={project / 'params.yaml'}",
         f"--resume={folder}.resume",
-        f"--curves={folder}.live",
+        f"--curves={folder}.curves",
         *options,
     ]
 

@@ -143,7 +143,7 @@ def test_what_pre_training_writes_can_be_used_as_it_is(sounds: list[Path], tmp_p
     folder = tmp_path / "pretrain"
     files = {"encoder": "encoder.safetensors", "state": "state.safetensors", "loss": "loss.csv", "card": "run.json"}
     options = [f"--{option}={folder / file}" for option, file in files.items()]
-    options += [f"--{option}={tmp_path / option}" for option in ("resume", "live")]
+    options += [f"--{option}={tmp_path / option}" for option in ("resume", "curves")]
     run = audiopg("pretrain", f"--params={tmp_path / 'params.yaml'}", *options)
     assert run.returncode == 0, run.stderr
     out = tmp_path / "out.csv"

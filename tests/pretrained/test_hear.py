@@ -118,8 +118,10 @@ def test_timestamps_of_a_short_sound_by_hand(model: hear.Model, seconds: float) 
 class Loudness(Encoder):
     """Instead of a token, the mean of its patch: an embedding that knows of no other time."""
 
-    def forward(self, spectrogram: Tensor, visible: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
-        assert visible is keep is None
+    def forward(
+        self, spectrogram: Tensor, visible: Tensor | None = None, drop_path_scale: Tensor | None = None
+    ) -> Tensor:
+        assert visible is drop_path_scale is None
         return self.patches(spectrogram).mean(dim=-1, keepdim=True).expand(-1, -1, self.size.width)
 
 

@@ -1,4 +1,4 @@
-"""Stand-in for ``audiopg/cli.py``: writes what each command must write, from nothing but what the stage may read.
+"""Stand-in for ``audiopg/cli/app.py``: writes what each command must write, from nothing but what the stage may read.
 
 ``STUB_PAUSE`` is how many seconds pass before each file, ``STUB_LOG`` where calls are listed instead of ``calls.log``.
 """

@@ -187,9 +187,9 @@ def test_silence_has_no_deviation(tiny: Config) -> None:
 
 
 def test_drop_path_rises_to_its_rate_and_keeps_the_mean() -> None:
-    keep = drop_path(0.4, 5, 20000, np.random.Generator(np.random.Philox(3)))
-    assert keep is not None
-    dropped = (keep == 0).float().mean(dim=(1, 2))
+    drop_path_scale = drop_path(0.4, 5, 20000, np.random.Generator(np.random.Philox(3)))
+    assert drop_path_scale is not None
+    dropped = (drop_path_scale == 0).float().mean(dim=(1, 2))
     assert dropped.tolist() == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=0.01)
-    assert keep.mean(dim=(1, 2)).tolist() == pytest.approx([1] * 5, abs=0.01)
+    assert drop_path_scale.mean(dim=(1, 2)).tolist() == pytest.approx([1] * 5, abs=0.01)
     assert drop_path(0.0, 5, 3, np.random.Generator(np.random.Philox(3))) is None

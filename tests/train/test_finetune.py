@@ -105,9 +105,11 @@ def test_patches_are_dropped_in_training_alone(tiny: Config, monkeypatch: pytest
     seen: list[Tensor | None] = []
     forward = Classifier.forward
 
-    def watched(self: Classifier, x: Tensor, visible: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
+    def watched(
+        self: Classifier, x: Tensor, visible: Tensor | None = None, drop_path_scale: Tensor | None = None
+    ) -> Tensor:
         seen.append(visible)
-        return forward(self, x, visible, keep)
+        return forward(self, x, visible, drop_path_scale)
 
     monkeypatch.setattr(Classifier, "forward", watched)
     data = batches(tiny, np.arange(16), n_epochs=2, batch_size=8, patch_drop=0.5)

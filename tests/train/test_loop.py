@@ -1,8 +1,6 @@
 """The loop: it learns, it resumes exactly, parts are worth a whole, and what is not finite is no step."""
 
 import math
-import os
-import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,22 +8,26 @@ from typing import Any
 
 import pytest
 import torch
-from support.regression import CPU, OPTIMIZER, Killed, Line, flat, loss_of, training, weights
+from support.regression import (
+    CPU,
+    FLOAT16,
+    OPTIMIZER,
+    Killed,
+    Line,
+    checkpoints,
+    cusp,
+    flat,
+    loss_of,
+    training,
+    weights,
+)
 from torch import Tensor, nn
 
 from audiopg import tensors
 from audiopg.errors import AudiopgError
 from audiopg.train import loop
-from audiopg.train.checkpoints import Checkpoints
 from audiopg.train.feed import Batch
 from audiopg.train.loop import Training
-from audiopg.train.sigterm import Sigterm
-
-FLOAT16 = replace(CPU, autocast_dtype=torch.float16)
-
-
-def checkpoints(folder: Path, run: str = "run") -> Checkpoints:
-    return Checkpoints(folder / "resume", run, save_every=5)
 
 
 @pytest.mark.parametrize("kill_at", [1, 7, 20, 39])
@@ -52,61 +54,6 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     ours, theirs = second._state(), whole._state()
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours if name != "losses")
-
-
-def test_sigterm_ends_after_the_step_and_keeps_it(tmp_path: Path) -> None:
-    whole = training()
-    whole.fit(Line(), loss_of, CPU, "whole")
-    first, before = training(), signal.getsignal(signal.SIGTERM)
-
-    def terminate(step: int) -> None:
-        if step == 13:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with pytest.raises(KeyboardInterrupt):
-        first.fit(Line(), loss_of, CPU, "first", checkpoints(tmp_path), after_step=terminate)
-    assert signal.getsignal(signal.SIGTERM) is before
-    assert first.step == 13
-    second, data = training(), Line()
-    second.fit(data, loss_of, CPU, "second", checkpoints(tmp_path))
-    assert data.seen[0][0] == 13
-    assert second.losses == whole.losses
-    assert torch.equal(weights(second), weights(whole))
-
-
-def test_sigterm_in_the_last_step_is_heard_and_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
-    """What follows the training, such as the tests of a fold, may be killed as well."""
-    whole = training(12)
-
-    def stop_at_twelve(step: int) -> None:
-        if step == 12:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with pytest.raises(KeyboardInterrupt):
-        whole.fit(Line(), loss_of, CPU, "a", checkpoints(tmp_path), stop_at_twelve)
-    for run, folder in ((training(12), tmp_path), (training(12), tmp_path / "other")):
-        run.fit(Line(), loss_of, CPU, "b", checkpoints(folder))
-        again, data = training(12), Line()
-        again.fit(data, loss_of, CPU, "c", checkpoints(folder))
-        assert not data.seen
-        assert torch.equal(weights(again), weights(whole))
-
-
-def test_sigterm_is_held_back_however_often_and_after_the_run_does_what_it_did_before(tmp_path: Path) -> None:
-    heard: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
-    try:
-        with Sigterm() as stop:
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert stop.received
-            assert not heard
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert not heard
-        training(1).fit(Line(), loss_of, CPU, "x", checkpoints(tmp_path))
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert len(heard) == 1
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def test_it_learns() -> None:
@@ -194,11 +141,6 @@ def test_a_gradient_that_overflows_in_float16_halves_the_scale_and_is_no_step() 
     assert all(math.isfinite(loss) for loss in run.losses)
 
 
-def cusp(run: nn.Module, batch: Batch) -> Tensor:
-    """A loss without a gradient, whatever it is multiplied by."""
-    return (loss_of(run, batch) * 0).sqrt()
-
-
 def test_a_float16_gradient_that_no_scale_helps_is_refused() -> None:
     """2^16 is halved sixteen times before it is 1."""
     run = training(60)
@@ -207,28 +149,6 @@ def test_a_float16_gradient_that_no_scale_helps_is_refused() -> None:
     run = training(60, on_non_finite="skip")
     run.fit(Line(), cusp, FLOAT16, "label")
     assert run.n_skipped == 60 - 16
-
-
-def test_steps_that_the_scaler_leaves_out_do_not_move_the_average() -> None:
-    run = training(10, ema_decay=0.9)
-    run.ema.weights["bias"].fill_(3.0)
-    run.fit(Line(), cusp, FLOAT16, "label")
-    assert run.ema.weights["bias"].item() == 3
-
-
-def test_the_average_counts_the_steps_that_were_taken() -> None:
-    """Two overflows and then the first update: it is as new to the average as a first step is."""
-    run, factors = training(3, ema_decay=0.99), iter([1e35, 1e35, 1e-3])
-
-    def steep_at_first(run: nn.Module, batch: Batch) -> Tensor:
-        return next(factors) * loss_of(run, batch)
-
-    first = weights(run).clone()
-    run.fit(Line(), steep_at_first, FLOAT16, "label")
-    with run.ema.applied():
-        averaged = weights(run).clone()
-    assert not torch.equal(weights(run), first)
-    torch.testing.assert_close(averaged, 2 / 11 * first + 9 / 11 * weights(run))
 
 
 def test_what_goes_with_a_run_is_part_of_its_state(tmp_path: Path) -> None:
@@ -252,23 +172,6 @@ def test_what_goes_with_a_run_is_part_of_its_state(tmp_path: Path) -> None:
         training(companion=first).fit(Line(kill_at=17), loss_of, CPU, "a", checkpoints(tmp_path), first.add)
     training(companion=second).fit(Line(), loss_of, CPU, "b", checkpoints(tmp_path), second.add)
     assert (first.n, second.n) == (17, 40)
-
-
-def test_the_average_of_the_weights_by_hand() -> None:
-    run, plain = training(12, ema_decay=0.7), training(12)
-    after: list[Tensor] = [weights(plain).clone()]
-    plain.fit(Line(), loss_of, CPU, "plain", after_step=lambda _: after.append(weights(plain)))
-    run.fit(Line(), loss_of, CPU, "averaged")
-    assert run.losses == plain.losses
-    expected = after[0]
-    for number, new in enumerate(after[1:], start=1):
-        decay = min(0.7, (1 + number) / (10 + number))
-        expected = decay * expected + (1 - decay) * new
-    with run.ema.applied():
-        torch.testing.assert_close(weights(run), expected)
-    assert torch.equal(weights(run), after[-1])
-    run.ema.settle()
-    torch.testing.assert_close(weights(run), expected)
 
 
 class Clock:

@@ -98,8 +98,8 @@ def test_parts_are_worth_a_whole(preset: Config) -> None:
         model.zero_grad()
         total = 0.0
         for places in cut:
-            spectrograms, noise, keep, targets = corpus.part(0, places)
-            loss = loss_of(model, (spectrograms.double(), noise, keep, targets)) * (len(places) / 8)
+            spectrograms, noise, drop_path_scale, targets = corpus.part(0, places)
+            loss = loss_of(model, (spectrograms.double(), noise, drop_path_scale, targets)) * (len(places) / 8)
             loss.backward()
             total += loss.item()
         gradients.append([torch.tensor(total), *(weight.grad.clone() for weight in model.parameters())])  # type: ignore[union-attr]

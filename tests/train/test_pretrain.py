@@ -34,10 +34,10 @@ def test_a_step_sees_its_clips_masks_and_paths_whatever_it_is_cut_into(tiny: Con
 def test_drop_path_reaches_the_encoder(tiny: Config) -> None:
     model = MaskedAutoencoder(tiny.encoder, tiny.pretrain.decoder, 0.5)
     initialise(model, 0)
-    spectrogram, noise, keep = Corpus(changed(tiny, drop_path=0.5), CPU).part(0, range(4))
+    spectrogram, noise, drop_path_scale = Corpus(changed(tiny, drop_path=0.5), CPU).part(0, range(4))
     plain = model(spectrogram, noise).loss
-    assert torch.equal(model(spectrogram, noise, torch.ones_like(keep)).loss, plain)
-    assert not torch.equal(model(spectrogram, noise, keep).loss, plain)
+    assert torch.equal(model(spectrogram, noise, torch.ones_like(drop_path_scale)).loss, plain)
+    assert not torch.equal(model(spectrogram, noise, drop_path_scale).loss, plain)
     assert Corpus(changed(tiny), CPU).part(0, range(4))[2] is None
 
 

@@ -83,7 +83,8 @@ class Project:
         file.write_text(text.replace(old, new))
 
     def append(self, path: str, line: str) -> None:
-        with (self.root / path).open("a") as file:
+        with (self.root / path).open("r+") as file:  # which must exist
+            file.seek(0, os.SEEK_END)
             file.write(line + "\n")
 
     def calls(self) -> list[str]:

@@ -234,7 +234,7 @@ def test_a_new_clone_simply_runs_even_when_the_first_run_breaks_off(finished: An
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["code", "fetch"])
 def test_a_new_clone_makes_what_the_committed_results_are_behind(project: Any, stage: str) -> None:
-    project.append("audiopg/closure.py" if stage == "code" else "audiopg/data/fetch.py", "CHANGED = True")
+    project.append("audiopg/cli/app.py" if stage == "code" else "audiopg/fetch/store.py", "CHANGED = True")
     project.commit()
     clone = type(project)(project.root.with_name("clone"))
     project.run("git", "clone", "--quiet", str(project.root), str(clone.root))

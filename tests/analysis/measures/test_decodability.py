@@ -59,8 +59,9 @@ def test_ridge_is_scikit_learns(n: int, p: int) -> None:
     ours = ridge(features, targets, ALPHAS, np.arange(n))
     theirs = RidgeCV(ALPHAS, alpha_per_target=True, store_cv_results=True).fit(features, targets)
     assert len(set(theirs.alpha_)) > 1
-    np.testing.assert_allclose(ours.weights, theirs.coef_.T, atol=1e-8)
-    np.testing.assert_allclose(ours.predict(features), theirs.predict(features), atol=1e-8)
+    # as many features as clips, and a small penalty: the last digits depend on the processor's matrix products
+    np.testing.assert_allclose(ours.weights, theirs.coef_.T, rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(ours.predict(features), theirs.predict(features), rtol=1e-5, atol=1e-8)
     errors = theirs.cv_results_
     best = np.take_along_axis(errors, errors.mean(axis=0).argmin(axis=-1)[None, :, None], axis=2)[:, :, 0]
     np.testing.assert_allclose((ours.left_out - targets) ** 2, best, rtol=1e-5, atol=1e-8)

@@ -266,11 +266,6 @@ def test_random_subspaces_have_the_cloud_s_covariance() -> None:
     np.testing.assert_allclose(planes.swapaxes(1, 2) @ planes, np.tile(np.eye(2), (50, 1, 1)), atol=1e-9)
 
 
-def test_holm_by_hand() -> None:
-    np.testing.assert_allclose(holm(np.array([0.02, 0.01, 0.5, 0.03])), [0.06, 0.04, 0.5, 0.06])
-    np.testing.assert_allclose(holm(np.array([0.6, 0.9])), [1, 1])
-
-
 def test_ranks_are_those_among_the_training_clips() -> None:
     train = np.array([True, True, True, False, False, False])
     values = np.array([1.0, 2.0, 2.0, 0.0, 9.0, 2.0])

@@ -1,0 +1,66 @@
+"""SIGTERM: held back until the step is over."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from support.regression import CPU, Line, checkpoints, loss_of, training, weights
+
+from audiopg.train.sigterm import Sigterm
+
+
+def test_sigterm_ends_after_the_step_and_keeps_it(tmp_path: Path) -> None:
+    whole = training()
+    whole.fit(Line(), loss_of, CPU, "whole")
+    first, before = training(), signal.getsignal(signal.SIGTERM)
+
+    def terminate(step: int) -> None:
+        if step == 13:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        first.fit(Line(), loss_of, CPU, "first", checkpoints(tmp_path), after_step=terminate)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert first.step == 13
+    second, data = training(), Line()
+    second.fit(data, loss_of, CPU, "second", checkpoints(tmp_path))
+    assert data.seen[0][0] == 13
+    assert second.losses == whole.losses
+    assert torch.equal(weights(second), weights(whole))
+
+
+def test_sigterm_in_the_last_step_is_heard_and_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
+    """What follows the training, such as the tests of a fold, may be killed as well."""
+    whole = training(12)
+
+    def stop_at_twelve(step: int) -> None:
+        if step == 12:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        whole.fit(Line(), loss_of, CPU, "a", checkpoints(tmp_path), stop_at_twelve)
+    for run, folder in ((training(12), tmp_path), (training(12), tmp_path / "other")):
+        run.fit(Line(), loss_of, CPU, "b", checkpoints(folder))
+        again, data = training(12), Line()
+        again.fit(data, loss_of, CPU, "c", checkpoints(folder))
+        assert not data.seen
+        assert torch.equal(weights(again), weights(whole))
+
+
+def test_sigterm_is_held_back_however_often_and_after_the_run_does_what_it_did_before(tmp_path: Path) -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        with Sigterm() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.received
+            assert not heard
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert not heard
+        training(1).fit(Line(), loss_of, CPU, "x", checkpoints(tmp_path))
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert len(heard) == 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
