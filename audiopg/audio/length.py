@@ -2,25 +2,20 @@
 
 from pathlib import Path
 
-import soundfile
-
-from audiopg.errors import DOWNLOAD_AGAIN, AudiopgError
+from audiopg.audio.opened import opened
 from audiopg.storage import file_digest
 
 
 def measure(file: Path) -> tuple[float, str]:
     """Return the duration of an audio file in seconds, rounded to microseconds, and its sha256.
 
+    The header is trusted where decoding yields what it says; otherwise the file is decoded.
+
     Raises:
-        AudiopgError: the file is missing, is not audio or holds no samples.
+        AudiopgError: as `opened`.
     """
-    try:
-        info = soundfile.info(file)
-        digest = file_digest(file)
-    except (OSError, soundfile.SoundFileError) as error:
-        msg = f"{file}: not a readable audio file; {DOWNLOAD_AGAIN}"
-        raise AudiopgError(msg) from error
-    if info.frames == 0:
-        msg = f"{file}: contains no samples; {DOWNLOAD_AGAIN}"
-        raise AudiopgError(msg)
-    return round(info.frames / info.samplerate, 6), digest
+    with opened(file) as sound:
+        n_samples = sound.n_samples
+        if n_samples is None:
+            n_samples = sum(len(samples) for samples in sound.forward())
+        return round(n_samples / sound.samplerate, 6), file_digest(file)

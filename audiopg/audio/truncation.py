@@ -1,59 +1,106 @@
 """Whether an audio file is complete: libsndfile decodes a truncated file, and at most notes in its log what is missing.
 
-It refuses truncated FLAC, MP3 and CAF files itself. Rare containers (NIST, VOC, IRCAM …) and MP3 files without a
-Xing header are not covered.
+It refuses truncated FLAC and CAF files itself; MP3 has its own module. Rare containers (NIST, VOC, IRCAM …) are not
+covered.
 """
 
+import mmap
 import re
 import struct
 import zlib
 from pathlib import Path
 
+from audiopg.errors import CONVERT, DOWNLOAD_AGAIN
+
 # of WAV, AIFF, AU, SVX, RF64 and W64; the first number is what the header announces, the second what is there
 SIZES = re.compile(r"^ *(?:data|SSND|Data Size|BODY|Riff size|riff) +: (\d+) \(should be (\d+)\)$", re.MULTILINE)
+# what programs announce that write into a pipe (SoX, arecord, FFmpeg), up to the length of a header
+FROM_A_PIPE = (0x7F000000, 0x7FFFF000, 1 << 31, 1 << 32)
+NEAR = 1 << 10
+# where a header has its size, and how much more the file is long; by the first four bytes
+SIZE_FIELDS = {
+    b"RIFF": (struct.Struct("<4xI"), 8),
+    b"RIFX": (struct.Struct(">4xI"), 8),
+    b"FORM": (struct.Struct(">4xI"), 8),
+    b"RF64": (struct.Struct("<20xQ"), 8),
+    b"riff": (struct.Struct("<16xQ"), 0),
+    b".snd": (struct.Struct(">4xII"), 0),  # size of the header, size of the sound
+}
+FLAC_MARK = b"fLaC"
+FLAC_BEGIN = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 OGG_MARK = b"OggS"
 OGG_HEADER = struct.Struct("<4x x B 8x I I I B")  # flags, stream, number of the page, checksum, number of segments
 OGG_CHECKSUM = slice(22, 26)
-LAST_PAGE = 4  # of the flags
+FIRST_PAGE, LAST_PAGE = 2, 4  # of the flags
 REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 ONES = 0xFFFFFFFF
 
 
-def shortfall(path: Path, log: str) -> str:
-    """Return what is missing of a file by its own header, or ``""``.
+def flaw(path: Path, log: str) -> str:
+    """Return what is wrong with a file by its own headers, and what helps, or ``""``.
 
     Args:
         path: an audio file.
         log: what libsndfile noted when it opened it (``extra_info``).
     """
     for announced, found in SIZES.findall(log):
-        if int(found) < int(announced):  # extra bytes do no harm: they come after the sound
-            return f"ends after {found} of {announced} bytes"
+        # extra bytes do no harm: they come after the sound
+        if int(found) < int(announced) and not any(abs(int(announced) - size) <= NEAR for size in FROM_A_PIPE):
+            return f"ends after {found} of {announced} bytes; {DOWNLOAD_AGAIN}"
     with path.open("rb") as file:
-        is_ogg = file.read(len(OGG_MARK)) == OGG_MARK
-    return _ogg_shortfall(path.read_bytes()) if is_ogg else ""
+        mark = file.read(len(OGG_MARK))
+    if mark == OGG_MARK:
+        return _ogg_flaw(path.read_bytes())
+    n_streams = _n_flac(path) if mark == FLAC_MARK else _n_joined(path) if mark in SIZE_FIELDS else 1
+    return f"holds {n_streams} streams joined end to end; {CONVERT}" if n_streams > 1 else ""
 
 
-def _ogg_shortfall(data: bytes) -> str:
+def _n_joined(path: Path) -> int:
+    """Count files of one kind that follow each other: a decoder plays only the first."""
+    with path.open("rb") as file:
+        mark, n_files, end = file.read(4), 0, 0
+        layout, more = SIZE_FIELDS[mark]
+        file.seek(0)
+        while (header := file.read(layout.size)).startswith(mark) and len(header) == layout.size:
+            n_files += 1
+            size = sum(layout.unpack(header)) + more
+            end += size + size % 2 if mark != b".snd" else size
+            file.seek(end)
+    return n_files
+
+
+def _n_flac(path: Path) -> int:
+    """Count the beginnings of FLAC files: their headers do not say how long they are."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return sum(1 for _ in FLAC_BEGIN.finditer(data))
+
+
+def _ogg_flaw(data: bytes) -> str:
     """Walk through the pages of an Ogg file: each must be as it was written, none left out, the last one marked so.
 
-    A decoder skips damaged pages, which shortens the sound.
+    A decoder skips damaged pages, which shortens the sound, and plays only the first of streams that follow each other.
 
     Source: RFC 3533.
     """
     begin = 0
     expected: dict[int, int] = {}  # number of the next page of each stream that has not ended
+    n_groups, is_beginning = 0, False
     while data.startswith(OGG_MARK, begin) and begin + OGG_HEADER.size <= len(data):
         flags, stream, number, checksum, n_segments = OGG_HEADER.unpack_from(data, begin)
         body = begin + OGG_HEADER.size + n_segments
         end = body + sum(data[begin + OGG_HEADER.size : body])
         if number != expected.get(stream, number) or checksum != _ogg_checksum(data[begin:end]):
             break
+        # streams that play together begin with their first pages in a row
+        n_groups += bool(flags & FIRST_PAGE) and not is_beginning
+        is_beginning = bool(flags & FIRST_PAGE)
         expected[stream] = number + 1
         if flags & LAST_PAGE:
             del expected[stream]
         begin = end
-    return f"ends early or is damaged after {begin} of {len(data)} bytes" if expected else ""
+    if expected:
+        return f"ends early or is damaged after {begin} of {len(data)} bytes; {DOWNLOAD_AGAIN}"
+    return f"holds {n_groups} streams joined end to end; {CONVERT}" if n_groups > 1 else ""
 
 
 def _ogg_checksum(page: bytes) -> int:

@@ -1,5 +1,6 @@
 """Reading audio: levels and frequencies in closed form over formats and rates, and every refusal."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +103,7 @@ def broken_files(folder: Path) -> dict[str, Path]:
     ("name", "reason"),
     [
         ("missing.wav", "no such audio file"),
-        ("folder.wav", "no such audio file"),
+        ("folder.wav", "a folder, not an audio file"),
         ("text.wav", "cannot be decoded"),
         ("empty.wav", "cannot be decoded"),
         ("silent.wav", "contains no samples"),
@@ -117,5 +118,5 @@ def test_what_cannot_be_read_is_refused_in_one_line(tmp_path: Path, name: str, r
         decode.read(path, rate_hz)
     message = str(caught.value)
     assert message.startswith(f"{path}: {reason}")
-    assert "again" in message
+    assert re.search("again|a file in it", message)
     assert "\n" not in message

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiopg.audio import decode
+from audiopg.audio import decode, opened
 from audiopg.errors import AudiopgError
 
 RATE_HZ = 16_000
@@ -33,7 +33,7 @@ def test_blocks_make_the_waveform_of_the_whole_file(
 ) -> None:
     path = tmp_path / "sound"
     soundfile.write(path, noise(20_011, n_channels), rate_hz, format=container, subtype=subtype)
-    monkeypatch.setattr(decode, "BLOCK", block)
+    monkeypatch.setattr(opened, "BLOCK", block)
     with decode.streamed(path, RATE_HZ) as found:
         np.testing.assert_array_equal(found.numpy(), decode.read(path, RATE_HZ))
 

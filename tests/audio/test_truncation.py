@@ -69,3 +69,19 @@ def test_what_comes_after_the_sound_is_no_harm(whole: Path) -> None:
     with whole.open("ab") as file:
         file.write(bytes(100))
     np.testing.assert_array_equal(decode.read(whole, 48_000)[:96_000], expected)
+
+
+@pytest.mark.parametrize("whole", ["WAV", "RF64", "W64", "AIFF", "AU", "FLAC", "MP3", "OGG", "OPUS"], indirect=True)
+@pytest.mark.parametrize("n_streams", [2, 3])
+def test_joined_files_are_refused_with_their_number(whole: Path, n_streams: int) -> None:
+    whole.write_bytes(whole.read_bytes() * n_streams)
+    with pytest.raises(AudiopgError, match=rf": holds {n_streams} streams joined end to end; convert it to WAV"):
+        decode.read(whole, 48_000)
+
+
+def test_a_file_inside_the_sound_of_another_is_sound(tmp_path: Path) -> None:
+    path = tmp_path / "outer.wav"
+    soundfile.write(path, np.zeros(1000), 48_000)
+    inner = np.frombuffer(path.read_bytes(), dtype=np.int16)
+    soundfile.write(path, inner, 48_000)
+    np.testing.assert_array_equal(decode.read(path, 48_000), inner.astype(np.float32) / 32_768)

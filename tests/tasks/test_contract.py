@@ -109,7 +109,7 @@ def test_an_unreadable_clip_is_an_error_that_names_it(present: Any, manifest: Ma
     path = manifest.rows[3].path
     (copied / path).unlink()
     (copied / path).write_bytes(b"RIFF and nothing more")
-    with pytest.raises(AudiopgError, match="not a readable audio file") as caught:
+    with pytest.raises(AudiopgError, match="cannot be decoded") as caught:
         present.task.make_manifest(copied)
     assert path in str(caught.value)
 

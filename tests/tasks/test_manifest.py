@@ -3,13 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 
 from audiopg.errors import AudiopgError
 from audiopg.tasks.card import Card
-from audiopg.tasks.manifest import COLUMNS, Manifest, Row, measure
+from audiopg.tasks.manifest import COLUMNS, Manifest, Row
 
 CARD = Card("pets", "Pets", "CC0", "nobody", "https://example.org", "folds", (2, 2), 2, "accuracy")
 
@@ -163,17 +161,3 @@ def test_read_names_missing_columns_and_files(tmp_path: Path) -> None:
     path.write_text("path,labels\na.wav,cat\n")
     with pytest.raises(AudiopgError, match=r"pets\.csv: columns missing: fold, split, group"):
         Manifest.read(path)
-
-
-def test_measure(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "a.wav", np.zeros(1000), 44_100)
-    assert measure(tmp_path / "a.wav")[0] == 0.022676
-    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 44_100)
-    (tmp_path / "text.wav").write_text("not audio")
-    for name, reason in {
-        "empty.wav": "contains no samples",
-        "text.wav": "not a readable",
-        "no.wav": "not a readable",
-    }.items():
-        with pytest.raises(AudiopgError, match=rf"{name}: {reason}"):
-            measure(tmp_path / name)

@@ -150,10 +150,10 @@ def test_a_wrong_list_is_named(folder: Path, text: str, protocol: str, message: 
 
 def test_missing_files_and_folders_are_named(folder: Path) -> None:
     (folder / "sounds/dog/3.wav").unlink()
-    with pytest.raises(AudiopgError, match=r"sounds/dog/3\.wav: not a readable audio file"):
+    with pytest.raises(AudiopgError, match=r"sounds/dog/3\.wav: no such audio file"):
         manifest(folder, SINGLE, "3-fold")
     (folder / "sounds/dog/3.wav").write_bytes(b"")
-    with pytest.raises(AudiopgError, match=r"sounds/dog/3\.wav: not a readable audio file"):
+    with pytest.raises(AudiopgError, match=r"sounds/dog/3\.wav: cannot be decoded \(empty file\)"):
         manifest(folder, SINGLE, "3-fold")
     wrong = section(folder, SINGLE, "3-fold").model_copy(update={"audio_root": str(folder / "nowhere")})
     source = registry.find("mine", wrong).source

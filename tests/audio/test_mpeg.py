@@ -1,0 +1,135 @@
+"""MPEG frames: their headers by the standard, tags and padding around them, and every kind of flaw."""
+
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from support.mp3 import bare, frames, mp3
+
+from audiopg.audio import decode, mpeg
+from audiopg.errors import AudiopgError
+
+RATE_HZ = 44_100
+SOUND = np.random.Generator(np.random.Philox(6)).uniform(-0.5, 0.5, 2 * RATE_HZ)
+WITH_HEADER = mp3(SOUND, RATE_HZ)
+BARE = bare(WITH_HEADER)
+N_FRAMES = 78
+ID3 = b"ID3\3\0\0\0\0\1\x0a" + bytes(138)
+ID3_V1 = b"TAG" + b"x" * 125
+APE = b"".join(b"APETAGEX" + struct.pack("<4I8x", 2000, 42, 1, flags) + b"item" for flags in (0xA0000000, 0x80000000))
+APE = APE[:-4].replace(b"item", b"\xff\xfb__an_it_")
+LYRICS = b"LYRICSBEGIN" + b"la" * 20 + b"000051LYRICS200"
+
+
+@pytest.mark.parametrize(
+    ("header", "size", "n_samples"),
+    [
+        ("fffb90c4", 417, 1152),  # MPEG-1 layer III, 128 kbit/s, 44.1 kHz: 144 * 128000 / 44100
+        ("fffb92c4", 418, 1152),  # with padding
+        ("fffbe4c4", 960, 1152),  # 320 kbit/s, 48 kHz
+        ("fff380c4", 208, 576),  # MPEG-2 layer III, 64 kbit/s, 22.05 kHz: 72 * 64000 / 22050
+        ("ffe348c4", 288, 576),  # MPEG-2.5 layer III, 32 kbit/s, 8 kHz: 72 * 32000 / 8000
+        ("fffdc4c4", 768, 1152),  # MPEG-1 layer II, 256 kbit/s, 48 kHz
+        ("fffff8c4", None, None),  # no such bit rate
+        ("fff5c4c4", 768, 1152),  # MPEG-2 layer II, 128 kbit/s, 24 kHz: 144 * 128000 / 24000
+        ("ffff94c4", 288, 384),  # MPEG-1 layer I, 288 kbit/s, 48 kHz: 4 * (12 * 288000 / 48000)
+        ("fffb9cc4", None, None),  # no such sample rate
+        ("fffb00c4", None, None),  # a bit rate that is left open
+        ("fff990c4", None, None),  # no such layer: AAC
+        ("ffeb90c4", None, None),  # no such version
+        ("ff7b90c4", None, None),  # no mark
+        ("fffb90", None, None),  # cut
+    ],
+)
+def test_headers_by_the_standard(header: str, size: int | None, n_samples: int | None) -> None:
+    frame = mpeg.frame_at(b"?" + bytes.fromhex(header), 1)
+    assert (frame and frame.size, frame and frame.n_samples) == (size, n_samples)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(b"", b""), (ID3, b""), (b"", ID3_V1), (ID3, APE + ID3_V1), (b"", LYRICS + ID3_V1), (b"", bytes(700))],
+)
+@pytest.mark.parametrize("with_header", [True, False])
+def test_what_is_around_the_frames_changes_nothing(
+    tmp_path: Path, before: bytes, after: bytes, with_header: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "sound.mp3"
+    path.write_bytes(before + (WITH_HEADER if with_header else BARE) + after)
+    found = decode.read(path, RATE_HZ)
+    assert len(found) == (len(SOUND) if with_header else N_FRAMES * 1152)
+    reference = soundfile.read(io.BytesIO(WITH_HEADER), dtype="float32")[0]
+    lead = 0 if with_header else 1105  # samples that the header has cut: the delays of encoder and decoder
+    np.testing.assert_array_equal(found[lead:][5000:80_000], reference[5000:80_000])
+    assert capfd.readouterr().err == ""
+
+
+def test_a_vbri_header_is_no_sound(tmp_path: Path) -> None:
+    path = tmp_path / "sound.mp3"
+    header = bytearray(len(frames(WITH_HEADER)[0]))
+    header[:4] = WITH_HEADER[:4]
+    header[36:50] = b"VBRI" + struct.pack(">HHHI", 1, 0, 75, len(BARE))
+    path.write_bytes(BARE)
+    expected = decode.read(path, RATE_HZ)
+    path.write_bytes(bytes(header) + BARE)
+    np.testing.assert_array_equal(decode.read(path, RATE_HZ), expected)
+
+
+def test_a_xing_header_without_a_number_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "sound.mp3"
+    place = max(WITH_HEADER.find(b"Info"), WITH_HEADER.find(b"Xing"))
+    path.write_bytes(WITH_HEADER[: place + 4] + bytes(4) + WITH_HEADER[place + 8 :])
+    assert len(decode.read(path, RATE_HZ)) == N_FRAMES * 1152
+
+
+OTHER_RATE = bare(mp3(SOUND[:40_000], 16_000))
+MIDDLE = len(BARE) // 2
+FLAWS = {
+    "holds 2 streams joined end to end; convert it": [
+        WITH_HEADER + WITH_HEADER,
+        ID3 + BARE + ID3_V1 + ID3 + BARE,
+        BARE + WITH_HEADER,
+        BARE + OTHER_RATE,
+        ID3 + WITH_HEADER + ID3_V1 + APE + mp3(SOUND[:40_000], 16_000),
+    ],
+    "holds 3 streams joined end to end; convert it": [WITH_HEADER * 3],
+    "is damaged after [0-9]+ of [0-9]+ bytes; download it again": [
+        BARE[:MIDDLE] + bytes(500) + BARE[MIDDLE + 500 :],
+        BARE[:MIDDLE] + BARE[MIDDLE + 100 :],
+        BARE[:MIDDLE] + b"noise" * 50 + BARE[MIDDLE:],
+        WITH_HEADER[:MIDDLE] + bytes(500) + WITH_HEADER[MIDDLE + 500 :],
+        BARE + b"noise" * 50,
+    ],
+    "ends in the middle of a frame, after [0-9]+ bytes; download it again": [BARE[:-1], WITH_HEADER[:MIDDLE]],
+    "announces 89856 samples, but holds 179712; convert it": [WITH_HEADER + BARE],
+    r"ends after [0-9]+ of [0-9]+ samples; download it again": [b"".join(frames(WITH_HEADER)[:-9])],
+    r"cannot be decoded \(no whole MPEG frame of a known bit rate\)": [BARE[:200]],
+}
+
+
+@pytest.mark.parametrize(("reason", "data"), [(reason, data) for reason, all_ in FLAWS.items() for data in all_])
+def test_flaws_are_refused_by_name_alone(
+    tmp_path: Path, reason: str, data: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "sound.mp3"
+    path.write_bytes(data)
+    with pytest.raises(AudiopgError, match=rf"^{path}: {reason}") as caught:
+        decode.read(path, RATE_HZ)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == ""  # the decoder's own lines do not say which file they mean
+
+
+def test_noise_after_the_announced_frames_is_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "sound.mp3"
+    path.write_bytes(WITH_HEADER + b"noise" * 50)
+    assert len(decode.read(path, RATE_HZ)) == len(SOUND)
+
+
+def test_frames_at_the_beginning_that_lean_on_lost_ones_count(tmp_path: Path) -> None:
+    path = tmp_path / "sound.mp3"
+    for n_lost in (1, 7, 40):
+        path.write_bytes(b"".join(frames(BARE)[n_lost:]))
+        assert len(decode.read(path, RATE_HZ)) == (N_FRAMES - n_lost) * 1152
