@@ -12,7 +12,9 @@ def flaw(peak: float) -> str:
         peak: largest magnitude, where full scale is 1; NaN if one of the samples is.
     """
     if not math.isfinite(peak):
-        return "contains samples that are not finite; write it again without NaN and infinity"
+        return "contains samples that are not finite; replace NaN and infinity in it"
     if peak > LOUDEST:
-        return f"has a peak of {peak:g} where full scale is 1 (integers as floats?); divide by the integers' full scale"
+        return (
+            f"has a peak of {peak:g} where full scale is 1 (integers as floats?); divide it by the integers' full scale"
+        )
     return ""

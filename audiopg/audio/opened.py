@@ -108,7 +108,7 @@ def opened(path: Path) -> Iterator[Sound]:
             have to guess; also what happens while the block reads it.
     """
     try:
-        _refuse_what_is_no_file(path)
+        require_file(path)
         with ExitStack() as stack:
             yield _open(path, stack)
     except soundfile.SoundFileError as error:
@@ -118,8 +118,12 @@ def opened(path: Path) -> Iterator[Sound]:
         raise AudiopgError(msg) from error
 
 
-def _refuse_what_is_no_file(path: Path) -> None:
-    """Refuse what would hang, or says nothing when it is opened."""
+def require_file(path: Path) -> None:
+    """Refuse what is no file: a pipe would be waited for.
+
+    Raises:
+        AudiopgError: there is no file of this name.
+    """
     if path.is_file():
         return
     if path.is_dir():

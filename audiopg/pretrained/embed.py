@@ -10,6 +10,7 @@ from pyarrow import csv, parquet
 from audiopg import storage
 from audiopg.audio.decode import streamed
 from audiopg.audio.files import recordings_below
+from audiopg.audio.opened import require_file
 from audiopg.errors import AudiopgError
 from audiopg.pretrained import hear
 from audiopg.progress import progress
@@ -59,9 +60,11 @@ def recordings(files: Sequence[Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for file in files:
+        if not file.is_dir():
+            require_file(file)
         inside = recordings_below(file) if file.is_dir() else [file]
-        if not inside or not inside[0].exists():
-            msg = f"{file}: " + ("no such audio file" if inside else "no audio files in it")
+        if not inside:
+            msg = f"{file}: no audio files in it"
             raise AudiopgError(msg)
         found |= dict.fromkeys(inside)
     return list(found)

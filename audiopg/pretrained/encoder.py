@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,6 +15,7 @@ from audiopg.errors import AudiopgError
 from audiopg.features.logmel import LogMel
 from audiopg.models.checkpoint import load_encoder
 from audiopg.models.vit import Encoder
+from audiopg.pretrained.waveforms import as_tensor, check_level
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -68,21 +70,25 @@ class AudioEncoder(nn.Module):
         """Sample rate of the waveforms, in Hz."""
         return self.log_mel.features.sample_rate_hz
 
-    def forward(self, waveform: Tensor) -> Tensor:
+    def forward(self, waveform: Tensor | ArrayLike) -> Tensor:
         """Encode waveforms of one length.
 
         Args:
-            waveform: mono at `sample_rate_hz`, shape (B, T), float32, full scale is 1. Silence fills the last patch.
+            waveform: mono at `sample_rate_hz`, shape (B, T), float32, full scale is 1. Silence fills the last patch. An
+                array or nested lists of floating-point numbers are taken to the device of the weights.
 
         Returns:
             Tokens, time-major, shape (B, L, D), float32: one per patch of the spectrogram.
 
         Raises:
-            ValueError: another shape or type, or no samples.
+            ValueError: another shape or type, no samples, or some that are not finite or far beyond full scale.
         """
+        if not isinstance(waveform, Tensor):
+            waveform = as_tensor(waveform).to(self.encoder.embed.weight.device)
         if waveform.ndim != 2 or not waveform.numel() or waveform.dtype != torch.float32:  # noqa: PLR2004
             msg = f"waveform: float32 of shape (B, T) is needed, found {waveform.dtype} {tuple(waveform.shape)}"
             raise ValueError(msg)
+        check_level(waveform)
         patch = self.encoder.config.patch_frames * self.log_mel.hop
         missing = math.ceil(waveform.shape[1] / patch) * patch - waveform.shape[1]
         tokens: Tensor = self.encoder(self.log_mel(functional.pad(waveform, (0, missing))))

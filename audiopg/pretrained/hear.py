@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -14,6 +15,7 @@ from audiopg import config, storage
 from audiopg.data.clips import Clips
 from audiopg.errors import AudiopgError
 from audiopg.pretrained.encoder import AudioEncoder
+from audiopg.pretrained.waveforms import as_tensor, check_level
 
 CHECKPOINT = "results/pretrain/encoder.safetensors"  # where the workflow leaves it
 LONGEST_HOP_MS = 50.0  # between timestamps; HEAR scores onsets with a tolerance of that much
@@ -125,29 +127,31 @@ def load_model(model_file_path: str = "") -> Model:
     return Model(front, _clip_s(path, front.encoder.config, front.log_mel.features))
 
 
-def get_scene_embeddings(audio: Tensor, model: Model) -> Tensor:
+def get_scene_embeddings(audio: Tensor | ArrayLike, model: Model) -> Tensor:
     """Embed whole sounds.
 
     Args:
-        audio: mono waveforms at the model's sample rate, shape (n_sounds, n_samples), in [-1, 1].
+        audio: mono waveforms at the model's sample rate, shape (n_sounds, n_samples), in [-1, 1]: a tensor, an array
+            or nested lists.
         model: of `load_model`.
 
     Returns:
         Shape (n_sounds, scene_embedding_size), float32, on the model's device, without gradient.
 
     Raises:
-        ValueError: the audio is not of that shape, not floating-point, has no samples, or any that are not finite.
+        ValueError: the audio is not of that shape, not floating-point, has no samples, or any that are not finite or far
+            beyond full scale.
     """
-    _check(audio)
-    embeddings = [model.scene(waveform) for waveform in audio]
+    embeddings = [model.scene(waveform) for waveform in _checked(audio)]
     return torch.stack(embeddings) if embeddings else torch.empty(0, model.scene_embedding_size, device=model.device)
 
 
-def get_timestamp_embeddings(audio: Tensor, model: Model) -> tuple[Tensor, Tensor]:
+def get_timestamp_embeddings(audio: Tensor | ArrayLike, model: Model) -> tuple[Tensor, Tensor]:
     """Embed sounds at regular times, at most 50 ms apart where a patch can be divided so.
 
     Args:
-        audio: mono waveforms at the model's sample rate, shape (n_sounds, n_samples), in [-1, 1].
+        audio: mono waveforms at the model's sample rate, shape (n_sounds, n_samples), in [-1, 1]: a tensor, an array
+            or nested lists.
         model: of `load_model`.
 
     Returns:
@@ -157,8 +161,7 @@ def get_timestamp_embeddings(audio: Tensor, model: Model) -> tuple[Tensor, Tenso
     Raises:
         ValueError: as for `get_scene_embeddings`.
     """
-    _check(audio)
-    sounds = [model.timestamps(waveform) for waveform in audio]
+    sounds = [model.timestamps(waveform) for waveform in _checked(audio)]
     if not sounds:
         nothing = torch.empty(0, 0, model.timestamp_embedding_size, device=model.device)
         return nothing, nothing[..., 0]
@@ -166,16 +169,16 @@ def get_timestamp_embeddings(audio: Tensor, model: Model) -> tuple[Tensor, Tenso
     return embeddings, times_ms.float()
 
 
-def _check(audio: Tensor) -> None:
-    """Refuse input that is not a batch of waveforms."""
+def _checked(audio: Tensor | ArrayLike) -> Tensor:
+    """Return a batch of waveforms as a tensor, and refuse what is none."""
+    audio = as_tensor(audio)
     if audio.ndim != 2 or not audio.shape[1] or not audio.is_floating_point():  # noqa: PLR2004  (sounds and samples)
         msg = (
             f"floating-point audio of shape (n_sounds, n_samples) is needed, found {tuple(audio.shape)}, {audio.dtype}"
         )
         raise ValueError(msg)
-    if not audio.isfinite().all():
-        msg = "audio holds samples that are not finite"
-        raise ValueError(msg)
+    check_level(audio)
+    return audio
 
 
 def _clip_s(path: Path, encoder: config.Encoder, features: config.Features) -> float:

@@ -118,5 +118,5 @@ def test_what_cannot_be_read_is_refused_in_one_line(tmp_path: Path, name: str, r
         decode.read(path, rate_hz)
     message = str(caught.value)
     assert message.startswith(f"{path}: {reason}")
-    assert re.search("again|a file in it", message)
+    assert re.search("again|give a file in it|replace NaN", message)
     assert "\n" not in message

@@ -144,7 +144,7 @@ def test_integers_as_floats_are_refused(tmp_path: Path, peak: int) -> None:
     soundfile.write(path, np.array([0, peak / 2, -peak]), RATE_HZ, subtype="FLOAT")
     with pytest.raises(AudiopgError) as caught:
         decode.read(path, RATE_HZ)
-    assert f"has a peak of {peak:g} where full scale is 1 (integers as floats?); divide by" in str(caught.value)
+    assert f"has a peak of {peak:g} where full scale is 1 (integers as floats?); divide it by" in str(caught.value)
 
 
 @pytest.mark.parametrize("peak", [1, 3, 100])

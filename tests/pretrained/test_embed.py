@@ -1,5 +1,6 @@
 """`audiopg embed`: tables of embeddings, the same for any length, company, format and folder."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -119,11 +120,13 @@ def test_what_a_user_can_cause_is_one_line_and_code_2(weights: Path, sounds: lis
     text, empty = tmp_path / "text.wav", tmp_path / "empty"
     text.write_text("no sound")
     empty.mkdir()
+    os.mkfifo(tmp_path / "pipe.wav")
     out = tmp_path / "out.parquet"
     for files, target, reason in (
         ([*sounds, damaged], out, f"{damaged}: cannot be decoded"),
         ([text], out, f"{text}: cannot be decoded"),
         ([tmp_path / "none.wav"], out, f"{tmp_path / 'none.wav'}: no such audio file"),
+        ([tmp_path / "pipe.wav"], out, f"{tmp_path / 'pipe.wav'}: a pipe or device, not an audio file"),
         ([empty], out, f"{empty}: no audio files in it"),
         (sounds, tmp_path / "out.txt", "--out: a name that ends in .parquet or .csv is needed"),
     ):

@@ -1,6 +1,7 @@
 """An exported encoder is the one that was trained, tells what it was made from, and a damaged folder says so."""
 
 import json
+import math
 import pickle
 import shutil
 import socket
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -126,6 +128,32 @@ def test_gradients_reach_the_encoder(folder: Path, waveform: torch.Tensor) -> No
 def test_other_waveforms_are_refused(wrong: torch.Tensor, folder: Path) -> None:
     with pytest.raises(ValueError, match=r"waveform: float32 of shape \(B, T\) is needed, found"):
         AudioEncoder.from_pretrained(folder)(wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (torch.tensor([[0.0, math.nan, 0.0]]), "contains samples that are not finite"),
+        (torch.tensor([[0.0, math.inf, -math.inf]]), "contains samples that are not finite"),
+        (torch.tensor([[0.0, 32_767.0]]), "has a peak of 32767 where full scale is 1"),
+        (np.array([[math.nan]]), "contains samples that are not finite"),
+        (np.zeros((1, 100), dtype=np.int16), "float32 of shape"),
+        ([0.0, 0.5], "float32 of shape"),
+        ([[0.0], [0.0, 0.5]], "numbers in rows of one length"),
+        ("loud", "numbers in rows of one length"),
+    ],
+)
+def test_no_token_comes_from_what_is_no_sound(wrong: Any, reason: str, folder: Path) -> None:
+    with pytest.raises(ValueError, match=reason) as caught:
+        AudioEncoder.from_pretrained(folder)(wrong)
+    assert "\n" not in str(caught.value)
+
+
+def test_arrays_and_lists_give_the_same_tokens(folder: Path, waveform: torch.Tensor) -> None:
+    model = AudioEncoder.from_pretrained(folder)
+    short = waveform[:, :3000]
+    for same in (short.numpy(), short.numpy().astype(np.float64), short.tolist()):
+        assert torch.equal(model(same), model(short))
 
 
 def test_no_pickle_and_no_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -208,12 +209,40 @@ def test_the_model_knows_nothing_of_global_state(tmp_path: Path, model: hear.Mod
         (torch.zeros(2, 16_000, dtype=torch.int16), "floating-point"),
         (torch.tensor([[0.0, math.nan]]), "not finite"),
         (torch.tensor([[0.0, math.inf]]), "not finite"),
+        (torch.tensor([[0.0, -32_768.0]]), r"has a peak of 32768 where full scale is 1 \(integers as floats\?\)"),
+        ([0.0, 0.5], "shape"),
+        ([[0.0, 0.5], [0.0]], "numbers in rows of one length are needed, found list"),
+        ([["loud"]], "numbers in rows of one length are needed, found list"),
+        (None, "numbers in rows of one length are needed, found NoneType"),
+        (np.zeros((2, 16_000), dtype=np.int16), "floating-point"),
+        (np.array([[0.0, 1e300]]), "not finite"),
     ],
 )
-def test_what_is_no_batch_of_waveforms_is_refused(model: hear.Model, audio: Tensor, reason: str) -> None:
+def test_what_is_no_batch_of_waveforms_is_refused(model: hear.Model, audio: Any, reason: str) -> None:
     for function in (hear.get_scene_embeddings, hear.get_timestamp_embeddings):
-        with pytest.raises(ValueError, match=reason):
+        with pytest.raises(ValueError, match=reason) as caught:
             function(audio, model)
+        assert "\n" not in str(caught.value)
+
+
+def test_arrays_and_lists_are_heard_as_the_tensor_that_they_make(model: hear.Model) -> None:
+    sounds = noise(0.3, 2)
+    expected = both(sounds, model)
+    array = sounds.numpy()
+    read_only = array.copy()
+    read_only.flags.writeable = False
+    for same in (
+        array,
+        array.astype(np.float64),
+        array.astype(">f4"),
+        np.asfortranarray(array),
+        array[::-1][::-1],
+        read_only,
+        sounds.tolist(),
+        list(array),
+        list(sounds),
+    ):
+        assert torch.equal(both(same, model), expected)
 
 
 def test_no_path_means_what_the_workflow_makes(
