@@ -189,7 +189,7 @@ def _guessed(sound: Sound) -> str:
     n_channels, block, bits = (int(number) for number in layout.groups())
     if block in {0, n_channels * -(-bits // 8)}:  # libsndfile mends a zero
         return ""
-    width = f"{bits}-bit samples in blocks of {block} bytes for {n_channels} channels"
+    width = f"{bits}-bit samples in blocks of {block} bytes (channels: {n_channels})"
     return (
         f"has {width}, so that the decoder would guess; convert it to 16, 24 or 32 bits with the program that made it"
     )

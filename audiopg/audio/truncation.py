@@ -65,6 +65,8 @@ def _n_joined(path: Path) -> int:
             n_files += 1
             size = sum(layout.unpack(header)) + more
             end += size + size % 2 if mark != b".snd" else size
+            if end >= path.stat().st_size:  # a damaged size can be farther away than a disk reaches
+                break
             file.seek(end)
     return n_files
 

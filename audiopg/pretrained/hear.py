@@ -139,8 +139,8 @@ def get_scene_embeddings(audio: Tensor | ArrayLike, model: Model) -> Tensor:
         Shape (n_sounds, scene_embedding_size), float32, on the model's device, without gradient.
 
     Raises:
-        ValueError: the audio is not of that shape, not floating-point, has no samples, or any that are not finite or far
-            beyond full scale.
+        ValueError: the audio is not of that shape, not floating-point, has no samples, or any that are not finite or
+            far beyond full scale.
     """
     embeddings = [model.scene(waveform) for waveform in _checked(audio)]
     return torch.stack(embeddings) if embeddings else torch.empty(0, model.scene_embedding_size, device=model.device)

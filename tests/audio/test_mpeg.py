@@ -133,3 +133,19 @@ def test_frames_at_the_beginning_that_lean_on_lost_ones_count(tmp_path: Path) ->
     for n_lost in (1, 7, 40):
         path.write_bytes(b"".join(frames(BARE)[n_lost:]))
         assert len(decode.read(path, RATE_HZ)) == (N_FRAMES - n_lost) * 1152
+
+
+@pytest.mark.parametrize(
+    ("header", "n_samples", "rate_hz"),
+    [("fffdc4c4", 1152, 48_000), ("ffff94c4", 384, 48_000), ("fff5c4c4", 1152, 24_000)],
+)
+@pytest.mark.parametrize("after", [b"", ID3_V1, APE + ID3_V1])
+def test_layers_i_and_ii_are_as_long_as_their_frames(
+    tmp_path: Path, header: str, n_samples: int, rate_hz: int, after: bytes
+) -> None:
+    path = tmp_path / "sound.mp2"
+    frame = mpeg.frame_at(bytes.fromhex(header), 0)
+    assert frame
+    silence = bytes.fromhex(header).ljust(frame.size, b"\0")  # no bits for any band
+    path.write_bytes(ID3 + silence * 231 + after)
+    np.testing.assert_array_equal(decode.read(path, rate_hz), np.zeros(231 * n_samples))

@@ -108,7 +108,7 @@ def test_samples_in_wider_blocks_are_not_guessed(
     path = tmp_path / "sound.wav"
     path.write_bytes(data)
     assert refused(path) == (
-        f"has {bits}-bit samples in blocks of {block} bytes for {n_channels} channels, so that the decoder "
+        f"has {bits}-bit samples in blocks of {block} bytes (channels: {n_channels}), so that the decoder "
         "would guess; convert it to 16, 24 or 32 bits with the program that made it"
     )
 

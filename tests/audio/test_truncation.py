@@ -85,3 +85,14 @@ def test_a_file_inside_the_sound_of_another_is_sound(tmp_path: Path) -> None:
     inner = np.frombuffer(path.read_bytes(), dtype=np.int16)
     soundfile.write(path, inner, 48_000)
     np.testing.assert_array_equal(decode.read(path, 48_000), inner.astype(np.float32) / 32_768)
+
+
+@pytest.mark.parametrize("whole", ["RF64", "W64"], indirect=True)
+def test_a_size_beyond_all_disks_is_refused_or_read(whole: Path) -> None:
+    data = whole.read_bytes()
+    for place in (16, 20):
+        whole.write_bytes(data[:place] + b"\xff" * 8 + data[place + 8 :])
+        try:
+            assert len(decode.read(whole, 48_000)) == 96_000
+        except AudiopgError as error:
+            assert "\n" not in str(error)  # noqa: PT017  (either is right)
