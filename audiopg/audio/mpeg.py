@@ -22,6 +22,8 @@ V1 = {
 V2_LAYER_1 = (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256)
 V2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 RATES_HZ = (44_100, 48_000, 32_000)
+HOLE = bytes(32)
+UNPROTECTED, CHECKSUM = 1 << 16, 2  # of a header; bytes after it
 TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
 XING = struct.Struct(">4sII")  # mark, flags, number of frames
 XING_HAS_FRAMES = 1
@@ -124,6 +126,9 @@ def walk(path: Path) -> Walk:
         flaw = flaw or f"ends after {n_samples} of {announced} samples; {DOWNLOAD_AGAIN}"
     elif announced is not None and n_samples > announced + first.n_samples:  # an encoder may leave the last one out
         flaw = flaw or f"announces {announced} samples, but holds {n_samples}; {CONVERT}"
+    hole = None if flaw else _hole(data, sound_begin, sound_end)
+    if hole is not None:
+        flaw = f"is damaged after {hole} of {len(data)} bytes; {DOWNLOAD_AGAIN}"
     return Walk(begin, sound_begin, min(sound_end, end), n_samples, announced, flaw)
 
 
@@ -136,6 +141,45 @@ def _after_a_gap(data: bytes, place: int, end: int, *, is_complete: bool) -> tup
     else:
         is_harmless = is_tag or following == place
     return following, "" if is_harmless else f"is damaged after {place} of {len(data)} bytes; {DOWNLOAD_AGAIN}"
+
+
+def _hole(data: bytes, begin: int, end: int) -> int | None:
+    """Find a frame of layer III whose sound has zeros in the middle, as from a lost block of a disk or a download.
+
+    A code of many zeros in a row is not written; zeros at the end of a part are, to fill up a constant bit rate.
+    """
+    if data.find(HOLE, begin, end) < 0:
+        return None
+    stream = bytearray()  # the sound of all frames: a frame may use what its predecessors left free
+    place = begin
+    while place < end and (frame := frame_at(data, place)):
+        (header,) = HEADER.unpack_from(data, place)
+        if 4 - (header >> 17 & 3) != 3:  # noqa: PLR2004  (layer III)
+            return None
+        side = place + HEADER.size + (0 if header & UNPROTECTED else CHECKSUM)
+        sound = side + frame.side - HEADER.size
+        back, lengths = _parts(data[side:sound], is_mono=bool(frame.kind & 1), is_first=header >> 19 & 3 == 3)  # noqa: PLR2004
+        bit = 8 * (len(stream) - back)
+        stream += data[sound : place + frame.size]
+        for length in lengths if bit >= 0 else ():
+            if HOLE in stream[bit // 8 + 1 : (bit + length) // 8].rstrip(b"\0"):
+                return place
+            bit += length
+        place += frame.size
+    return None
+
+
+def _parts(side: bytes, *, is_mono: bool, is_first: bool) -> tuple[int, list[int]]:
+    """Return how many bytes before a frame its sound begins, and how many bits its granules and channels have."""
+    bits, n_bits = int.from_bytes(side), 8 * len(side)
+
+    def field(place: int, width: int) -> int:
+        return bits >> (n_bits - place - width) & ((1 << width) - 1)
+
+    n_channels = 1 if is_mono else 2
+    head = 9 + (5 if is_mono else 3) + 4 * n_channels if is_first else 8 + n_channels
+    n_parts, width = (2 * n_channels, 59) if is_first else (n_channels, 63)
+    return field(0, 9 if is_first else 8), [field(head + part * width, 12) for part in range(n_parts)]
 
 
 def _next_stream(data: bytes, place: int, end: int) -> int:

@@ -149,3 +149,30 @@ def test_layers_i_and_ii_are_as_long_as_their_frames(
     silence = bytes.fromhex(header).ljust(frame.size, b"\0")  # no bits for any band
     path.write_bytes(ID3 + silence * 231 + after)
     np.testing.assert_array_equal(decode.read(path, rate_hz), np.zeros(231 * n_samples))
+
+
+@pytest.mark.parametrize(("rate_hz", "n_channels"), [(44_100, 1), (44_100, 2), (16_000, 1), (22_050, 2)])
+def test_a_hole_between_two_headers_is_damage(tmp_path: Path, rate_hz: int, n_channels: int) -> None:
+    path = tmp_path / "sound.mp3"
+    stereo = np.random.Generator(np.random.Philox(8)).uniform(-0.5, 0.5, (rate_hz, n_channels))
+    file = io.BytesIO()
+    soundfile.write(file, stereo, rate_hz, format="MP3", bitrate_mode="CONSTANT", compression_level=0)  # large frames
+    data = bytearray(file.getvalue())
+    all_frames = frames(bytes(data))
+    assert len(all_frames[9]) > 500
+    path.write_bytes(data)
+    decode.read(path, rate_hz)
+    begin = sum(len(frame) for frame in all_frames[:9]) + 150
+    data[begin : begin + 300] = bytes(300)
+    path.write_bytes(data)
+    with pytest.raises(AudiopgError, match=rf"{path}: is damaged after [0-9]+ of {len(data)} bytes; download it again"):
+        decode.read(path, rate_hz)
+
+
+@pytest.mark.parametrize("level", [0, 1e-5, 0.5])
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+def test_silence_and_pauses_are_no_holes(tmp_path: Path, level: float, mode: str) -> None:
+    path = tmp_path / "sound.mp3"
+    for rate_hz in (44_100, 22_050):
+        path.write_bytes(bare(mp3(np.r_[level * SOUND, np.zeros(30_000), level * SOUND], rate_hz, mode)))
+        assert len(decode.read(path, rate_hz)) > 2 * len(SOUND) + 30_000
