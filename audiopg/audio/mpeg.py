@@ -26,7 +26,7 @@ HOLE = bytes(32)
 UNPROTECTED, CHECKSUM = 1 << 16, 2  # of a header; bytes after it
 TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
 XING = struct.Struct(">4sII")  # mark, flags, number of frames
-XING_HAS_FRAMES = 1
+XING_HAS_FRAMES, XING_HAS_SIZE = 1, 2
 VBRI = 36  # where it begins in its frame
 ID3 = struct.Struct(">5sB4B")  # mark and version, flags, size in 7 bits a byte
 ID3_HAS_FOOTER = 16
@@ -51,6 +51,7 @@ class Walk(NamedTuple):
     end: int  # after the last one
     n_samples: int  # of all frames of sound
     announced: int | None  # n_samples by the Xing header; None: it does not say
+    n_bytes: int  # of the file, by the Xing header, or as it is
     flaw: str  # why the file cannot be trusted, or ""
 
 
@@ -93,14 +94,8 @@ def walk(path: Path) -> Walk:
     begin = _next_stream(data, min(_tag_size(data), end), end)
     first = frame_at(data, begin)
     if begin == end or first is None:
-        return Walk(
-            0,
-            0,
-            end,
-            0,
-            None,
-            f"cannot be decoded (no whole MPEG frame of a known bit rate); {DOWNLOAD_AGAIN}, or {CONVERT}",
-        )
+        flaw = f"cannot be decoded (no whole MPEG frame of a known bit rate); {DOWNLOAD_AGAIN}, or {CONVERT}"
+        return Walk(0, 0, end, 0, None, 0, flaw)
     is_header, announced = _header(data, begin, first)
     sound_begin = begin + first.size if is_header else begin
     place = sound_end = sound_begin
@@ -129,7 +124,9 @@ def walk(path: Path) -> Walk:
     hole = None if flaw else _hole(data, sound_begin, sound_end)
     if hole is not None:
         flaw = f"is damaged after {hole} of {len(data)} bytes; {DOWNLOAD_AGAIN}"
-    return Walk(begin, sound_begin, min(sound_end, end), n_samples, announced, flaw)
+    sound_end = min(sound_end, end)
+    n_bytes = _announced_bytes(data, begin, first) or sound_end - begin
+    return Walk(begin, sound_begin, sound_end, n_samples, announced, n_bytes, flaw)
 
 
 def _after_a_gap(data: bytes, place: int, end: int, *, is_complete: bool) -> tuple[int, str]:
@@ -206,6 +203,16 @@ def _header(data: bytes, place: int, frame: Frame) -> tuple[bool, int | None]:
     if mark in {b"Xing", b"Info"}:
         return True, n_frames * frame.n_samples if flags & XING_HAS_FRAMES else None
     return data.startswith(b"VBRI", place + VBRI), None
+
+
+def _announced_bytes(data: bytes, place: int, frame: Frame) -> int:
+    """Return the size of the file by its Xing header, 0 if it does not say."""
+    xing = place + frame.side
+    mark, flags, _ = XING.unpack_from(data.ljust(xing + XING.size), xing)
+    if mark not in {b"Xing", b"Info"} or flags & XING_HAS_SIZE == 0:
+        return 0
+    (size,) = HEADER.unpack_from(data, xing + XING.size - (0 if flags & XING_HAS_FRAMES else HEADER.size))
+    return int(size)
 
 
 def _tag_size(start: bytes) -> int:

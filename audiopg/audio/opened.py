@@ -63,19 +63,21 @@ class Sound(soundfile.SoundFile):  # type: ignore[misc]  # soundfile is untyped
 class _Frames(io.RawIOBase):
     """The frames of an MPEG file alone: a decoder reports what it finds between them on the terminal, without a name.
 
-    Where there is no Xing header, the end is claimed to be far away: libsndfile estimates the number of samples from
-    the size of the file, and stops there, even in the middle.
+    The size is what is claimed. Where there is no Xing header, that is far too much: libsndfile estimates the number of
+    samples from the size, and stops there, even in the middle. Where there is one, it is what the header says: the
+    decoder would report a difference.
     """
 
     name = "MPEG frames"
 
-    def __init__(self, file: BinaryIO, begin: int, end: int, claim: int) -> None:
+    def __init__(self, file: BinaryIO, begin: int, end: int, claimed: int) -> None:
         super().__init__()
         self._file, self._begin, self._end, self._place = file, begin, end, 0
-        self._claimed = (end - begin) * claim
+        self._claimed = claimed
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._place = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._claimed}[whence] + offset
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._claimed}[whence]
+        self._place = max(start + offset, 0)
         return self._place
 
     def tell(self) -> int:
@@ -165,11 +167,11 @@ def _open_mpeg(path: Path, stack: ExitStack) -> Sound:
     _refuse(path, found.flaw)
     file = stack.enter_context(path.open("rb"))
     if found.announced is not None:
-        sound: Sound = stack.enter_context(Sound(_Frames(file, found.first, found.end, 1)))
+        sound: Sound = stack.enter_context(Sound(_Frames(file, found.first, found.end, found.n_bytes)))
         sound.n_samples = sound.frames
         if 0 <= found.announced - sound.frames < SLACK:
             return sound
-    sound = stack.enter_context(Sound(_Frames(file, found.begin, found.end, CLAIM)))
+    sound = stack.enter_context(Sound(_Frames(file, found.begin, found.end, CLAIM * (found.end - found.begin))))
     sound.n_samples = found.n_samples
     return sound
 

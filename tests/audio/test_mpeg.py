@@ -122,6 +122,17 @@ def test_flaws_are_refused_by_name_alone(
     assert capfd.readouterr().err == ""  # the decoder's own lines do not say which file they mean
 
 
+@pytest.mark.parametrize("size", [1, 100, len(BARE) // 2, len(BARE) * 2, 2**32 - 1])
+def test_a_wrong_size_in_a_xing_header_is_no_harm(tmp_path: Path, size: int, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "sound.mp3"
+    path.write_bytes(WITH_HEADER)
+    expected = decode.read(path, RATE_HZ)
+    place = max(WITH_HEADER.find(b"Info"), WITH_HEADER.find(b"Xing")) + 12
+    path.write_bytes(WITH_HEADER[:place] + struct.pack(">I", size) + WITH_HEADER[place + 4 :])
+    np.testing.assert_array_equal(decode.read(path, RATE_HZ), expected)
+    assert capfd.readouterr().err == ""
+
+
 def test_noise_after_the_announced_frames_is_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "sound.mp3"
     path.write_bytes(WITH_HEADER + b"noise" * 50)
