@@ -20,7 +20,8 @@ UNKNOWN = 1 << 62  # libsndfile's number of samples is at least this where a hea
 SLACK = 1 << 14  # samples that a Xing header has cut from the first and the last frames, at most
 END_TAG = 128  # bytes
 CLAIM = 1 << 6  # no bit rate is this many times lower than another
-UNRECOGNISED, UNSUPPORTED = 1, 4  # codes of libsndfile
+UNRECOGNISED, UNSUPPORTED = 1, (4, 18)  # codes of libsndfile
+BROKEN = "Format is known to be broken"  # in its log
 LAYOUT = re.compile(
     r"^  Channels +: (\d+)$.*?^  Block Align +: (\d+)$\s*^  Bit Width +: (\d+)$", re.MULTILINE | re.DOTALL
 )
@@ -43,6 +44,8 @@ KINDS = {
     b"/annex/": "a pointer of git-annex, without its content; `git annex get`",
 }
 MPEG_4 = b"ftyp"
+CODEC = re.compile(rb"^RIFF.{4}WAVE.*?fmt .{4}(..)", re.DOTALL)
+CODECS = {1, 2, 3, 6, 7, 0x11, 0x31, 0x40, 0x45, 0x64, 0x65, 0xFFFE}  # those that libsndfile reads
 
 
 class Sound(soundfile.SoundFile):  # type: ignore[misc]  # soundfile is untyped
@@ -189,7 +192,8 @@ def _guessed(sound: Sound) -> str:
     if layout is None or not sound.subtype.startswith("PCM"):
         return ""
     n_channels, block, bits = (int(number) for number in layout.groups())
-    if block in {0, n_channels * -(-bits // 8)}:  # libsndfile mends a zero
+    # a block that is too small is a mistake of the writer: nothing but samples without gaps fits into the file
+    if block <= n_channels * -(-bits // 8) and BROKEN not in sound.extra_info:
         return ""
     width = f"{bits}-bit samples in blocks of {block} bytes (channels: {n_channels})"
     return (
@@ -200,7 +204,7 @@ def _guessed(sound: Sound) -> str:
 def _reason(path: Path, error: soundfile.SoundFileError) -> str:
     """Say why a file cannot be opened or decoded, with what helps."""
     with path.open("rb") as file:
-        start = file.read(32)
+        start = file.read(1 << 12)
     if not start:
         return f"cannot be decoded (empty file); {DOWNLOAD_AGAIN}"
     code = getattr(error, "code", None)
@@ -210,13 +214,16 @@ def _reason(path: Path, error: soundfile.SoundFileError) -> str:
         for mark, kind in KINDS.items():
             if start.startswith(mark):
                 return f"cannot be decoded: {kind}"
+    elif (codec := CODEC.search(start)) and int.from_bytes(codec[1], "little") not in CODECS:
+        name = f"{int.from_bytes(codec[1], 'little'):#06x}"
+        return f"cannot be decoded: WAV of codec {name}, which libsndfile does not read; {CONVERT}"
     elif joined_or_cut := flaw(path, ""):
         return joined_or_cut
     # The reason of libsndfile repeats the path.
     reason = str(error).rpartition(": ")[2].rstrip(".") or "not an audio file"
     remedies = (
         [CONVERT]
-        if code == UNSUPPORTED
+        if code in UNSUPPORTED
         else [CONVERT, DOWNLOAD_AGAIN]
         if code == UNRECOGNISED
         else [DOWNLOAD_AGAIN, CONVERT]

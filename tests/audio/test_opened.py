@@ -79,7 +79,7 @@ def test_remedies_by_what_the_decoder_says(tmp_path: Path) -> None:
     path.write_bytes(b"")
     assert refused(path).startswith(f"cannot be decoded (empty file); {AGAIN}")
     path.write_bytes(wav(bytes(4000), tag=0x55, block=1, bits=0))  # MP3 in WAV
-    assert CONVERT.removeprefix("; ") in refused(path)
+    assert refused(path) == f"cannot be decoded: WAV of codec 0x0055, which libsndfile does not read{CONVERT}"
     soundfile.write(path, SOUND, RATE_HZ)
     data = path.read_bytes()
     path.write_bytes(data[:40] + bytes(4) + data[44:])
@@ -99,7 +99,6 @@ EXTENDED = struct.pack("<HHI", 22, 24, 4) + bytes.fromhex("010000000000100080000
         (wav(INTEGERS, block=4, bits=20), 20, 1, 4),
         (wav(INTEGERS, block=4, bits=16), 16, 1, 4),
         (wav(INTEGERS, block=2, bits=8), 8, 1, 2),
-        (wav(INTEGERS, block=2, bits=24), 24, 1, 2),
     ],
 )
 def test_samples_in_wider_blocks_are_not_guessed(
@@ -113,10 +112,10 @@ def test_samples_in_wider_blocks_are_not_guessed(
     )
 
 
-@pytest.mark.parametrize(("bits", "block"), [(24, 3), (20, 3), (16, 2), (12, 2), (16, 0)])
+@pytest.mark.parametrize(("bits", "block"), [(24, 3), (20, 3), (16, 2), (12, 2), (16, 0), (16, 1)])
 def test_samples_as_wide_as_their_blocks_are_read(tmp_path: Path, bits: int, block: int) -> None:
     path = tmp_path / "sound.wav"
-    width = block or 2
+    width = 3 if block == 3 else 2  # a block of 0 or 1 is a mistake
     values = np.arange(-500, 500) * 16
     data = b"".join(int(value).to_bytes(width, "little", signed=True) for value in values)
     path.write_bytes(wav(data, block=block, bits=bits))
