@@ -28,6 +28,9 @@ SIZE_FIELDS = {
 }
 FLAC_MARK = b"fLaC"
 FLAC_BEGIN = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+CAF_MARK = b"caff"
+CAF_CHUNK = struct.Struct(">4sq")  # kind, size; 8 bytes come before the first one
+CAF_HEADER_BYTES = 8
 OGG_MARK = b"OggS"
 OGG_HEADER = struct.Struct("<4x x B 8x I I I B")  # flags, stream, number of the page, checksum, number of segments
 OGG_CHECKSUM = slice(22, 26)
@@ -51,7 +54,8 @@ def flaw(path: Path, log: str) -> str:
         mark = file.read(len(OGG_MARK))
     if mark == OGG_MARK:
         return _ogg_flaw(path.read_bytes())
-    n_streams = _n_flac(path) if mark == FLAC_MARK else _n_joined(path) if mark in SIZE_FIELDS else 1
+    count = {FLAC_MARK: _n_flac, CAF_MARK: _n_caf}.get(mark, _n_joined if mark in SIZE_FIELDS else None)
+    n_streams = count(path) if count else 1
     return f"holds {n_streams} streams joined end to end; {CONVERT}" if n_streams > 1 else ""
 
 
@@ -75,6 +79,20 @@ def _n_flac(path: Path) -> int:
     """Count the beginnings of FLAC files: their headers do not say how long they are."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return sum(1 for _ in FLAC_BEGIN.finditer(data))
+
+
+def _n_caf(path: Path) -> int:
+    """Count the beginnings of CAF files among the chunks: only those have sizes."""
+    with path.open("rb") as file:
+        n_files = place = 0
+        while len(head := file.read(CAF_CHUNK.size)) == CAF_CHUNK.size:
+            kind, size = CAF_CHUNK.unpack(head)
+            n_files += kind == CAF_MARK
+            place += CAF_HEADER_BYTES if kind == CAF_MARK else CAF_CHUNK.size + size
+            if not kind.strip(b"\0") or size < 0 or place >= path.stat().st_size:
+                break
+            file.seek(place)
+    return n_files
 
 
 def _ogg_flaw(data: bytes) -> str:

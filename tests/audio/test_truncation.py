@@ -71,7 +71,9 @@ def test_what_comes_after_the_sound_is_no_harm(whole: Path) -> None:
     np.testing.assert_array_equal(decode.read(whole, 48_000)[:96_000], expected)
 
 
-@pytest.mark.parametrize("whole", ["WAV", "RF64", "W64", "AIFF", "AU", "FLAC", "MP3", "OGG", "OPUS"], indirect=True)
+@pytest.mark.parametrize(
+    "whole", ["WAV", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "MP3", "OGG", "OPUS"], indirect=True
+)
 @pytest.mark.parametrize("n_streams", [2, 3])
 def test_joined_files_are_refused_with_their_number(whole: Path, n_streams: int) -> None:
     whole.write_bytes(whole.read_bytes() * n_streams)
