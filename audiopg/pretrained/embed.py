@@ -9,7 +9,7 @@ from pyarrow import csv, parquet
 
 from audiopg import storage
 from audiopg.audio.decode import streamed
-from audiopg.audio.files import recordings_below
+from audiopg.audio.files import check_names, search
 from audiopg.audio.opened import require_file
 from audiopg.errors import AudiopgError
 from audiopg.pretrained import hear
@@ -30,13 +30,18 @@ def run(files: Sequence[Path], checkpoint: Path, out: Path, *, timestamps: bool)
         timestamps: whether there is a row for each time instead of one for each recording.
 
     Raises:
-        AudiopgError: a recording or the checkpoint cannot be read, or the table cannot be written; then there is no
-            table.
+        AudiopgError: a recording or the checkpoint cannot be read, or the table cannot be written or would replace one
+            of them; then there is no table.
     """
     if out.suffix not in WRITERS:
         msg = f"--out: a name that ends in {' or '.join(WRITERS)} is needed, found '{out}'"
         raise AudiopgError(msg)
+    check_names([out, checkpoint])
     paths = recordings(files)
+    read = next((path for path in (*paths, checkpoint) if out.exists() and path.exists() and path.samefile(out)), None)
+    if read is not None:
+        msg = f"--out: {out} is {read}, which is read; choose another name for the table"
+        raise AudiopgError(msg)
     model = hear.load_model(str(checkpoint)).to("cuda" if torch.cuda.is_available() else "cpu")
     size = model.timestamp_embedding_size if timestamps else model.scene_embedding_size
     times = [("timestamp_ms", pa.float64())] if timestamps else []
@@ -56,17 +61,18 @@ def recordings(files: Sequence[Path]) -> list[Path]:
     """List the recordings that are meant, each once: those of a folder by suffix, sorted by path.
 
     Raises:
-        AudiopgError: a file is missing, or a folder holds no recording.
+        AudiopgError: a file is missing, a folder holds no recording or a broken link, or a name cannot be in a table.
     """
     found: dict[Path, None] = {}
     for file in files:
-        if not file.is_dir():
+        if file.is_dir():
+            inside = search(file)
+            inside.report()
+            found |= dict.fromkeys(inside.recordings)
+        else:
             require_file(file)
-        inside = recordings_below(file) if file.is_dir() else [file]
-        if not inside:
-            msg = f"{file}: no audio files in it"
-            raise AudiopgError(msg)
-        found |= dict.fromkeys(inside)
+            found[file] = None
+    check_names(list(found))
     return list(found)
 
 

@@ -4,14 +4,16 @@ import csv
 import hashlib
 import io
 import posixpath
+import unicodedata
 from collections import Counter
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from audiopg import config, storage
-from audiopg.audio.files import recordings_below
+from audiopg.audio.files import printable, search
 from audiopg.audio.length import measure
 from audiopg.errors import AudiopgError
 from audiopg.tasks.card import Card
@@ -21,6 +23,7 @@ from audiopg.tasks.task import Task
 
 REQUIRED = ("path", "labels")
 OPTIONAL = ("fold", "split", "group", "source_id", "licence")
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # what spreadsheets write in place of commas
 
 
 def task(name: str, section: config.Task) -> Task:
@@ -82,11 +85,13 @@ def read(listed: Path) -> list[Row]:
         AudiopgError: the file is missing or empty, lacks a column, a value is not allowed, or a recording occurs twice.
     """
     reader = csv.DictReader(io.StringIO(_text(listed), newline=""))
-    columns = list(reader.fieldnames or ())
-    absent = [column for column in REQUIRED if column not in columns]
-    unknown = [column for column in columns if column not in REQUIRED + OPTIONAL]
-    if absent or unknown:
-        problem = f"column '{absent[0]}' is missing" if absent else f"unknown column {unknown[0]!r}"
+    try:
+        columns = list(reader.fieldnames or ())
+    except csv.Error as error:
+        msg = f"{listed}:1: {error}"
+        raise AudiopgError(msg) from error
+    problem = _wrong_columns(columns)
+    if problem:
         msg = f"{listed}: {problem}; needed: {', '.join(REQUIRED)}; possible: {', '.join(OPTIONAL)}"
         raise AudiopgError(msg)
     rows: dict[str, Row] = {}
@@ -106,8 +111,26 @@ def read(listed: Path) -> list[Row]:
     return sorted(rows.values(), key=lambda row: row.path)
 
 
+def _wrong_columns(columns: list[str]) -> str:
+    """Say what is wrong with the first line of a list; nothing if it is right."""
+    absent = [column for column in REQUIRED if column not in columns]
+    unknown = [column for column in columns if column not in REQUIRED + OPTIONAL]
+    twice = [column for column, count in Counter(columns).items() if count > 1]
+    if absent:
+        separators = [separator for separator in SEPARATORS if any(separator in column for column in columns)]
+        close = get_close_matches(absent[0], unknown, n=1)
+        guess = f"; rename {close[0]!r} to '{absent[0]}'" if close else ""
+        if separators:
+            guess = f"; {SEPARATORS[separators[0]]} seem to separate the columns, use commas"
+        found = f"found: {', '.join(map(repr, columns))}" if columns else "the file is empty"
+        return f"column '{absent[0]}' is missing, {found}{guess}"
+    if unknown:
+        return f"unknown column {unknown[0]!r}"
+    return f"column '{twice[0]}' is there {columns.count(twice[0])} times" if twice else ""
+
+
 def _row(cells: dict[str | None, Any]) -> Row:
-    """Convert the cells of one line; paths are normalised.
+    """Convert the cells of one line; paths are normalised, and labels and groups composed (Unicode NFC).
 
     Raises:
         ValueError: as `parse`, or there are more cells than columns, or a cell goes over several lines.
@@ -119,6 +142,8 @@ def _row(cells: dict[str | None, Any]) -> Row:
     if any(len(cell.splitlines()) > 1 for cell in filled.values()):
         msg = "a cell goes over several lines; is a quote missing?"
         raise ValueError(msg)
+    # equal to the eye, such as "é" in one character or in two, as macOS writes it
+    filled |= {column: unicodedata.normalize("NFC", filled[column]) for column in ("labels", "group")}
     if filled["path"]:
         filled["path"] = posixpath.normpath(filled["path"])
     return parse(filled | {"group": filled["group"] or filled["path"], "duration_s": "0", "sha256": ""})
@@ -131,28 +156,45 @@ def scan(root: Path) -> str:
         A list for `read`: columns ``path`` and ``labels``, sorted by path.
 
     Raises:
-        AudiopgError: there is no such folder, a file lies in no folder of its own class, or none is audio.
+        AudiopgError: there is no such folder, a file lies in no folder of its own class, none is audio, a link is
+            broken, or a name cannot be in a list.
     """
     if not root.is_dir():
-        msg = f"{root}: no such folder"
+        msg = f"{printable(root)}: no such folder"
         raise AudiopgError(msg)
-    files = [file.relative_to(root) for file in recordings_below(root)]
+    found = search(root)
+    found.report()
+    files = [file.relative_to(root) for file in found.recordings]
     stray = next((file for file in files if len(file.parts) == 1), None)
-    if stray is not None or not files:
-        problem = f"{stray} lies in no folder named after its class" if stray else "no audio files in it"
-        msg = f"{root}: {problem}"
+    if stray is not None:
+        msg = f"{root}: {stray} lies in no folder named after its class"
         raise AudiopgError(msg)
     buffer = io.StringIO(newline="")
-    rows = [REQUIRED, *((file.as_posix(), file.parts[-2]) for file in files)]
+    rows = [REQUIRED, *((file.as_posix(), _label(root, file)) for file in files)]
     csv.writer(buffer, lineterminator="\n").writerows(rows)
     return buffer.getvalue()
+
+
+def _label(root: Path, file: Path) -> str:
+    """Return the label of a recording, by its folder, and check that a list gives both back as they are."""
+    label = unicodedata.normalize("NFC", file.parts[-2])
+    row = _row({"path": file.as_posix(), "labels": label})
+    wrong = file.parent if row.labels != (label,) else file if row.path != file.as_posix() else None
+    if wrong is not None:
+        problem = "has a bar in it, which separates labels" if "|" in label else "begins or ends with a blank"
+        msg = f"{root / wrong}: the name {problem}; rename it"
+        raise AudiopgError(msg)
+    return label
 
 
 def _text(listed: Path) -> str:
     try:
         return listed.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{listed}: not a readable list of recordings ({error})"
+    except OSError as error:
+        msg = f"{printable(listed)}: not a readable list of recordings ({error.strerror or error})"
+        raise AudiopgError(msg) from None
+    except UnicodeDecodeError as error:
+        msg = f"{printable(listed)}: not a readable list of recordings ({error.reason}); save it as UTF-8"
         raise AudiopgError(msg) from None
 
 

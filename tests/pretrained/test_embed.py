@@ -109,6 +109,7 @@ def test_folders_are_walked(weights: Path, tmp_path: Path) -> None:
     inside = [record(folder / name, 2000 + number) for number, name in enumerate(("a/2.flac", "a/b/1.WAV", "z.ogg"))]
     (folder / "notes.txt").write_text("no recording")
     (folder / "folder.wav").mkdir()
+    (folder / "a/._2.flac").write_text("no recording")
     first = record(tmp_path / "first.wav", 999)
     found = embedded([first, folder, inside[0], first], weights, tmp_path / "out.parquet")
     assert list(found["path"]) == [str(path) for path in (first, *inside)]
@@ -122,7 +123,25 @@ def test_what_a_user_can_cause_is_one_line_and_code_2(weights: Path, sounds: lis
     empty.mkdir()
     os.mkfifo(tmp_path / "pipe.wav")
     out = tmp_path / "out.parquet"
+    broken, latin = tmp_path / "broken", Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    broken.mkdir()
+    (broken / "1.wav").symlink_to("annex")
+    latin.mkdir()
+    inside = record(tmp_path / "1.wav", 99).rename(latin / "1.wav")
+    there = record(tmp_path / "z.csv.wav", 99).rename(tmp_path / "z.csv")  # a recording, by what is in it
+    before = there.read_bytes()
     for files, target, reason in (
+        ([broken], out, f"{broken / '1.wav'}: is a link to annex, which is not there; fetch that file, or remove the"),
+        ([*sounds, broken / "1.wav"], out, f"{broken / '1.wav'}: is a link to annex, which is not there; fetch that"),
+        ([latin], out, f"{tmp_path}/caf\\xe9/1.wav: this name is not UTF-8, which tables cannot hold; choose another"),
+        (
+            [*sounds, inside],
+            out,
+            f"{tmp_path}/caf\\xe9/1.wav: this name is not UTF-8, which tables cannot hold; choose",
+        ),
+        (sounds, latin / "out.csv", f"{tmp_path}/caf\\xe9/out.csv: this name is not UTF-8, which tables cannot hold;"),
+        ([there], there, f"--out: {there} is {there}, which is read; choose another name for the table"),
+        ([broken / "../z.csv"], there, f"--out: {there} is {broken / '../z.csv'}, which is read; choose"),
         ([*sounds, damaged], out, f"{damaged}: cannot be decoded"),
         ([text], out, f"{text}: cannot be decoded"),
         ([tmp_path / "none.wav"], out, f"{tmp_path / 'none.wav'}: no such audio file"),
@@ -135,6 +154,7 @@ def test_what_a_user_can_cause_is_one_line_and_code_2(weights: Path, sounds: lis
         assert run.stderr.splitlines()[-1].startswith(f"audiopg: {reason}")
         assert len(run.stderr.splitlines()) == 1
         assert not [path for path in tmp_path.iterdir() if path.name.startswith(("out", ".out"))]
+    assert there.read_bytes() == before
     run = audiopg("embed", *sounds, "--checkpoint", tmp_path / "no.safetensors", "--out", out)
     assert (run.returncode, run.stderr.count("\n")) == (2, 1)
     assert "no.safetensors: no such checkpoint" in run.stderr

@@ -107,6 +107,29 @@ def test_one_recording_under_two_names_is_not_dealt_to_two_folds(folder: Path, h
     assert len({row.fold for row in manifest(folder, together, "3-fold").rows if row.group == "twins"}) == 1
 
 
+def test_labels_that_look_equal_are_one_class(folder: Path) -> None:
+    """In one character, and as macOS writes it: in a letter and an accent."""
+    lines = SINGLE.replace("cat\n", "caf\u00e9\n")
+    mixed = lines.replace("0.wav,caf\u00e9", "0.wav,cafe\u0301")
+    assert mixed != lines
+    assert manifest(folder, mixed, "3-fold") == manifest(folder, lines, "3-fold")
+    assert manifest(folder, mixed, "3-fold").class_names == ("caf\u00e9", "dog")
+
+
+def test_groups_that_look_equal_are_one_group(folder: Path) -> None:
+    lines = SINGLE.splitlines()
+    names = ("caf\u00e9", "cafe\u0301", "b", "c")
+    text = "\n".join([lines[0] + ",group", *(f"{line},{names[number % 4]}" for number, line in enumerate(lines[1:]))])
+    assert len({row.group for row in manifest(folder, text, "3-fold").rows}) == 3
+
+
+def test_a_list_in_another_encoding_says_so(folder: Path) -> None:
+    wrong = section(folder, SINGLE, "3-fold")
+    (folder / "mine.csv").write_text(SINGLE, encoding="utf-16")
+    with pytest.raises(AudiopgError, match=r"mine\.csv: not a readable list of recordings \(.*\); save it as UTF-8"):
+        registry.find("mine", wrong)
+
+
 def test_the_order_of_lines_and_a_byte_order_mark_change_nothing(folder: Path) -> None:
     lines = SINGLE.splitlines()
     turned = "\ufeff" + "\n".join([lines[0], *reversed(lines[1:])])
@@ -116,8 +139,28 @@ def test_the_order_of_lines_and_a_byte_order_mark_change_nothing(folder: Path) -
 @pytest.mark.parametrize(
     ("text", "protocol", "message"),
     [
-        ("path\na.wav\n", "3-fold", "mine.csv: column 'labels' is missing; needed: path, labels; possible: fold"),
-        ("path,label\na.wav,x\n", "3-fold", "mine.csv: column 'labels' is missing"),
+        (
+            "path\na.wav\n",
+            "3-fold",
+            "mine.csv: column 'labels' is missing, found: 'path'; needed: path, labels; possible: fold",
+        ),
+        (
+            "path,label\na.wav,x\n",
+            "3-fold",
+            "mine.csv: column 'labels' is missing, found: 'path', 'label'; rename 'label' to 'labels'; needed: path",
+        ),
+        ("path, labels\na.wav, x\n", "3-fold", "found: 'path', ' labels'; rename ' labels' to 'labels'; needed"),
+        ("file,labels\na.wav,x\n", "3-fold", "column 'path' is missing, found: 'file', 'labels'; needed"),
+        (
+            "path;labels\na.wav;x\n",
+            "3-fold",
+            "found: 'path;labels'; semicolons seem to separate the columns, use commas; needed: path, labels",
+        ),
+        ("path\tlabels\na.wav\tx\n", "3-fold", r"found: 'path\tlabels'; tabs seem to separate the columns, use"),
+        ("", "3-fold", "column 'path' is missing, the file is empty; needed: path, labels"),
+        ("path,labels,path\na.wav,x,b.wav\n", "3-fold", "mine.csv: column 'path' is there 2 times; needed: path"),
+        ("path,labels,fold,fold\na.wav,x,1,2\n", "3-fold", "mine.csv: column 'fold' is there 2 times; needed: path"),
+        (f'path,labels,"{"x" * 200_000}\n', "3-fold", "mine.csv:1: field larger than field limit"),
         ("path,labels,wrong\na.wav,x,y\n", "3-fold", "mine.csv: unknown column 'wrong'"),
         ("path,labels\n", "3-fold", "mine.csv: lists no recordings"),
         ("path,labels\na.wav,\n", "3-fold", "mine.csv:2: labels: is empty"),
@@ -197,3 +240,48 @@ def test_a_folder_is_listed_by_its_subfolders(folder: Path) -> None:
     (folder / "empty").mkdir()
     with pytest.raises(AudiopgError, match="empty: no audio files in it"):
         own.scan(folder / "empty")
+
+
+def test_what_a_list_leaves_out_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "sounds/dog/notes.txt").write_text("not audio")
+    (folder / "sounds/dog/._0.wav").write_text("not audio")
+    (folder / "sounds/bat").mkdir()
+    (folder / "sounds/bat/0.m4a").touch()
+    assert own.scan(folder / "sounds") == SINGLE
+    assert capsys.readouterr().err == (
+        f"audiopg: {folder / 'sounds'}: 12 recordings; left out: 1 .m4a, 1 .txt, 1 hidden, 1 without recordings"
+        " (folders); convert .m4a, to FLAC for example\n"
+    )
+
+
+def test_a_class_behind_a_link_is_listed(folder: Path) -> None:
+    (folder / "sounds/dog").rename(folder / "elsewhere")
+    (folder / "sounds/dog").symlink_to("../elsewhere")
+    assert own.scan(folder / "sounds") == SINGLE
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("low|lo", "low|lo: the name has a bar in it, which separates labels; rename it"),
+        (" mid", " mid: the name begins or ends with a blank; rename it"),
+        ("mid ", "mid : the name begins or ends with a blank; rename it"),
+        (" mid/dog", " mid/dog/0.wav: the name begins or ends with a blank; rename it"),
+    ],
+)
+def test_a_folder_name_that_a_list_would_change_is_refused(folder: Path, name: str, message: str) -> None:
+    (folder / "sounds" / name).mkdir(parents=True)
+    (folder / "sounds/dog/0.wav").rename(folder / "sounds" / name / "0.wav")
+    with pytest.raises(AudiopgError) as caught:
+        own.scan(folder / "sounds")
+    assert str(caught.value) == f"{folder}/sounds/{message}"
+
+
+def test_class_folders_that_look_equal_are_one_class(folder: Path) -> None:
+    for name in ("caf\u00e9", "cafe\u0301"):
+        (folder / "sounds" / name).mkdir()
+        (folder / "sounds/dog/0.wav").replace(folder / "sounds" / name / "0.wav")
+        (folder / "sounds/dog/0.wav").write_bytes(b"")
+    listed = own.scan(folder / "sounds")
+    assert listed.count(",caf\u00e9\n") == 2
+    assert "cafe\u0301/0.wav" in listed  # as the disk has it
