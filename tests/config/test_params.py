@@ -15,6 +15,8 @@ from audiopg.errors import AudiopgError
 from audiopg.provenance import stages
 from audiopg.provenance.stages import STAGES
 
+OWN = {"manifest": "a.csv", "audio_root": "a", "protocol": "3-fold"}
+
 
 @pytest.fixture
 def values() -> dict[str, Any]:
@@ -152,6 +154,18 @@ def rename(path: str, name: str) -> Callable[[dict[str, Any]], None]:
             put("tasks/drums/finetune", {"n_mel_masks": 1, "mel_mask_bins": 129}),
             "tasks.drums.finetune: mel_mask_bins = 129 is more than features.n_mels = 128",
         ),
+        (put("tasks/Birds 1", OWN), "tasks.'Birds 1': not a name; letters, digits, '_' and '-' are allowed, the first"),
+        (put("tasks/c++", OWN), "tasks.'c++': not a name; letters, digits, '_' and '-' are allowed"),
+        (put("tasks/..", OWN), "tasks.'..': not a name; letters"),
+        (put("tasks/x;touch PWNED", OWN), "tasks.'x;touch PWNED': not a name; letters"),
+        (put("tasks/a|b", OWN), "tasks.'a|b': not a name; letters"),
+        (put("tasks/-x", OWN), "tasks.'-x': not a name; letters"),
+        (put("tasks/two\nlines", OWN), r"tasks.'two\nlines': not a name; letters"),
+        (put("tasks/x\n", OWN), r"tasks.'x\n': not a name; letters"),
+        (put("tasks/v\u00f6gel", OWN), "tasks.'v\u00f6gel': not a name; letters"),
+        (put("tasks/", OWN), "tasks.'': not a name; letters"),
+        (put("tasks/" + "a" * 65, OWN), f"tasks.{'a' * 65}: a name of 65 characters; at most 64 are allowed"),
+        (put("tasks/Drums", OWN), "tasks.drums: the name differs from 'Drums' only in capital letters"),
         (put("tasks", {}), "tasks: Dictionary should have at least 1 item"),
     ],
 )
@@ -183,9 +197,57 @@ def test_files_that_are_no_parameters(tmp_path: Path) -> None:
     broken.write_text("a: [1")
     with pytest.raises(AudiopgError, match=r"broken\.yaml: not YAML: "):
         params.load(broken)
+    broken.write_text("a: 2026-13-45")
+    with pytest.raises(AudiopgError, match=r"broken\.yaml: not YAML: month must be in 1"):
+        params.load(broken)
     broken.write_text("- 1")
     with pytest.raises(AudiopgError, match="expected a mapping of sections, found list"):
         params.load(broken)
+
+
+@pytest.mark.parametrize("name", ["birds", "Birds_2", "c-4", "0", "a" * 64])
+def test_names_of_tasks(name: str, values: dict[str, Any]) -> None:
+    values["tasks"] = {name: OWN}
+    assert list(params.parse(values, "x").tasks) == [name]
+
+
+@pytest.mark.parametrize(
+    ("added", "key", "lines"),
+    [
+        ("tasks:\n  birds: {protocol: 5-fold}\n", "tasks", None),
+        ("seed: 7\n", "seed", None),
+        ("x:\n  a: 1\n  b: 2\n  a: 3\n", "a", (2, 4)),
+        ("x: {a: 1, b: 2, a: 3}\n", "a", (1, 1)),
+        ("x:\n- y\n- a: 1\n  'a': 2\n", "a", (3, 4)),
+        ("x: {1: a,\n true: b}\n", "True", (1, 2)),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused(
+    added: str, key: str, lines: tuple[int, int] | None, tmp_path: Path
+) -> None:
+    """As after a block of the documentation was pasted at the end of the file."""
+    path, text = tmp_path / "params.yaml", profile.text("quick")
+    path.write_text(text + added)
+    before = text.splitlines()
+    if lines is None:
+        first = next(number for number, line in enumerate(before, 1) if line.startswith(f"{key}:"))
+        lines = first - len(before), 1
+    with pytest.raises(AudiopgError) as caught:
+        params.load(path)
+    first, second = (len(before) + line for line in lines)
+    assert str(caught.value) == (
+        f"{path}: key '{key}' is there twice, in line {first} and in line {second}; keep one of them"
+    )
+
+
+def test_merged_keys_and_aliases_are_no_duplicates(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("a: &a {x: 1, y: 2}\nb: &b\n  <<: *a\n  x: 3\nc: *a\n? [1]\n: 2\n")
+    with pytest.raises(AudiopgError, match="not YAML: .*unhashable key"):
+        params.read_yaml(path)
+    path.write_text("a: &a {x: 1, y: 2}\nb: &b\n  <<: *a\n  x: 3\nc: {<<: *b}\nd: *a\n")
+    merged = {"x": 3, "y": 2}
+    assert params.read_yaml(path) == {"a": {"x": 1, "y": 2}, "b": merged, "c": merged, "d": {"x": 1, "y": 2}}
 
 
 def test_a_time_takes_the_place_of_steps(values: dict[str, Any]) -> None:
