@@ -12,7 +12,7 @@ PACKAGE = ROOT / "audiopg"
 RANKS = (
     {
         *("errors", "registry", "arrays", "storage", "tensors", "progress"),
-        *("rng", "philox", "source_digest", "jit", "plotting"),
+        *("rng", "philox", "source_digest", "jit", "plotting", "file_kind"),
     },
     {"config"},
     {"compute", "audio", "features", "provenance"},

@@ -13,10 +13,12 @@ from torch.nn import functional
 from audiopg import config, storage, tensors
 from audiopg.errors import AudiopgError
 from audiopg.features.logmel import LogMel
+from audiopg.file_kind import unlike_tensors
 from audiopg.models.checkpoint import load_encoder
 from audiopg.models.vit import Encoder
 from audiopg.pretrained.waveforms import as_tensor, check_level
 
+CHECKPOINT = "encoder.safetensors"
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 MODEL_TYPE = "audiopg"
@@ -32,9 +34,15 @@ def load_checkpoint(path: Path) -> tuple[Encoder, config.Features]:
     Raises:
         AudiopgError: no such file, damaged, not an encoder's, or of another version.
     """
+    kind = unlike_tensors(path) if path.exists() else ""
+    if kind:
+        inside = next((path / name for name in (CHECKPOINT, WEIGHTS) if (path / name).is_file()), None)
+        remedy = f"name {inside}" if inside else f"`audiopg pretrain` writes those as {CHECKPOINT}"
+        msg = f"{path}: is {kind}, not the weights of an audiopg encoder; {remedy}"
+        raise AudiopgError(msg)
     header = tensors.read(path)[1]
     if not {"encoder", "features"} <= header.keys():
-        msg = f"{path}: not the weights of an encoder; `audiopg pretrain` writes them as encoder.safetensors"
+        msg = f"{path}: not the weights of an encoder; `audiopg pretrain` writes them as {CHECKPOINT}"
         raise AudiopgError(msg)
     try:
         encoder = config.Encoder.model_validate_json(header["encoder"])
@@ -112,9 +120,10 @@ class AudioEncoder(nn.Module):
         """
         folder = Path(path)
         if not folder.is_dir():
-            msg = f"{folder}: no such folder; {REMEDY}"
+            problem = f"is {unlike_tensors(folder) or 'a file'}, not a folder" if folder.exists() else "no such folder"
+            msg = f"{folder}: {problem}; {REMEDY}"
             raise AudiopgError(msg)
-        facts = storage.read_json(folder / CONFIG)
+        facts = _facts(folder / CONFIG)
         encoder, features = _sections(facts, folder / CONFIG)
         weights = folder / WEIGHTS
         if not weights.is_file():
@@ -128,6 +137,16 @@ class AudioEncoder(nn.Module):
         except AudiopgError:  # the file is whole, so it is for another encoder, or for other features
             msg = f"{weights}: not made for the encoder and features of {CONFIG}; copy the folder again"
             raise AudiopgError(msg) from None
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    """Read the configuration. It was copied or downloaded, so that no run here can make it again."""
+    try:
+        return storage.read_json(path)
+    except AudiopgError:
+        problem = "not JSON; copy the folder again" if path.is_file() else f"no such file; {REMEDY}"
+        msg = f"{path}: {problem}"
+        raise AudiopgError(msg) from None
 
 
 def _sections(facts: dict[str, Any], path: Path) -> tuple[config.Encoder, config.Features]:

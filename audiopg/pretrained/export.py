@@ -44,9 +44,10 @@ def run(encoder_path: Path, results: Path, out: Path) -> None:
             ``config.json`` and ``README.md``.
 
     Raises:
-        AudiopgError: something is missing or damaged, the run card describes other weights, or the table is based on
-            another encoder.
+        AudiopgError: something is missing or damaged, the run card describes other weights, the table is based on
+            another encoder, or files that are not of an export would be replaced.
     """
+    _check_folder(out)
     card_path, table_card_path = encoder_path.with_name("run.json"), results / "run.json"
     model, features = load_checkpoint(encoder_path)
     encoder = model.config
@@ -83,6 +84,18 @@ def run(encoder_path: Path, results: Path, out: Path) -> None:
             shutil.copyfile(source, temporary)
     storage.write_json(out / CONFIG, facts)
     storage.write_text(out / CARD, text)
+
+
+def _check_folder(out: Path) -> None:
+    """Refuse a folder with files of other origin under the names of an export."""
+    there = [out / name for name in (WEIGHTS, RUN_CARD, CONFIG, CARD) if (out / name).exists()]
+    try:
+        known = storage.read_json(out / CONFIG)["model_type"] == MODEL_TYPE
+    except (AudiopgError, KeyError, TypeError):
+        known = False
+    if there and not known:
+        msg = f"{there[0]}: would be replaced, and `audiopg export` did not write it; choose another folder for --out"
+        raise AudiopgError(msg)
 
 
 def _made(stage: str, card_path: Path, card: dict[str, Any], output: Path) -> None:

@@ -240,13 +240,19 @@ def forge(folder: Path) -> None:
     change("weights_sha256", storage.file_digest(folder / "model.safetensors"))(folder)
 
 
+def as_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_bytes(b"fLaC")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (shutil.rmtree, "hub: no such folder; `audiopg export` writes such a folder"),
         (lambda folder: (folder / "config.json").unlink(), "config.json: no such file"),
         (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors: no such file; `audiopg export`"),
-        (lambda folder: (folder / "config.json").write_text("{"), "config.json: not JSON"),
+        (lambda folder: (folder / "config.json").write_text("{"), "config.json: not JSON; copy the folder again"),
+        (as_file, "hub: is a FLAC recording, not a folder; `audiopg export` writes such a folder"),
         (lambda folder: (folder / "config.json").write_text("[]"), "config.json: not the configuration of an encoder"),
         (lambda folder: (folder / "config.json").write_text("{}"), "config.json: not the configuration of an encoder"),
         (change("model_type", "bert"), "config.json: model_type is 'bert', not 'audiopg'"),
@@ -306,6 +312,25 @@ def test_what_does_not_belong_together_is_not_exported(
     assert message in str(told.value)
     assert "\n" not in str(told.value)
     assert not (tmp_path / "hub").exists()
+
+
+@pytest.mark.parametrize("name", ["README.md", "config.json", "run.json", "model.safetensors"])
+def test_a_file_of_other_origin_is_not_replaced(name: str, project: Project, tmp_path: Path) -> None:
+    """``--out .`` in a project would replace its README, ``--out results`` the run card of its table."""
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / name).write_text("mine")
+    with pytest.raises(AudiopgError) as told:
+        export.run(project.encoder, project.results, tmp_path / "hub")
+    message = "would be replaced, and `audiopg export` did not write it; choose another folder for --out"
+    assert str(told.value) == f"{tmp_path / 'hub' / name}: {message}"
+    assert [path.read_text() for path in (tmp_path / "hub").iterdir()] == ["mine"]
+
+
+def test_an_export_is_replaced_by_the_next(project: Project, folder: Path) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "README.md").write_text("changed")
+    export.run(project.encoder, project.results, folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_the_command_exports(project: Project, tmp_path: Path, waveform: torch.Tensor) -> None:

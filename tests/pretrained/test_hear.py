@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from support.encoders import checkpoint
 from torch import Tensor, nn
@@ -269,6 +270,20 @@ def test_a_checkpoint_that_is_none_is_refused_in_one_line(tmp_path: Path, tiny: 
     for header in ({}, {"encoder": "{}", "features": tiny.features.model_dump_json()}):
         tensors.write(path, {"weight": torch.zeros(1)}, header)
         assert "not the weights of an encoder" in refused(path)
+
+
+def test_what_is_somebodys_own_file_is_called_what_it_is(tmp_path: Path, tiny: Config) -> None:
+    """And nobody is told to delete it."""
+    ours = "not the weights of an audiopg encoder; `audiopg pretrain` writes those as encoder.safetensors"
+    recording, foreign, folder = tmp_path / "x.wav", tmp_path / "vit.pth", tmp_path / "mine"
+    soundfile.write(recording, np.zeros(100), 16_000)
+    torch.save({"weight": torch.zeros(1)}, foreign)
+    folder.mkdir()
+    assert refused(recording) == f"{recording}: is a WAV recording, {ours}"
+    assert refused(foreign) == f"{foreign}: is a PyTorch checkpoint (.pth, .pt) or another ZIP archive, {ours}"
+    assert refused(folder) == f"{folder}: is a folder, {ours}"
+    path = checkpoint(folder, tiny)
+    assert refused(folder) == f"{folder}: is a folder, not the weights of an audiopg encoder; name {path}"
 
 
 def test_a_checkpoint_without_its_own_run_card_is_refused_in_one_line(tmp_path: Path, tiny: Config) -> None:
