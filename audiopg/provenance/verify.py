@@ -63,9 +63,15 @@ def verify(cfg: config.Config, files: Sequence[Path], folder: Path = RESULTS) ->
         Lines to print.
 
     Raises:
-        AudiopgError: something disagrees; it is printed before, a line each.
+        AudiopgError: something disagrees, and is printed before, a line each; or nothing was made here yet.
     """
     cards = results_cards(folder)
+    if all(card["stage"] == "table" for card in cards.values()):  # git has its card alone; DVC has the others
+        msg = (
+            f"{folder}: nothing was made here yet; git has the tables and pictures of an earlier run only."
+            " `snakemake` makes all results, `dvc pull && audiopg sync` fetches them"
+        )
+        raise AudiopgError(msg)
     wrong = [*disagreements(cards, cfg), *damaged(cards, folder)]
     yield from wrong
     if wrong:

@@ -122,6 +122,19 @@ def test_no_results_are_named(cfg: Config, tmp_path: Path) -> None:
         list(verify.verify(cfg, [], tmp_path / "empty"))
 
 
+def test_a_fresh_clone_is_called_one(cfg: Config) -> None:
+    """Git has the table and the run card of the table; all other run cards come from DVC or from a run."""
+    for path in Path("results").rglob("*run.json"):
+        if path != Path("results/run.json"):
+            path.unlink()
+    with pytest.raises(AudiopgError) as caught:
+        list(verify.verify(cfg, []))
+    assert str(caught.value) == (
+        "results: nothing was made here yet; git has the tables and pictures of an earlier run only."
+        " `snakemake` makes all results, `dvc pull && audiopg sync` fetches them"
+    )
+
+
 def test_a_run_card_depends_on_nothing_but_the_run(cfg: Config) -> None:
     before = (FOLD / "run.json").read_bytes()
     fold_files(cfg)
