@@ -1,6 +1,7 @@
 """Figures of training and of a task's results: losses, classes, confusions."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from audiopg.plotting import BLUE, GREY, VERMILION, save
 
 STYLES = {"pretrained": ("pre-trained", BLUE, "o"), "scratch": ("scratch", VERMILION, "s")}
 NAMED = 60  # classes at most that are named along an axis
+PLAIN: dict[str, Any] = {"parse_math": False}  # a class may be called "$1 and $2", which is no formula
 
 
 def losses(table: pd.DataFrame, path: Path) -> None:
@@ -47,7 +49,7 @@ def classes(table: pd.DataFrame, measure: str, path: Path) -> None:
         panel.plot(rows["score"], rows["class"].map(places), marker, color=colour, label=label, markersize=5)
     if len(places) <= NAMED:
         labels = [f"{name} ({n_clips})" for name, n_clips in zip(best["class"], best["n_clips"], strict=True)]
-        panel.set_yticks(range(len(labels)), labels, fontsize=8)
+        panel.set_yticks(range(len(labels)), labels, fontsize=8, **PLAIN)
     panel.set(xlabel=measure, xlim=(-0.02, 1.02), ylabel="class (clips)")
     panel.grid(alpha=0.3)
     figure.legend(frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, 1.0))
@@ -72,8 +74,8 @@ def confusion(pairs: pd.DataFrame, path: Path) -> None:
         image = panel.imshow(shares, vmin=0, vmax=1, cmap="cividis", interpolation="nearest")
         panel.set(title=label, xlabel="predicted class")
         ticks = range(len(names)) if len(names) <= NAMED else []
-        panel.set_xticks(ticks, [names[tick] for tick in ticks], rotation=90, fontsize=8)
-        panel.set_yticks(ticks, [names[tick] for tick in ticks], fontsize=8)
+        panel.set_xticks(ticks, [names[tick] for tick in ticks], rotation=90, fontsize=8, **PLAIN)
+        panel.set_yticks(ticks, [names[tick] for tick in ticks], fontsize=8, **PLAIN)
     panels[0].set_ylabel("actual class")
     figure.colorbar(image, ax=panels, label="share of the actual class")
     save(figure, path)
