@@ -7,6 +7,7 @@ the two records describe different files.
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -104,7 +105,7 @@ def track() -> None:
     if orphans:
         msg = (
             f"no rule makes {_some(orphans)}; delete what is left over from other parameters and track the rest:\n"
-            f"  rm -r {' '.join(orphans)} && audiopg track"
+            f"  rm -r {shlex.join(orphans)} && audiopg track"
         )
         raise AudiopgError(msg)
     cards = verify.results_cards()

@@ -46,5 +46,5 @@ rule aggregate:
         *reads("aggregate"),
         code=CODE["aggregate"],
     shell:
-        "audiopg aggregate --card {input.card} --probe {input.probe} --out {output.metrics} --out-dir $(dirname {output.run}) {input.folds}"
-        " 2>&1 | tee -i {log} >&2"
+        'audiopg aggregate --card {input.card:q} --probe {input.probe:q} --out {output.metrics:q} --out-dir "$(dirname {output.run:q})" {input.folds:q}'
+        " 2>&1 | tee -i {log:q} >&2"

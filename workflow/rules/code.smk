@@ -9,4 +9,4 @@ rule code:
     params:
         code=canonical(CODE),
     shell:
-        "audiopg code --out {output} 2>&1 | tee -i {log} >&2"
+        "audiopg code --out {output:q} 2>&1 | tee -i {log:q} >&2"

@@ -14,5 +14,5 @@ rule decode:
         *reads("decode"),
         code=CODE["decode"],
     shell:
-        "audiopg decode --task {wildcards.task} --manifest {input.manifest} --threads {threads}"
-        " --out-dir $(dirname {output.frames}) --card {output.run} 2>&1 | tee -i {log} >&2"
+        "audiopg decode --task {wildcards.task:q} --manifest {input.manifest:q} --threads {threads}"
+        ' --out-dir "$(dirname {output.frames:q})" --card {output.run:q} 2>&1 | tee -i {log:q} >&2'

@@ -13,4 +13,4 @@ rule fetch:
         code=CODE["fetch"],
         recordings=lambda wc: CODE["recordings"][wc.task],
     shell:
-        "audiopg fetch {wildcards.task} --out {output.source} 2>&1 | tee -i {log} >&2"
+        "audiopg fetch {wildcards.task:q} --out {output.source:q} 2>&1 | tee -i {log:q} >&2"

@@ -15,5 +15,5 @@ rule prepare:
         code=CODE["prepare"],
         recordings=lambda wc: CODE["recordings"][wc.task],
     shell:
-        "audiopg prepare --task {wildcards.task} --source {input} --manifest {output.manifest} --card {output.card}"
-        " 2>&1 | tee -i {log} >&2"
+        "audiopg prepare --task {wildcards.task:q} --source {input:q} --manifest {output.manifest:q} --card {output.card:q}"
+        " 2>&1 | tee -i {log:q} >&2"

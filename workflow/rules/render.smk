@@ -22,5 +22,5 @@ rule render:
         code=CODE["render"],
         n_clips=CLIPS,
     shell:
-        "audiopg render --index 0:{params.n_clips} --out $(dirname {output.run}) --sheet {output.sheet}"
-        " 2>&1 | tee -i {log} >&2"
+        'audiopg render --index 0:{params.n_clips:q} --out "$(dirname {output.run:q})" --sheet {output.sheet:q}'
+        " 2>&1 | tee -i {log:q} >&2"

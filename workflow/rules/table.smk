@@ -22,8 +22,8 @@ rule table:
     params:
         *reads("table"),
         code=CODE["table"],
-        runs=lambda wc, input: [f"--run {path}" for path in input.runs],
+        runs=lambda wc, input: [f"--run={path}" for path in input.runs],
     shell:
-        "audiopg table --latent {input.latent} --loss {input.loss} --metrics $(dirname {input.metrics[0]})"
-        " --out-dir $(dirname {output.md}) {params.runs} {input.cards}"
-        " 2>&1 | tee -i {log} >&2"
+        'audiopg table --latent {input.latent:q} --loss {input.loss:q} --metrics "$(dirname {input.metrics[0]:q})"'
+        ' --out-dir "$(dirname {output.md:q})" {params.runs:q} {input.cards:q}'
+        " 2>&1 | tee -i {log:q} >&2"

@@ -1,0 +1,41 @@
+"""The shell lines of the rules: whatever a name holds, the shell takes it as one word."""
+
+import re
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from snakemake.utils import format as filled
+from support.places import ROOT
+
+# each change of the others makes their results again
+LATER = {"pretrain", "finetune", "probe", "latent"}
+RULES = [path for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")) if path.stem not in LATER]
+# with the signs of $(dirname …), which is quoted as well
+PLACE = re.compile(r"\{(input|output|params|wildcards|log)[^}]*\}")
+ODD = "a b;touch PWNED"
+
+
+def shell_lines(path: Path) -> str:
+    """The command of a rule, as one text."""
+    block = re.search(r"    shell:\n((?: {8}.*\n)+)", path.read_text(encoding="utf-8"))
+    assert block
+    return "".join(line.strip()[1:-1] for line in block[1].splitlines())
+
+
+@pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
+def test_every_name_is_one_word(path: Path) -> None:
+    command = shell_lines(path)
+    places = [place[0] for place in PLACE.finditer(command)]
+    assert places
+    assert all(place.endswith(":q}") for place in places)
+    assert command.count("$(") == command.count('"$(dirname {')
+    names = SimpleNamespace(**dict.fromkeys(re.findall(r"\{\w+\.(\w+)", command), ODD))
+    names.metrics = [ODD] if "[0]" in command else ODD
+    here = {"input": names, "output": names, "params": names, "wildcards": names, "log": ODD, "threads": 2}
+    if re.search(r"\{input:q\}|\{output:q\}", command):
+        here |= {key: ODD for key in ("input", "output") if f"{{{key}:q}}" in command}
+    words = shlex.split(filled(command, **here))
+    assert "PWNED" not in words
+    assert words[0] == "audiopg"
