@@ -139,7 +139,7 @@ def broken_link(path: Path) -> str:
 
 
 def check_names(paths: Sequence[Path]) -> None:
-    """Check that tables and lists can hold the names of recordings.
+    """Check that tables, lists and messages can hold the names of files.
 
     Raises:
         AudiopgError: a name is not UTF-8 or goes over several lines.
@@ -152,7 +152,7 @@ def check_names(paths: Sequence[Path]) -> None:
             reason = "goes over several lines"
         except UnicodeEncodeError:
             reason = "is not UTF-8"
-        msg = f"{printable(wrong[0])}: this name {reason}, which tables cannot hold; choose another name{more}"
+        msg = f"{printable(wrong[0])}: this name {reason}; choose another name{more}"
         raise AudiopgError(msg)
 
 

@@ -40,12 +40,18 @@ def main() -> None:
     try:
         app()
     except AudiopgError as error:
-        sys.stderr.write(f"audiopg: {error}\n")
+        sys.stderr.write(f"audiopg: {_readable(str(error))}\n")
         sys.exit(2)
     except OSError as error:
-        sys.stderr.write(f"audiopg: {error.filename or 'input or output'}: {error.strerror or error}\n")
+        place = _readable(str(error.filename or "input or output"))
+        sys.stderr.write(f"audiopg: {place}: {error.strerror or error}\n")
         sys.exit(2)
     except SystemExit as stop:  # typer turns Ctrl-C into the shell's exit code for it, without a message
         if stop.code == INTERRUPTED:
             sys.stderr.write("audiopg: interrupted; run `snakemake` again to continue\n")
         raise
+
+
+def _readable(text: str) -> str:
+    r"""Write names that are not UTF-8 with the bytes that they have, ``caf\xe9`` for "café" in Latin-1."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from audiopg.cli.options import PARAMS, Params, read_params
+from audiopg.errors import AudiopgError
 
 
 def profile(
@@ -26,8 +27,12 @@ def list_folder(
 ) -> None:
     """List your own recordings, labelled by the names of their folders."""
     from audiopg import storage
+    from audiopg.audio.files import SUFFIXES
     from audiopg.tasks import own
 
+    if out.suffix.lower() in SUFFIXES:
+        msg = f"--out: {out} has the name of a recording; a list is a CSV file"
+        raise AudiopgError(msg)
     storage.write_text(out, own.scan(folder))
 
 

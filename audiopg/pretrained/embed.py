@@ -36,7 +36,7 @@ def run(files: Sequence[Path], checkpoint: Path, out: Path, *, timestamps: bool)
     if out.suffix not in WRITERS:
         msg = f"--out: a name that ends in {' or '.join(WRITERS)} is needed, found '{out}'"
         raise AudiopgError(msg)
-    check_names([out, checkpoint])
+    check_names([out])
     paths = recordings(files)
     read = next((path for path in (*paths, checkpoint) if out.exists() and path.exists() and path.samefile(out)), None)
     if read is not None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiopg import config, storage, tensors
+from audiopg.audio.files import check_names
 from audiopg.errors import AudiopgError
 from audiopg.features.logmel import LogMel
 from audiopg.file_kind import unlike_tensors
@@ -34,6 +35,7 @@ def load_checkpoint(path: Path) -> tuple[Encoder, config.Features]:
     Raises:
         AudiopgError: no such file, damaged, not an encoder's, or of another version.
     """
+    check_names([path])
     kind = unlike_tensors(path) if path.exists() else ""
     if kind:
         inside = next((path / name for name in (CHECKPOINT, WEIGHTS) if (path / name).is_file()), None)
@@ -119,6 +121,7 @@ class AudioEncoder(nn.Module):
                 encoder, or the weights are not those that it describes.
         """
         folder = Path(path)
+        check_names([folder])
         if not folder.is_dir():
             problem = f"is {unlike_tensors(folder) or 'a file'}, not a folder" if folder.exists() else "no such folder"
             msg = f"{folder}: {problem}; {REMEDY}"

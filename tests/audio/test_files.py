@@ -144,7 +144,7 @@ def test_a_name_that_cannot_be_written_is_refused_before_anything_is_done(
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).touch()
     with pytest.raises(AudiopgError) as caught:
         search(tmp_path)
-    expected = f"{tmp_path}/{shown}: this name {reason}, which tables cannot hold; choose another name"
+    expected = f"{tmp_path}/{shown}: this name {reason}; choose another name"
     assert str(caught.value) == expected
 
 

@@ -139,6 +139,28 @@ def test_what_a_user_can_cause_is_one_line_and_code_2(arguments: list[str], mess
     assert sorted(path.name for path in project.iterdir()) == ["params.yaml"]
 
 
+def test_a_list_does_not_replace_a_recording(tmp_path: Path) -> None:
+    recording = tmp_path / "sounds" / "a" / "0.WAV"
+    recording.parent.mkdir(parents=True)
+    recording.write_bytes(b"mine")
+    run = audiopg("list", tmp_path / "sounds", "--out", recording)
+    message = f"audiopg: --out: {recording} has the name of a recording; a list is a CSV file\n"
+    assert (run.returncode, run.stderr, recording.read_bytes()) == (2, message, b"mine")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["list", b"%s", "--out=x.csv"], ["verify", b"--params=%s"], ["compare", b"%s"], ["cost", b"--profile=%s"]],
+)
+def test_a_name_that_is_not_utf_8_is_one_line(arguments: list[str | bytes], tmp_path: Path) -> None:
+    command = [AUDIOPG, *(part % b"caf\xe9" if isinstance(part, bytes) else part for part in arguments)]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert run.stderr.startswith("audiopg: ")
+    assert r"caf\xe9" in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(("variable", "mirrors"), [(None, ["from_params"]), ("elsewhere", ["elsewhere"]), ("", [])])
 def test_a_mirror_in_params_is_asked_unless_the_environment_says_otherwise(
     variable: str | None, mirrors: list[str], project: Path, monkeypatch: pytest.MonkeyPatch

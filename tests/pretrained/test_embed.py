@@ -133,13 +133,13 @@ def test_what_a_user_can_cause_is_one_line_and_code_2(weights: Path, sounds: lis
     for files, target, reason in (
         ([broken], out, f"{broken / '1.wav'}: is a link to annex, which is not there; fetch that file, or remove the"),
         ([*sounds, broken / "1.wav"], out, f"{broken / '1.wav'}: is a link to annex, which is not there; fetch that"),
-        ([latin], out, f"{tmp_path}/caf\\xe9/1.wav: this name is not UTF-8, which tables cannot hold; choose another"),
+        ([latin], out, f"{tmp_path}/caf\\xe9/1.wav: this name is not UTF-8; choose another name"),
         (
             [*sounds, inside],
             out,
-            f"{tmp_path}/caf\\xe9/1.wav: this name is not UTF-8, which tables cannot hold; choose",
+            f"{tmp_path}/caf\\xe9/1.wav: this name is not UTF-8; choose another name",
         ),
-        (sounds, latin / "out.csv", f"{tmp_path}/caf\\xe9/out.csv: this name is not UTF-8, which tables cannot hold;"),
+        (sounds, latin / "out.csv", f"{tmp_path}/caf\\xe9/out.csv: this name is not UTF-8; choose another name"),
         ([there], there, f"--out: {there} is {there}, which is read; choose another name for the table"),
         ([broken / "../z.csv"], there, f"--out: {there} is {broken / '../z.csv'}, which is read; choose"),
         ([*sounds, damaged], out, f"{damaged}: cannot be decoded"),
@@ -155,6 +155,11 @@ def test_what_a_user_can_cause_is_one_line_and_code_2(weights: Path, sounds: lis
         assert len(run.stderr.splitlines()) == 1
         assert not [path for path in tmp_path.iterdir() if path.name.startswith(("out", ".out"))]
     assert there.read_bytes() == before
+    moved = weights.rename(latin / weights.name)
+    run = audiopg("embed", *sounds, "--checkpoint", moved, "--out", out)
+    moved.rename(weights)
+    assert run.returncode == 2
+    assert run.stderr == f"audiopg: {tmp_path}/caf\\xe9/{weights.name}: this name is not UTF-8; choose another name\n"
     run = audiopg("embed", *sounds, "--checkpoint", tmp_path / "no.safetensors", "--out", out)
     assert (run.returncode, run.stderr.count("\n")) == (2, 1)
     assert "no.safetensors: no such checkpoint" in run.stderr
