@@ -6,14 +6,15 @@ import io
 import posixpath
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from audiopg import config, storage
-from audiopg.audio.files import printable, search
+from audiopg.audio.files import SUFFIXES, printable, search
 from audiopg.audio.length import measure
 from audiopg.errors import AudiopgError
 from audiopg.tasks.card import Card
@@ -23,7 +24,8 @@ from audiopg.tasks.task import Task
 
 REQUIRED = ("path", "labels")
 OPTIONAL = ("fold", "split", "group", "source_id", "licence")
-SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # what spreadsheets write in place of commas
+INVISIBLE, CONTROL = "Cf", "Cc"  # kinds of characters in Unicode
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}  # what spreadsheets write in place of commas
 
 
 def task(name: str, section: config.Task) -> Task:
@@ -108,6 +110,7 @@ def read(listed: Path) -> list[Row]:
     if not rows:
         msg = f"{listed}: lists no recordings"
         raise AudiopgError(msg)
+    _refuse_look_alikes(rows.values(), listed)
     return sorted(rows.values(), key=lambda row: row.path)
 
 
@@ -117,16 +120,36 @@ def _wrong_columns(columns: list[str]) -> str:
     unknown = [column for column in columns if column not in REQUIRED + OPTIONAL]
     twice = [column for column, count in Counter(columns).items() if count > 1]
     if absent:
-        separators = [separator for separator in SEPARATORS if any(separator in column for column in columns)]
-        close = get_close_matches(absent[0], unknown, n=1)
-        guess = f"; rename {close[0]!r} to '{absent[0]}'" if close else ""
-        if separators:
-            guess = f"; {SEPARATORS[separators[0]]} seem to separate the columns, use commas"
-        found = f"found: {', '.join(map(repr, columns))}" if columns else "the file is empty"
-        return f"column '{absent[0]}' is missing, {found}{guess}"
+        found = f"found: {', '.join(map(repr, columns))}" if columns else "the first line is empty"
+        return f"column '{absent[0]}' is missing, {found}{_guess(absent[0], unknown)}"
     if unknown:
         return f"unknown column {unknown[0]!r}"
     return f"column '{twice[0]}' is there {columns.count(twice[0])} times" if twice else ""
+
+
+def _guess(absent: str, unknown: list[str]) -> str:
+    """Guess what is meant by a first line in which a column is missing."""
+    close = get_close_matches(absent, [column.strip().lower() for column in unknown], n=1)
+    name = next((column for column in unknown if close and column.strip().lower() == close[0]), None)
+    if name is not None:
+        return f"; rename {name!r} to '{absent}'"
+    if any(PurePosixPath(column).suffix.lower() in SUFFIXES for column in unknown):
+        return "; the first line has to name the columns"
+    separator = next((sign for sign in SEPARATORS if any(sign in column for column in unknown)), None)
+    return f"; {SEPARATORS[separator]} seem to separate the columns, use commas" if separator else ""
+
+
+def _refuse_look_alikes(rows: Iterable[Row], listed: Path) -> None:
+    """Refuse labels that differ in nothing that can be seen, such as "fish" with "fi" in one character or in two."""
+    seen: dict[str, str] = {}
+    for label in sorted({label for row in rows for label in row.labels}):
+        shown = "".join(
+            sign for sign in unicodedata.normalize("NFKC", label) if unicodedata.category(sign) != INVISIBLE
+        )
+        other = seen.setdefault(shown, label)
+        if other != label:
+            msg = f"{listed}: the labels {other!a} and {label!a} look alike; write only one of them"
+            raise AudiopgError(msg)
 
 
 def _row(cells: dict[str | None, Any]) -> Row:
@@ -141,6 +164,10 @@ def _row(cells: dict[str | None, Any]) -> Row:
     filled = {column: (cells.get(column) or "").strip() for column in REQUIRED + OPTIONAL}
     if any(len(cell.splitlines()) > 1 for cell in filled.values()):
         msg = "a cell goes over several lines; is a quote missing?"
+        raise ValueError(msg)
+    control = next((sign for sign in filled["labels"] if unicodedata.category(sign) == CONTROL), None)
+    if control is not None:
+        msg = f"labels: {filled['labels']!a} has the control character {control!a} in it"
         raise ValueError(msg)
     # equal to the eye, such as "é" in one character or in two, as macOS writes it
     filled |= {column: unicodedata.normalize("NFC", filled[column]) for column in ("labels", "group")}
