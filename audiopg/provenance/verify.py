@@ -66,12 +66,7 @@ def verify(cfg: config.Config, files: Sequence[Path], folder: Path = RESULTS) ->
         AudiopgError: something disagrees, and is printed before, a line each; or nothing was made here yet.
     """
     cards = results_cards(folder)
-    if all(card["stage"] == "table" for card in cards.values()):  # git has its card alone; DVC has the others
-        msg = (
-            f"{folder}: nothing was made here yet; git has the tables and pictures of an earlier run only."
-            " `snakemake` makes all results, `dvc pull && audiopg sync` fetches them"
-        )
-        raise AudiopgError(msg)
+    refuse_fresh(cards)
     wrong = [*disagreements(cards, cfg), *damaged(cards, folder)]
     yield from wrong
     if wrong:
@@ -85,6 +80,21 @@ def verify(cfg: config.Config, files: Sequence[Path], folder: Path = RESULTS) ->
         yield from numbers(cards, csv.DictReader(table))
     n_files = sum(len(card["outputs"]) for card in cards.values())
     yield f"{n_files} files agree with their {len(cards)} run cards, with params.yaml and with the code"
+
+
+def refuse_fresh(cards: Cards) -> None:
+    """Refuse what a fresh clone has: the tables and pictures that are in git, and of the run cards the table's alone.
+
+    Raises:
+        AudiopgError: none of the results behind the table is here.
+    """
+    behind = [file for card in cards.values() for file in card.get("inputs", ()) if Path(file).name in NAMES]
+    if len(cards) == 1 and behind and not any(Path(file).exists() for file in behind):
+        msg = (
+            "results: nothing was made here yet; git has the tables and pictures of an earlier run only."
+            " `snakemake` makes all results, `dvc pull && audiopg sync` fetches them"
+        )
+        raise AudiopgError(msg)
 
 
 def check(paths: Sequence[Path], cfg: config.Config, files: Sequence[Path]) -> Cards:

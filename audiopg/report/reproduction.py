@@ -155,9 +155,12 @@ def verdict(against: str, folder: Path = RESULTS) -> tuple[str, bool]:
         What to print, and False where the parameters are the same and a figure is outside the spread all the same.
 
     Raises:
-        AudiopgError: as `Results.read`.
+        AudiopgError: as `Results.read`; or nothing was made here, and the results in git would be compared with
+            themselves.
     """
     here, there = Results.read(folder.as_posix()), Results.read(against)
+    if here.card == there.card:
+        verify.refuse_fresh({(folder / "run.json").as_posix(): dict(here.card)})
     table = compare(here, there)
     shown = tabulate(
         [

@@ -64,6 +64,22 @@ def test_the_same_figures_are_reproduced(tmp_path: Path, there: Path) -> None:
     assert text.endswith("Reproduced. Every figure is the same.")
 
 
+def test_what_git_has_is_not_compared_with_itself(tmp_path: Path, there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a fresh clone: none of the run cards behind the table is there."""
+
+    def behind(_: pd.DataFrame, card: dict[str, Any]) -> None:
+        card["inputs"] = {"results/pretrain/run.json": "0"}
+
+    monkeypatch.chdir(tmp_path)
+    here, there = write(tmp_path / "results", behind), write(tmp_path / "same", behind)
+    with pytest.raises(AudiopgError, match="results: nothing was made here yet; git has the tables and pictures"):
+        verdict(str(there), here)
+    assert verdict(str(write(tmp_path / "other", moved(0, 0.01))), here)[1]  # two revisions
+    (here / "pretrain").mkdir()
+    (here / "pretrain" / "run.json").write_text("{}")
+    assert verdict(str(there), here)[1]
+
+
 @pytest.mark.parametrize(
     ("row", "by", "within"),
     [(0, 0.029, True), (0, -0.031, False), (1, 0.039, True), (2, 0.079, True), (2, 0.081, False)],
