@@ -42,9 +42,7 @@ def results_cards(folder: Path = RESULTS) -> Cards:
     Raises:
         AudiopgError: there are none, or one is damaged.
     """
-    paths = sorted(
-        path for path in folder.rglob("*.json") if path.name == "run.json" or path.name.endswith("-run.json")
-    )
+    paths = sorted(path for path in folder.rglob("*.json") if is_card(path))
     if not paths:
         msg = f"{folder}: no run cards; `snakemake` makes results, `dvc pull && audiopg sync` fetches them"
         raise AudiopgError(msg)
@@ -82,13 +80,18 @@ def verify(cfg: config.Config, files: Sequence[Path], folder: Path = RESULTS) ->
     yield f"{n_files} files agree with their {len(cards)} run cards, with params.yaml and with the code"
 
 
+def is_card(path: Path) -> bool:
+    """Return whether a file is a run card, by its name."""
+    return path.name == "run.json" or path.name.endswith("-run.json")
+
+
 def refuse_fresh(cards: Cards) -> None:
     """Refuse what a fresh clone has: the tables and pictures that are in git, and of the run cards the table's alone.
 
     Raises:
         AudiopgError: none of the results behind the table is here.
     """
-    behind = [file for card in cards.values() for file in card.get("inputs", ()) if Path(file).name in NAMES]
+    behind = [file for card in cards.values() for file in card.get("inputs", ()) if is_card(Path(file))]
     if len(cards) == 1 and behind and not any(Path(file).exists() for file in behind):
         msg = (
             "results: nothing was made here yet; git has the tables and pictures of an earlier run only."
