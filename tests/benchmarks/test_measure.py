@@ -86,6 +86,7 @@ def test_edited_parameters_are_checked() -> None:
         measure.prepare("paper", 10.24, 1, change)
 
 
+@pytest.mark.slow
 def test_table_is_readable() -> None:
     done = script("--preset=world", *QUICK)
     assert done.returncode == 0, done.stderr

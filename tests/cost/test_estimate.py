@@ -263,6 +263,7 @@ def test_the_table_on_the_page_is_the_printed_one() -> None:
     assert table.table(profile.load("paper"), "paper", A100) in page
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_the_same_as_data() -> None:
     command = [AUDIOPG, "cost", "--profile=paper"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

@@ -87,6 +87,7 @@ def test_rows_do_not_depend_on_company_or_order(
     pd.testing.assert_frame_equal(pd.concat(alone[::-1], ignore_index=True), backwards, check_exact=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 def test_two_runs_write_the_same_bytes(suffix: str, sounds: list[Path], weights: Path, tmp_path: Path) -> None:
     outs = [tmp_path / f"{name}{suffix}" for name in ("first", "second")]
@@ -115,6 +116,7 @@ def test_folders_are_walked(weights: Path, tmp_path: Path) -> None:
     assert list(found["path"]) == [str(path) for path in (first, *inside)]
 
 
+@pytest.mark.slow
 def test_what_a_user_can_cause_is_one_line_and_code_2(weights: Path, sounds: list[Path], tmp_path: Path) -> None:
     damaged = record(tmp_path / "damaged.flac", 50_000)
     damaged.write_bytes(damaged.read_bytes()[:20_000])

@@ -333,6 +333,7 @@ def test_an_export_is_replaced_by_the_next(project: Project, folder: Path) -> No
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_the_command_exports(project: Project, tmp_path: Path, waveform: torch.Tensor) -> None:
     command = [AUDIOPG, "export", "--encoder=results/pretrain/encoder.safetensors", "--out=hub"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -154,6 +154,7 @@ def both(audio: Tensor, model: hear.Model) -> Tensor:
     return torch.cat([hear.get_scene_embeddings(audio, model), timed.flatten(1)], dim=1)
 
 
+@pytest.mark.slow
 def test_the_same_sound_has_the_same_embedding_in_any_company_and_on_any_threads(
     model: hear.Model, n_threads: int
 ) -> None:

@@ -174,6 +174,7 @@ def test_for_the_eye() -> None:
     assert lines[-1] == "Seeds: 42, 43."
 
 
+@pytest.mark.slow
 def test_from_finished_runs_and_from_copies_of_what_is_needed(
     cfg: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +195,7 @@ def test_from_finished_runs_and_from_copies_of_what_is_needed(
     assert float(rows["scratch"]["test_to_train"]) == pytest.approx(ratio, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_runs_that_differ_in_more_than_the_seed_are_refused(
     cfg: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,6 +251,7 @@ def test_files_that_are_no_run_of_this_version_are_named(
             compare.run([folder], None, None)
 
 
+@pytest.mark.slow
 def test_more_than_nine_folds_keep_their_order(cfg: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     many = replace(DRUMS, sizes=(4,) * 11)

@@ -72,6 +72,7 @@ def test_a_clip_is_the_same_for_every_number_of_threads(preset: config.Synth, n_
     assert torch.equal(clips[0], clips[2])
 
 
+@pytest.mark.slow
 def test_a_clip_is_the_same_in_every_process(preset: config.Synth) -> None:
     """Fresh ones, with other hashes of strings, other numbers of threads, and after other work, and this one."""
     code = (

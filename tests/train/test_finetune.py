@@ -309,6 +309,7 @@ def test_own_recordings_with_several_labels_go_the_whole_way(
     assert storage.read_json(tmp_path / "probe" / "scores.json")["logmel_stats"]
 
 
+@pytest.mark.slow
 def test_all_that_learns_on_a_fold_learns_from_one_share_of_it(tiny: Config, tmp_path: Path) -> None:
     """Pre-trained, from scratch and probes: with other sounds in place of the unused recordings nothing changes."""
     paths = separable_task(tiny, tmp_path)

@@ -26,6 +26,7 @@ def add_own_recordings(project: Any, n_folds: int) -> None:
     project.edit("params.yaml", f"  {TASK_LINE}", f"  {TASK_LINE}\n{own}")
 
 
+@pytest.mark.slow
 def test_neither_tool_has_anything_to_do_after_a_run(project: Any) -> None:
     assert "Nothing to be done" in project.run("snakemake")
     assert "Data and pipelines are up to date" in project.run("dvc", "repro")
@@ -40,11 +41,13 @@ def test_a_comment_concerns_the_stage_code_only(project: Any) -> None:
     assert project.stale() == {"code"}
 
 
+@pytest.mark.slow
 def test_a_mirror_concerns_nothing(project: Any) -> None:
     project.edit("params.yaml", "  mirror: null", "  mirror: https://example.org")
     assert (project.pending(), project.stale()) == (set(), set())
 
 
+@pytest.mark.slow
 def test_a_parameter_of_one_task_concerns_its_stages_and_the_table(project: Any) -> None:
     project.edit("params.yaml", TASK_LINE, TASK_CHANGED)
     # `code`, a second's work, tells DVC of lists of own recordings and so has to look at all tasks
@@ -55,6 +58,7 @@ def test_a_parameter_of_one_task_concerns_its_stages_and_the_table(project: Any)
     assert not any("instruments" in output for output in pending)
 
 
+@pytest.mark.slow
 def test_the_length_of_a_tasks_clips_concerns_its_probe_too(project: Any) -> None:
     project.edit("params.yaml", TASK_LINE, "drums: {clip_s: 0.64}")
     assert rules(project, project.pending()) == {"code", "decode", "finetune", "probe", "aggregate", "table"}

@@ -385,7 +385,9 @@ def read_frozen(angle_deg: float, noise: float, *, own: bool) -> tuple[float, fl
     taken, moved = directions[1 if own else 0], directions[1] / 3
     weights = np.linalg.solve(covariance, moved)
     left = weights - taken * (taken @ weights)
-    before, after = (float(3 * (w @ moved) ** 2 / (w @ covariance @ w)) for w in (weights, left))
+    if np.linalg.norm(left) < 1e-9 * np.linalg.norm(weights):  # what is left is rounding, and reads nothing
+        left = np.zeros_like(left)
+    before, after = (float(3 * (w @ moved) ** 2 / max(w @ covariance @ w, 1e-300)) for w in (weights, left))
     return before, after
 
 
