@@ -1,4 +1,4 @@
-"""The one exception for failures that a user can cause and fix, and the remedies that many share."""
+"""The one exception for failures that a user can cause and fix, and the remedy that many share."""
 
 
 class AudiopgError(Exception):
@@ -11,5 +11,3 @@ class AudiopgError(Exception):
 
 # for a missing or damaged recording; audiopg does not fetch own recordings
 DOWNLOAD_AGAIN = "download it again (for a benchmark: `audiopg fetch --check`)"
-# for a whole recording that cannot be decoded as it is
-CONVERT = "convert it to WAV or FLAC"

@@ -7,7 +7,8 @@ import struct
 from pathlib import Path
 from typing import NamedTuple
 
-from audiopg.errors import CONVERT, DOWNLOAD_AGAIN
+from audiopg.audio.remedies import CONVERT
+from audiopg.errors import DOWNLOAD_AGAIN
 
 HEADER = struct.Struct(">I")
 SYNC = 0xFFE00000

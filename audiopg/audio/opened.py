@@ -11,8 +11,9 @@ import soundfile
 
 from audiopg.arrays import Float32
 from audiopg.audio import mpeg
+from audiopg.audio.remedies import CONVERT
 from audiopg.audio.truncation import flaw
-from audiopg.errors import CONVERT, DOWNLOAD_AGAIN, AudiopgError
+from audiopg.errors import DOWNLOAD_AGAIN, AudiopgError
 
 BLOCK = 1 << 18  # samples decoded at a time
 RATES_HZ = (100, 10_000_000)  # from recordings of infrasound to those of ultrasound

@@ -10,7 +10,8 @@ import struct
 import zlib
 from pathlib import Path
 
-from audiopg.errors import CONVERT, DOWNLOAD_AGAIN
+from audiopg.audio.remedies import CONVERT
+from audiopg.errors import DOWNLOAD_AGAIN
 
 # of WAV, AIFF, AU, SVX, RF64 and W64; the first number is what the header announces, the second what is there
 SIZES = re.compile(r"^ *(?:data|SSND|Data Size|BODY|Riff size|riff) +: (\d+) \(should be (\d+)\)$", re.MULTILINE)

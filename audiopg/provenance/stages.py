@@ -43,10 +43,12 @@ STAGES = {
     "finetune": Stage(
         "audiopg.train.finetune",
         ("seed", "compute", "features", "encoder", "finetune", "tasks.{task}"),
+        unfollowed=("audiopg.audio",),  # what measured the recordings of the manifest; this stage opens none
     ),
     "probe": Stage(
         "audiopg.evaluate.probes",
         ("seed", "compute", "features", "encoder", "probe", "tasks.{task}.clip_s", "tasks.{task}.train_share"),
+        unfollowed=("audiopg.audio",),
     ),
     "aggregate": Stage(
         "audiopg.report.aggregate",

@@ -23,6 +23,7 @@ FOLLOWED = {
     "provenance": set(),
     "pretrained": set(),
     "cost": set(),
+    "audio": {"fetch", "prepare", "decode", "latent"},
     "audio/decode.py": {"decode"},
     "train/finetune.py": {"finetune"},
     "train/loop.py": {"pretrain", "finetune"},
