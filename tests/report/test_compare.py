@@ -115,6 +115,7 @@ def test_along_a_parameter_all_else_is_held_equal() -> None:
         compare.check([with_steps(0, 250)], "pretrain.steps")
 
 
+@pytest.mark.slow
 def test_curves_show_each_figure_over_the_parameter(
     cfg: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
