@@ -30,11 +30,7 @@ def read(path: Path, sample_rate_hz: int) -> Float32:
     Raises:
         AudiopgError: as `opened`, or it holds no samples, samples that are not finite, or integers as floats.
     """
-    blocks = list(_blocks(path, sample_rate_hz))
-    waveform: Float32 = np.concatenate(blocks) if blocks else np.empty(0, dtype=np.float32)
-    if not waveform.size:
-        msg = f"{path}: contains no samples at {sample_rate_hz} Hz: too short; leave it out"
-        raise AudiopgError(msg)
+    waveform: Float32 = np.concatenate(list(_blocks(path, sample_rate_hz)))
     return waveform
 
 
@@ -55,17 +51,20 @@ def streamed(path: Path, sample_rate_hz: int) -> Iterator[Tensor]:
     with tempfile.TemporaryFile() as spool:
         for block in _blocks(path, sample_rate_hz):
             spool.write(block.tobytes())
-        if not spool.tell():
-            msg = f"{path}: contains no samples at {sample_rate_hz} Hz: too short; leave it out"
-            raise AudiopgError(msg)
         spool.flush()
         yield torch.from_numpy(np.memmap(spool, np.float32, "r+"))  # torch needs a writable array
 
 
 def _blocks(path: Path, sample_rate_hz: int) -> Iterator[Float32]:
-    """Yield a recording in pieces: mono, at the wanted rate."""
+    """Yield a recording in pieces: mono, at the wanted rate, at least one sample in all."""
+    n_samples = 0
     with opened(path) as sound:
-        yield from _resampled(_mono(sound, path), sound.samplerate, sample_rate_hz)
+        for block in _resampled(_mono(sound, path), sound.samplerate, sample_rate_hz):
+            n_samples += len(block)
+            yield block
+    if not n_samples:
+        msg = f"{path}: contains no samples at {sample_rate_hz} Hz: too short; leave it out"
+        raise AudiopgError(msg)
 
 
 def _mono(sound: Sound, path: Path) -> Iterator[Float32]:

@@ -11,6 +11,7 @@ import soundfile
 
 from audiopg.arrays import Float32
 from audiopg.audio import mpeg
+from audiopg.audio.files import broken_link
 from audiopg.audio.remedies import CONVERT
 from audiopg.audio.truncation import flaw
 from audiopg.errors import DOWNLOAD_AGAIN, AudiopgError
@@ -137,7 +138,7 @@ def require_file(path: Path) -> None:
     elif path.exists():
         msg = f"{path}: a pipe or device, not an audio file; write the sound into a file first"
     elif path.is_symlink():
-        msg = f"{path}: a link to what is not there, {path.readlink()}; fetch that, or mend the link"
+        msg = f"{path}: {broken_link(path)}"
     else:
         msg = f"{path}: no such audio file; check the path, or {DOWNLOAD_AGAIN}"
     raise AudiopgError(msg)

@@ -19,6 +19,7 @@ from audiopg.config import params
 from audiopg.errors import AudiopgError
 from audiopg.provenance import code_digest, verify
 from audiopg.provenance.commands import SWITCH, call
+from audiopg.provenance.verify import some
 from audiopg.tasks import own
 
 LOCK = Path("dvc.lock")
@@ -28,7 +29,6 @@ CODE = Path("results/code.json")
 FOLDERS = tuple(
     Path("results", name) for name in ("tasks", "decoded", "finetune", "probe", "summary", "metrics", "sound/clips")
 )
-SHOWN = 5
 
 
 def guard() -> None:
@@ -56,7 +56,7 @@ def guard() -> None:
         unknown = _cached(recorded)
     if unknown:
         msg = (
-            f"dvc.lock describes results that Snakemake has not seen ({_some(unknown)})\n"
+            f"dvc.lock describes results that Snakemake has not seen ({some(unknown)})\n"
             "  accept them:       audiopg sync     (in a new clone: dvc pull && audiopg sync)\n"
             "  or make them all:  AUDIOPG_DVC_SYNC=off snakemake --forceall"
         )
@@ -95,7 +95,7 @@ def track() -> None:
     plan = _plan()
     stale = [path for path, todo in plan.items() if todo != "no update"]
     if stale:
-        msg = f"{len(stale)} of {len(plan)} results are still to be made ({_some(stale)}); run `snakemake`"
+        msg = f"{len(stale)} of {len(plan)} results are still to be made ({some(stale)}); run `snakemake`"
         raise AudiopgError(msg)
     cfg = params.load(Path("params.yaml"))
     if storage.read_json(CODE) != watched(cfg):
@@ -104,14 +104,14 @@ def track() -> None:
     orphans = _orphans(plan)
     if orphans:
         msg = (
-            f"no rule makes {_some(orphans)}; delete what is left over from other parameters and track the rest:\n"
+            f"no rule makes {some(orphans)}; delete what is left over from other parameters and track the rest:\n"
             f"  rm -r {shlex.join(orphans)} && audiopg track"
         )
         raise AudiopgError(msg)
     cards = verify.results_cards()
     wrong = [*verify.disagreements(cards, cfg), *verify.damaged(cards)]
     if wrong:
-        msg = f"{_some(wrong, '; ')}; `snakemake --forcerun STAGE` makes results again"
+        msg = f"{some(wrong, '; ')}; `snakemake --forcerun STAGE` makes results again"
         raise AudiopgError(msg)
     storage.write_json(STAMP, {"digests": {}, "states": {path: _state(Path(path)) for path in plan}, "recording": True})
     _commit(plan)
@@ -149,7 +149,7 @@ def sync() -> None:
         raise AudiopgError(msg) from error
     changed = json.loads(call("dvc", "status", "--json"))
     if changed:
-        msg = f"dvc.lock does not match {_some(sorted(changed))}; see `dvc status`, run `dvc repro`, then sync again"
+        msg = f"dvc.lock does not match {some(sorted(changed))}; see `dvc status`, run `dvc repro`, then sync again"
         raise AudiopgError(msg)
     call("snakemake", "--touch", "--forceall", "--cores", "1", "--quiet")
     _stamp()
@@ -224,8 +224,3 @@ def _orphans(plan: dict[str, str]) -> list[str]:
     found = [path for folder in FOLDERS for path in folder.rglob("[!.]*") if path not in made and path.parent in made]
     full = [path for path in found if any(file.is_file() for file in [path, *path.rglob("[!.]*")])]
     return sorted(path.as_posix() for path in full)
-
-
-def _some(things: list[str], between: str = ", ") -> str:
-    more = f" and {len(things) - SHOWN} more" if len(things) > SHOWN else ""
-    return between.join(things[:SHOWN]) + more

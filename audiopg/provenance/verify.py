@@ -17,6 +17,7 @@ UNTRACED = {".gitignore", "code.json"}  # about the code, not made from results
 # what all runs of one stage on one task must share
 PLACE = ("device", "machine", *(f"versions.{name}" for name in run_cards.PACKAGES))
 KEYS = {"stage", "task", "params", "inputs", "outputs", "code", "device", "machine", "versions"}
+SHOWN = 5  # things of a list that are named
 SHORT = 12  # characters of a digest that are shown
 
 Cards = Mapping[str, dict[str, Any]]
@@ -209,6 +210,12 @@ def numbers(cards: Cards, table: Iterable[Mapping[str, str]]) -> Iterator[str]:
             f"{len(made)} × {card['stage']} ({path}), seed {card['params']['seed']}, code {card['code'][:SHORT]}, "
             f"{card['device']}, torch {card['versions']['torch']}, from {', '.join(sources)}"
         )
+
+
+def some(things: Sequence[str], between: str = ", ") -> str:
+    """Write the first few things, and how many more there are."""
+    more = f" and {len(things) - SHOWN} more" if len(things) > SHOWN else ""
+    return between.join(things[:SHOWN]) + more
 
 
 def trace(file: str, cards: Cards) -> Iterator[str]:

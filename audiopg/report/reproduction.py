@@ -14,9 +14,6 @@ from tabulate import tabulate
 from audiopg.errors import AudiopgError
 from audiopg.provenance import verify
 
-RESULTS = Path("results")
-SHOWN = 5  # differences that are named
-
 
 @dataclass(frozen=True)
 class Results:
@@ -65,14 +62,14 @@ def _of_folder(folder: Path) -> Callable[[str], str]:
 
 def _of_revision(revision: str) -> Callable[[str], str]:
     def text(name: str) -> str:
-        path = f"{revision}:./{(RESULTS / name).as_posix()}"
+        path = f"{revision}:./{(verify.RESULTS / name).as_posix()}"
         try:
             done = subprocess.run(["git", "show", path], capture_output=True, text=True, check=False)
         except FileNotFoundError:
             msg = f"{revision}: no such folder, and git is not installed to look for a revision of that name"
             raise AudiopgError(msg) from None
         if done.returncode:
-            msg = f"{revision}: neither a folder nor a revision that holds {RESULTS / name}"
+            msg = f"{revision}: neither a folder nor a revision that holds {verify.RESULTS / name}"
             raise AudiopgError(msg)
         return done.stdout
 
@@ -144,7 +141,7 @@ def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str
     ]
 
 
-def verdict(against: str, folder: Path = RESULTS) -> tuple[str, bool]:
+def verdict(against: str, folder: Path = verify.RESULTS) -> tuple[str, bool]:
     """Say whether the results in a folder reproduce others.
 
     Args:
@@ -176,17 +173,12 @@ def verdict(against: str, folder: Path = RESULTS) -> tuple[str, bool]:
     largest = table["difference"].abs().max()
     line = f"{n_within} of {n_all} figures are within the spread of folds (largest difference {largest:.3f})"
     why = circumstances(here, there)
-    lines = [shown, "", line + ("." if not why else f"; {_some(why)}.")]
+    lines = [shown, "", line + ("." if not why else f"; {verify.some(why, '; ')}.")]
     changed = parameters_that_differ(here, there)
     if changed:
-        lines.append(f"Not a reproduction: the parameters differ, {_some(changed)}.")
+        lines.append(f"Not a reproduction: the parameters differ, {verify.some(changed, '; ')}.")
     elif n_within < n_all:
         lines.append("Not reproduced." + ("" if why else " Nothing that the run cards know of explains it."))
     else:
         lines.append("Reproduced." + (" Every figure is the same." if largest == 0 else ""))
     return "\n".join(lines), bool(changed) or n_within == n_all
-
-
-def _some(texts: list[str]) -> str:
-    more = f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
-    return "; ".join(texts[:SHOWN]) + more

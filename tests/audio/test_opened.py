@@ -48,7 +48,7 @@ def test_what_is_no_file_is_named_and_never_waited_for(tmp_path: Path) -> None:
         == refused(Path(os.devnull))
     )
     (tmp_path / "link.wav").symlink_to(".git/annex/objects/x.wav")
-    assert refused(tmp_path / "link.wav").startswith("a link to what is not there, .git/annex/objects/x.wav; fetch")
+    assert refused(tmp_path / "link.wav").startswith("is a link to .git/annex/objects/x.wav, which is not there; fetch")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ from audiopg.provenance import watchdog
 
 AUDIOPG = Path(sys.executable).with_name("audiopg")
 
+FOLD = ["--fold=1", "--manifest=m.csv", "--card=c.json", "--decoded=d", "--resume=r", "--out-dir=x"]
+
 
 def audiopg(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run([AUDIOPG, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
@@ -89,45 +91,15 @@ def test_help_lists_every_stage() -> None:
             "no.safetensors: no such checkpoint",
         ),
         (
-            [
-                "finetune",
-                "--task=drums",
-                "--fold=1",
-                "--init=pretrained",
-                "--manifest=m.csv",
-                "--card=c.json",
-                "--decoded=d",
-                "--resume=r",
-                "--out-dir=x",
-            ],
+            ["finetune", "--task=drums", "--init=pretrained", *FOLD],
             "--encoder is needed with --init pretrained, and allowed only there",
         ),
         (
-            [
-                "finetune",
-                "--task=drum",
-                "--fold=1",
-                "--init=scratch",
-                "--manifest=m.csv",
-                "--card=c.json",
-                "--decoded=d",
-                "--resume=r",
-                "--out-dir=x",
-            ],
+            ["finetune", "--task=drum", "--init=scratch", *FOLD],
             "params.yaml: tasks has no 'drum'; did you mean 'drums'?",
         ),
         (
-            [
-                "finetune",
-                "--task=drums",
-                "--fold=1",
-                "--init=scratch",
-                "--manifest=m.csv",
-                "--card=c.json",
-                "--decoded=d",
-                "--resume=r",
-                "--out-dir=x",
-            ],
+            ["finetune", "--task=drums", "--init=scratch", *FOLD],
             "m.csv: not a readable manifest",
         ),
     ],
