@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path next to ``path`` that becomes ``path`` when the block ends without an exception.
 
-    The temporary name keeps the suffix, for writers that choose the format by it.
+    The temporary name keeps the suffix, for writers that choose the format by it. The file gets the permissions that
+    the umask allows, whatever its writer sets: safetensors would make it unreadable for everybody else.
 
     Raises:
         AudiopgError: the disk is full, or the folder cannot be written.
@@ -27,7 +29,10 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            temporary.touch()
+            permissions = temporary.stat().st_mode
             yield temporary
+            temporary.chmod(stat.S_IMODE(permissions))
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

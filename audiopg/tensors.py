@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from audiopg.errors import AudiopgError
+from audiopg.file_kind import unlike_tensors
 from audiopg.storage import replacing
 
 
@@ -32,10 +33,14 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read tensors to the CPU, and the text header.
 
     Raises:
-        AudiopgError: the file is missing or damaged.
+        AudiopgError: the file is missing, damaged, or something else.
     """
     if not path.exists():
         msg = f"{path}: no such checkpoint; `snakemake --cores all` makes it"
+        raise AudiopgError(msg)
+    kind = unlike_tensors(path) if path.stat().st_size else ""  # nothing is in what a crash left
+    if kind:
+        msg = f"{path}: is {kind}, not a checkpoint of audiopg; name another file, or delete it if `snakemake` made it"
         raise AudiopgError(msg)
     try:
         with safe_open(path, framework="pt") as file:

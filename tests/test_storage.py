@@ -1,12 +1,15 @@
 """Files are whole or absent."""
 
 import errno
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
-from audiopg import storage, tensors
+from audiopg import plotting, storage, tensors
 from audiopg.errors import AudiopgError
 
 
@@ -79,3 +82,42 @@ def test_equal_tensors_are_equal_bytes(tmp_path: Path) -> None:
     for number in range(4):
         tensors.write(tmp_path / str(number), {"a": torch.zeros(3), "b": torch.ones(2)}, header)
     assert len({(tmp_path / str(number)).read_bytes() for number in range(4)}) == 1
+
+
+@pytest.fixture(params=[0o022, 0o002, 0o077, 0o027])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    """What the user lets others do."""
+    value: int = request.param
+    before = os.umask(value)
+    yield value
+    os.umask(before)
+
+
+def test_every_file_gets_what_the_umask_allows(umask: int, tmp_path: Path) -> None:
+    """Also checkpoints, which safetensors writes for their owner alone: colleagues share a folder."""
+    storage.write_text(tmp_path / "a.txt", "a")
+    storage.write_json(tmp_path / "a.json", {})
+    tensors.write(tmp_path / "a.safetensors", {"a": torch.zeros(3)}, {})
+    plotting.save(Figure(), tmp_path / "a.png")
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
+        name: 0o666 & ~umask for name in ("a.txt", "a.json", "a.safetensors", "a.png")
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [(b"fLaC", "a FLAC recording"), (b"PK\x03\x04", "a PyTorch checkpoint (.pth, .pt)")],
+)
+def test_what_is_no_checkpoint_is_not_called_a_damaged_one(content: bytes, kind: str, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(AudiopgError) as caught:
+        tensors.read(tmp_path / "x")
+    assert str(caught.value).startswith(f"{tmp_path / 'x'}: is {kind}")
+    assert str(caught.value).endswith(
+        "not a checkpoint of audiopg; name another file, or delete it if `snakemake` made it"
+    )
+    (tmp_path / "x").write_bytes(b"")
+    with pytest.raises(AudiopgError, match=r"x: damaged checkpoint \(.*\); delete it and run again"):
+        tensors.read(tmp_path / "x")
+    with pytest.raises(AudiopgError, match="is a folder, not a checkpoint of audiopg"):
+        tensors.read(tmp_path)

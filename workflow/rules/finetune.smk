@@ -21,13 +21,15 @@ rule finetune:
     params:
         *reads("finetune"),
         code=CODE["finetune"],
-        encoder=lambda wc, input: f"--encoder {input.encoder}" if input.encoder else "",
+        encoder=lambda wc, input: (
+            [f"--encoder={input.encoder}"] if input.encoder else []
+        ),
     shell:
-        "audiopg finetune --task {wildcards.task} --fold {wildcards.fold} --init {wildcards.init}"
-        " --manifest {input.manifest} --card {input.card} --decoded $(dirname {input.frames}) {params.encoder}"
-        " --resume resume/finetune/{wildcards.task}/{wildcards.init}/fold{wildcards.fold}"
-        " --out-dir $(dirname {output.metrics})"
-        " 2>&1 | tee -i {log} >&2"
+        "audiopg finetune --task {wildcards.task:q} --fold {wildcards.fold:q} --init {wildcards.init:q}"
+        ' --manifest {input.manifest:q} --card {input.card:q} --decoded "$(dirname {input.frames:q})" {params.encoder:q}'
+        " --resume resume/finetune/{wildcards.task:q}/{wildcards.init:q}/fold{wildcards.fold:q}"
+        ' --out-dir "$(dirname {output.metrics:q})"'
+        " 2>&1 | tee -i {log:q} >&2"
 
 
 # All folds of a task under one name, for dvc.yaml, which does not know how many there are.

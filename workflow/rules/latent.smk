@@ -85,5 +85,5 @@ rule latent:
         *reads("latent"),
         code=CODE["latent"],
     shell:
-        "audiopg latent --encoder {input.encoder} --state {input.state} --out-dir $(dirname {output.metrics})"
-        " 2>&1 | tee -i {log} >&2"
+        'audiopg latent --encoder {input.encoder:q} --state {input.state:q} --out-dir "$(dirname {output.metrics:q})"'
+        " 2>&1 | tee -i {log:q} >&2"

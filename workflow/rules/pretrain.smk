@@ -15,5 +15,5 @@ rule pretrain:
         *reads("pretrain"),
         code=CODE["pretrain"],
     shell:
-        "audiopg pretrain --resume resume/pretrain --curves logs/pretrain --encoder {output.encoder}"
-        " --state {output.state} --loss {output.loss} --card {output.run} 2>&1 | tee -i {log} >&2"
+        "audiopg pretrain --resume resume/pretrain --curves logs/pretrain --encoder {output.encoder:q}"
+        " --state {output.state:q} --loss {output.loss:q} --card {output.run:q} 2>&1 | tee -i {log:q} >&2"

@@ -25,5 +25,5 @@ rule probe:
         *reads("probe"),
         code=CODE["probe"],
     shell:
-        "audiopg probe --task {wildcards.task} --manifest {input.manifest} --card {input.card} --decoded $(dirname {input.frames})"
-        " --encoder {input.encoder} --out-dir $(dirname {output.scores}) 2>&1 | tee -i {log} >&2"
+        'audiopg probe --task {wildcards.task:q} --manifest {input.manifest:q} --card {input.card:q} --decoded "$(dirname {input.frames:q})"'
+        ' --encoder {input.encoder:q} --out-dir "$(dirname {output.scores:q})" 2>&1 | tee -i {log:q} >&2'
