@@ -116,6 +116,12 @@ include: "workflow/rules/render.smk"
 
 
 onstart:
+    from audiopg.cli import preflight  # loads torch
+
+    try:
+        preflight.check(CONFIG, computes_here=workflow.local_exec)
+    except AudiopgError as error:
+        sys.exit(f"audiopg: {error}")
     dvc_sync.begin()
 
 

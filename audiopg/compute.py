@@ -111,12 +111,7 @@ def backend(compute: "config.Compute", n_threads: int, *, trains: bool = False) 
     """
     torch.set_num_threads(n_threads)
     threadpool_limits(n_threads)  # NumPy's and scikit-learn's matrix products
-    if compute.device == "cuda" and not torch.cuda.is_available():
-        msg = "params.yaml: compute.device: cuda asked for, but this machine has no CUDA device; use auto or cpu"
-        raise AudiopgError(msg)
-    if trains and compute.compile and not any(shutil.which(name) for name in COMPILERS):
-        msg = "params.yaml: compute.compile: true needs a C++ compiler such as g++; install one or use false"
-        raise AudiopgError(msg)
+    check(compute, trains=trains)
     device = torch.device("cuda" if compute.device != "cpu" and torch.cuda.is_available() else "cpu")
     dtype = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}.get(
         compute.precision, torch.bfloat16 if bfloat16_gains(device) else None
@@ -127,6 +122,24 @@ def backend(compute: "config.Compute", n_threads: int, *, trains: bool = False) 
         msg = "torchrun: only pretrain and finetune share their work between processes; call audiopg without torchrun"
         raise AudiopgError(msg)
     return _join(Backend(device, dtype, compute.compile))
+
+
+def check(compute: "config.Compute", *, trains: bool) -> None:
+    """Check that this machine has what the parameters ask for.
+
+    Args:
+        compute: the ``compute`` section.
+        trains: whether the stage compiles models if asked to.
+
+    Raises:
+        AudiopgError: CUDA is asked for, but missing; or a compiler is asked for, but missing.
+    """
+    if compute.device == "cuda" and not torch.cuda.is_available():
+        msg = "params.yaml: compute.device: cuda asked for, but this machine has no CUDA device; use auto or cpu"
+        raise AudiopgError(msg)
+    if trains and compute.compile and not any(shutil.which(name) for name in COMPILERS):
+        msg = "params.yaml: compute.compile: true needs a C++ compiler such as g++; install one or use false"
+        raise AudiopgError(msg)
 
 
 def _join(alone: Backend) -> Backend:

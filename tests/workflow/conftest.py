@@ -22,6 +22,9 @@ from dataclasses import replace
 for _name, _task in TASKS._entries.items():
     TASKS._entries[_name] = replace(_task, card=replace(_task.card, sizes=(1, 1)))
 """
+PREFLIGHT = "audiopg/cli/preflight.py"
+# the real one takes seconds, as it loads torch
+NO_CHECK = "def check(cfg, *, computes_here): pass\n"
 # every stage as DVC resolves it
 STAGES = """
 import json
@@ -170,6 +173,7 @@ def fresh(checkout: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
     project = checkout.copy(tmp_path_factory.mktemp("fresh"))
     shutil.copy(TESTS / "support" / "stub_cli.py", project.root / "audiopg" / "cli" / "app.py")
     project.append("audiopg/tasks/registry.py", TWO_FOLDS)
+    (project.root / PREFLIGHT).write_text(NO_CHECK)
     project.append(".gitignore", "calls.log")
     project.commit()
     return project

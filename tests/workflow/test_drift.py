@@ -129,9 +129,11 @@ def test_profile_paper_is_the_four_benchmarks_with_all_their_folds(checkout: Any
     assert {place: n for place, n in folds.items() if place[-1] in {"pretrained", "scratch"}} == expected
 
 
-def test_every_parameter_is_read_by_a_stage(config: Config) -> None:
+def test_every_parameter_is_read_by_a_stage_and_checked_by_the_first(config: Config, stages: dict[str, Any]) -> None:
     read = {name.partition(".")[0] for stage in STAGES.values() for name in stage.reads}
     assert read == set(type(config).model_fields) - {"data"}  # wherever recordings come from, they are the same
+    assert set(stages["code"]["params"]["params.yaml"]) == read
+    assert all(CODE in stage["params"] for name, stage in stages.items() if name != "code")
 
 
 def test_large_files_are_in_the_cache_and_numbers_in_git(stages: dict[str, Any]) -> None:

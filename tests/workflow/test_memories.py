@@ -50,11 +50,11 @@ def test_a_mirror_concerns_nothing(project: Any) -> None:
 @pytest.mark.slow
 def test_a_parameter_of_one_task_concerns_its_stages_and_the_table(project: Any) -> None:
     project.edit("params.yaml", TASK_LINE, TASK_CHANGED)
-    # `code`, a second's work, tells DVC of lists of own recordings and so has to look at all tasks
+    # `code`, a second's work, checks all parameters before results are removed
     concerned = {f"{stage}@{TASK}" for stage in ("finetune", "scratch", "aggregate")}
     assert project.stale() == {"code", "table"} | concerned
     pending = project.pending()
-    assert rules(project, pending) == {"finetune", "aggregate", "table"}
+    assert rules(project, pending) == {"code", "finetune", "aggregate", "table"}
     assert not any("instruments" in output for output in pending)
 
 
@@ -75,12 +75,13 @@ def test_a_seed_concerns_all_that_is_random_a_sound_what_hears_it_and_neither_th
 ) -> None:
     project.edit("params.yaml", old, new)
     pending = project.pending()
-    assert rules(project, pending) == {"pretrain", "finetune", "probe", "aggregate", "latent", "table", "render"}
+    evaluated = {"finetune", "probe", "aggregate", "latent", "table"}
+    assert rules(project, pending) == {"code", "pretrain", "render"} | evaluated
     assert any("/scratch/" in output for output in pending) == scratch
     stages = [f"{stage}@{task}" for stage in ("finetune", "scratch", "probe") for task in (TASK, "instruments")]
     # DVC sees what follows from a new encoder once it is there
     later = [*stages, f"aggregate@{TASK}", "aggregate@instruments"] if scratch else []
-    assert project.stale() == {"pretrain", "latent", "render", "table", *later}
+    assert project.stale() == {"code", "pretrain", "latent", "render", "table", *later}
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ rule decode:
         run="results/tasks/{task}/decode-run.json",
     log:
         "logs/decode/{task}.log",
-    threads: 4
+    threads: CONFIG.pretrain.n_threads  # as many as a machine has to have anyway
     resources:
         mem_mb=4000,
         runtime="12h",
