@@ -295,7 +295,7 @@ def test_a_run_without_git_succeeds_and_says_why_nothing_is_tracked(tmp_path: An
     # as somebody downloads it, with numbers and dvc.lock
     project.run("sh", "-c", f"git archive HEAD | tar --extract --directory {bare.root}")
     lock = (bare.root / "dvc.lock").read_text()
-    assert "here is no .git" in bare.run("snakemake")
+    assert "this folder has no .git" in bare.run("snakemake")
     assert f"finetune {TASK} scratch2" in bare.calls()
     assert "Nothing to be done" in bare.run("snakemake")
     assert (bare.root / "dvc.lock").read_text() == lock

@@ -128,6 +128,7 @@ def test_every_category_is_told_of_and_can_be_opened(page: Any) -> None:
 def test_a_picture_is_shown_whole(category: str, path: str, page: Any) -> None:
     go(page, category)
     eyes(page)[path].first.click()
+    page.wait_for_function("() => [...document.querySelectorAll('#app img')].at(-1)?.width > 100")  # no sign is so wide
     image = page.locator("#app img").last
     image.evaluate("image => image.decode()")
     box = image.bounding_box()

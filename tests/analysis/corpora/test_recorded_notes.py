@@ -9,6 +9,7 @@ from audiopg.analysis.corpora.synthetic import build
 from audiopg.arrays import Float64
 from audiopg.audio import soundfont
 from audiopg.config import Config
+from audiopg.tasks import instruments
 
 
 def test_recorded_notes_have_the_level_of_their_velocity(tiny: Config) -> None:
@@ -56,7 +57,7 @@ def test_every_note_that_can_be_drawn_sounds() -> None:
     silent = []
     for program in range(N_PROGRAMS):
         for pitch in PITCHES:
-            if np.abs(soundfont.play(synth, soundfont.Note(program, pitch, 127))).max() < soundfont.SILENT_PEAK:
+            if np.abs(soundfont.play(synth, soundfont.Note(program, pitch, 127))).max() < instruments.SILENT_PEAK:
                 silent.append((program, pitch))
     assert silent == [GAP]
 
