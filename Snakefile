@@ -116,7 +116,7 @@ include: "workflow/rules/render.smk"
 
 
 onstart:
-    from audiopg.cli import preflight  # loads torch
+    from audiopg.cli import preflight  # which loads torch
 
     try:
         preflight.check(CONFIG, computes_here=workflow.local_exec)

@@ -19,7 +19,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _panel, _commands in {
-    "Set up a project": {"profile": project.profile, "list": project.list_folder, "cost": project.cost},
+    "Set up a project": {
+        "profile": project.profile,
+        "list": project.list_folder,
+        "check": project.check,
+        "cost": project.cost,
+    },
     "Stages of the workflow": {name: getattr(stages, name) for name in [*STAGES, "code"]},
     "Results": {
         "compare": results.compare,

@@ -2,8 +2,6 @@
 
 import os
 
-import torch
-
 from audiopg import compute, config
 from audiopg.analysis.corpora import synthetic
 from audiopg.errors import AudiopgError
@@ -35,8 +33,7 @@ def check(cfg: config.Config, *, computes_here: bool) -> None:
         raise AudiopgError(msg) from None
     if cfg.pretrain.physics_weight:
         Physics(cfg.synth)
-    for name in cfg.latent.corpora:
-        synthetic.build(name, cfg, torch.device("cpu"))
+    synthetic.check(cfg)
     for name, task in cfg.tasks.items():
         n_clips = _fewest(registry.find(name, task).card) * task.train_share
         if n_clips < cfg.probe.knn_k:

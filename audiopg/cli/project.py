@@ -24,6 +24,7 @@ def profile(
 def list_folder(
     folder: Annotated[Path, typer.Argument(help="Folder of recordings, one subfolder per class.")],
     out: Annotated[Path, typer.Option(help="List to write (CSV); see docs/recordings.md.")],
+    check: Annotated[bool, typer.Option("--check", help="Decode each recording, and show all that cannot be.")] = False,
 ) -> None:
     """List your own recordings, labelled by the names of their folders."""
     from audiopg import storage
@@ -34,6 +35,43 @@ def list_folder(
         msg = f"--out: {out} has the name of a recording; a list is a CSV file"
         raise AudiopgError(msg)
     storage.write_text(out, own.scan(folder))
+    if check:
+        from audiopg.config.profile import load
+        from audiopg.data.check import unusable
+
+        rate_hz = load("quick").features.sample_rate_hz
+        _show(unusable(folder, [row.path for row in own.read(out)], rate_hz, folder.name), folder.as_posix(), "NAME")
+
+
+def check(
+    tasks: Annotated[list[str] | None, typer.Argument(help="Names of tasks; all of params.yaml if none.")] = None,
+    params: Params = PARAMS,
+) -> None:
+    """Decode all recordings of tasks, and show every one that cannot be used."""
+    from audiopg.data.check import of_task
+
+    config = read_params(params)
+    for name in tasks or config.tasks:
+        _show(of_task(config, name), name, name if config.task(name).own else "")
+
+
+def _show(flaws: dict[str, str], what: str, task: str) -> None:
+    """Print what is wrong with recordings, and how a task of your own goes on without them.
+
+    Raises:
+        AudiopgError: there are any.
+    """
+    from audiopg.data.check import allow_list
+
+    if not flaws:
+        typer.echo(f"{what}: all recordings can be used")
+        return
+    for flaw in flaws.values():
+        typer.echo(flaw)
+    if task:
+        typer.echo(f"\nto go on without them, on record, write in params.yaml:\n\n{allow_list(task, list(flaws))}")
+    msg = f"{what}: {len(flaws)} recordings cannot be used"
+    raise AudiopgError(msg)
 
 
 def cost(

@@ -15,7 +15,8 @@ class Task(Section):
 
     The recipe holds only its differences from the ``finetune`` section.
 
-    A task of own recordings, which is not registered, has the last three keys as well, and may leave out the others.
+    A task of own recordings, which is not registered, has ``manifest``, ``audio_root`` and ``protocol`` as well, and
+    defaults for all other keys. ``leave_out`` names listed recordings that are not used; the results table names them.
     """
 
     clip_s: Positive = 2.56
@@ -24,6 +25,7 @@ class Task(Section):
     manifest: str | None = None
     audio_root: str | None = None
     protocol: str | None = None
+    leave_out: list[str] = []
 
     @property
     def own(self) -> bool:
@@ -44,6 +46,9 @@ class Task(Section):
         absent = [name for name, value in given.items() if value is None]
         if 0 < len(absent) < len(given):
             msg = f"{absent[0]}: missing; own recordings need manifest, audio_root and protocol"
+            raise ValueError(msg)
+        if not self.own and self.leave_out:
+            msg = "leave_out: only recordings of your own can be left out; a published protocol stays whole"
             raise ValueError(msg)
         if not self.own and "clip_s" not in self.model_fields_set:
             msg = "clip_s: missing; only own recordings have a default"

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from audiopg import config, storage
 from audiopg.arrays import Float32
+from audiopg.errors import AudiopgError
 from audiopg.features.logmel import LogMel, mel
 from audiopg.plotting import save
 from audiopg.progress import say
@@ -40,8 +41,9 @@ def run(
         sheet: picture (PNG) of the spectrograms of at most the first 64 clips.
 
     Raises:
-        AudiopgError: the section is wrong, or the folder cannot be written.
+        AudiopgError: the section is wrong, the folder cannot be written, or other files would be replaced.
     """
+    _check_places(out, sheet)
     world, log_mel = World(synth, seed), LogMel(features)
     score = world.score(indices)
     shown, made = [], []
@@ -69,6 +71,17 @@ def run(
         f"{out}: clips {indices[0]} to {indices[-1]} of {synth.clip_s:g} s, clips.csv, voices.csv, events.csv, "
         f"run.json; spectrograms: {sheet}"
     )
+
+
+def _check_places(out: Path, sheet: Path) -> None:
+    """Refuse to replace the run card of another stage, or a file that is no picture."""
+    if sheet.suffix != ".png":
+        msg = f"--sheet: a name that ends in .png is needed, found '{sheet}'"
+        raise AudiopgError(msg)
+    card = out / "run.json"
+    if card.exists() and storage.read_json(card).get("stage") != "render":
+        msg = f"{card}: would be replaced, and `audiopg render` did not write it; choose another folder for --out"
+        raise AudiopgError(msg)
 
 
 def _sheet(

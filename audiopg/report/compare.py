@@ -230,8 +230,12 @@ def run(
         curve: where the figures over that parameter are drawn, if anywhere.
 
     Raises:
-        AudiopgError: as `Run.read` and `check`; or a curve along nothing.
+        AudiopgError: as `Run.read` and `check`; a name of another kind of file; or a curve along nothing.
     """
+    for option, path, suffix in (("out", out, ".csv"), ("markdown", page, ".md"), ("picture", curve, ".png")):
+        if path is not None and path.suffix != suffix:
+            msg = f"--{option}: a name that ends in {suffix} is needed, found '{path}'"
+            raise AudiopgError(msg)
     if curve is not None and along is None:
         msg = "--picture draws figures over a parameter: name it with --along"
         raise AudiopgError(msg)

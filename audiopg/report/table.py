@@ -1,6 +1,6 @@
 """The results table, from the averages of each task."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +9,7 @@ from tabulate import tabulate
 from audiopg import config, storage
 from audiopg.analysis.claims import PAPER
 from audiopg.provenance import run_cards, stages, verify
+from audiopg.provenance.verify import some
 from audiopg.report import figures
 from audiopg.tasks.card import Card
 
@@ -63,8 +64,14 @@ def table(cards: Sequence[Card], metrics: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def markdown(frame: pd.DataFrame, latent: Path) -> str:
-    """Return the table as Markdown, one line per task, and below it the findings of the latent analysis."""
+def markdown(frame: pd.DataFrame, latent: Path, left_out: Mapping[str, Sequence[str]]) -> str:
+    """Return the table as Markdown, one line per task, and below it the findings of the latent analysis.
+
+    Args:
+        frame: the averages, as `table` gives them.
+        latent: what the latent analysis found.
+        left_out: recordings that are listed but not used, by task.
+    """
     lines, selections = [], []
     for task, rows in frame.groupby("task", sort=False):
         # the task's own metric comes first
@@ -94,6 +101,7 @@ def markdown(frame: pd.DataFrame, latent: Path) -> str:
         _table(lines, ["task", *TITLES.values(), "metric", "folds", "paper"]),
         LEGEND,
         "Selection: " + "; ".join(dict.fromkeys(selections)) + ".",
+        *(f"Left out of {task}: {some(paths)}." for task, paths in left_out.items() if paths),
         LATENT_LEGEND,
         _table(factors, ["R² of", "corpus", "pre-trained", "random weights", "log-mel statistics"]),
         _table(angles, ["encoder", "corpus", "angle (°)", "random (°)", "p"]),
@@ -134,7 +142,8 @@ def run(
     made = verify.check(runs, cfg, read)
     frame = table([Card.read(path) for path in cards], metrics)
     storage.write_text(out / "table.csv", frame.to_csv(index=False))
-    storage.write_text(out / "table.md", markdown(frame, latent))
+    left_out = {name: task.leave_out for name, task in cfg.tasks.items()}
+    storage.write_text(out / "table.md", markdown(frame, latent, left_out))
     figures.pretraining(pd.read_csv(losses), cfg.pretrain.physics_weight, out / "pretraining.png")
     run_cards.write_card(
         out / "run.json",

@@ -39,7 +39,7 @@ def task(name: str, section: config.Task) -> Task:
         AudiopgError: the list cannot be read, or does not hold what its protocol needs.
     """
     listed, root = Path(section.manifest or "").expanduser(), Path(section.audio_root or "").expanduser()
-    rows = read(listed)
+    rows = _used(read(listed), section.leave_out, f"tasks.{name}.leave_out", listed)
     protocol = section.protocol or ""
     if protocol == "split":
         rows, sizes = _split(rows, listed)
@@ -72,7 +72,9 @@ def digest(section: config.Task) -> str:
     if not section.own:
         return ""
     text = _text(Path(section.manifest or "").expanduser())
-    return hashlib.sha256(storage.canonical([text, section.audio_root, section.protocol]).encode()).hexdigest()
+    return hashlib.sha256(
+        storage.canonical([text, section.audio_root, section.protocol, section.leave_out]).encode()
+    ).hexdigest()
 
 
 def read(listed: Path) -> list[Row]:
@@ -112,6 +114,33 @@ def read(listed: Path) -> list[Row]:
         raise AudiopgError(msg)
     _refuse_look_alikes(rows.values(), listed)
     return sorted(rows.values(), key=lambda row: row.path)
+
+
+def paths(section: config.Task) -> list[str]:
+    """Return the paths of the recordings that a task uses, sorted.
+
+    Args:
+        section: of the task, which `task` has accepted.
+    """
+    unused = {posixpath.normpath(path) for path in section.leave_out}
+    return [row.path for row in read(Path(section.manifest or "").expanduser()) if row.path not in unused]
+
+
+def _used(rows: list[Row], leave_out: list[str], place: str, listed: Path) -> list[Row]:
+    """Leave out recordings by their paths.
+
+    Raises:
+        AudiopgError: a path is not in the list, or nothing is left.
+    """
+    unused = {posixpath.normpath(path) for path in leave_out}
+    unknown = sorted(unused - {row.path for row in rows})
+    if unknown:
+        msg = f"{place}: {unknown[0]} is not in {listed}"
+        raise AudiopgError(msg)
+    if len(unused) == len(rows):
+        msg = f"{place}: leaves out all {len(rows)} recordings of {listed}"
+        raise AudiopgError(msg)
+    return [row for row in rows if row.path not in unused]
 
 
 def _wrong_columns(columns: list[str]) -> str:
@@ -259,7 +288,11 @@ def _make_manifest(name: str, rows: list[Row], root: Path) -> Manifest:
     measured = []
     first: dict[str, Row] = {}
     for listed in rows:
-        duration_s, sha256 = measure(root / listed.path)
+        try:
+            duration_s, sha256 = measure(root / listed.path)
+        except AudiopgError as error:
+            msg = f"{error}; `audiopg check {name}` lists all recordings that cannot be used"
+            raise AudiopgError(msg) from error
         row = replace(listed, duration_s=duration_s, sha256=sha256)
         # Own recordings only: published protocols stay as they are, even if they hold copies.
         copy = first.setdefault(sha256, row)

@@ -63,3 +63,12 @@ def test_mistakes_are_told_in_a_line(arguments: list[str], message: str, tmp_pat
     assert isinstance(result.exception, AudiopgError)
     assert str(result.exception) == message
     assert not any(tmp_path.iterdir())
+
+
+def test_the_run_card_of_another_stage_is_not_replaced(tiny: Config, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"stage": "pretrain"}')
+    with pytest.raises(AudiopgError, match=r"run.json: would be replaced, and `audiopg render` did not write it"):
+        render.run(tiny.synth, tiny.features, 7, [0], tmp_path, tmp_path / "sheet.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+    with pytest.raises(AudiopgError, match=r"--sheet: a name that ends in \.png is needed, found '.*x\.wav'"):
+        render.run(tiny.synth, tiny.features, 7, [0], tmp_path / "b", tmp_path / "x.wav")

@@ -295,3 +295,13 @@ def test_published_comparisons_are_those_of_the_published_runs(name: str, tmp_pa
     page = compare.run([SMALL / folder for folder in folders], tmp_path / "found.csv", None, along)
     assert (SMALL / name).with_suffix(".csv").read_bytes() == (tmp_path / "found.csv").read_bytes()
     assert (SMALL / name).with_suffix(".md").read_text(encoding="utf-8") == page
+
+
+@pytest.mark.parametrize(("option", "place"), [("out", 1), ("markdown", 2), ("picture", 4)])
+def test_no_file_of_another_kind_is_replaced(option: str, place: int, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("seed: 1")
+    arguments: list[Any] = [[], None, None, "seed", None]
+    arguments[place] = tmp_path / "params.yaml"
+    with pytest.raises(AudiopgError, match=f"--{option}: a name that ends in .* is needed, found"):
+        compare.run(*arguments)
+    assert (tmp_path / "params.yaml").read_text() == "seed: 1"

@@ -4,6 +4,7 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from support.averages import CLIP, METRICS, average
@@ -41,6 +42,17 @@ def test_from_folds_to_table(cfg: Config) -> None:
     assert "0.200 ± 0.115" in text
     assert text.count("| 0.900 [0.100, 0.950] | 0.500 [0.100, 0.950] | 0.700 [0.100, 0.950] |") == len(PAPER)
     assert "| pretrained | events   | 80 [71, 88]" in text
+
+
+def test_what_is_left_out_is_said_below_the_table(cfg: Config) -> None:
+    source_files(DRUMS, cfg)
+    tabulate(cfg, average(cfg, fold_files(cfg)))
+    assert "Left out" not in (OUT / "table.md").read_text()
+    text = table.markdown(
+        pd.read_csv(OUT / "table.csv"), latent_file(cfg), {"drums": [], "birds": ["robin/7.wav", "wren/0.wav"]}
+    )
+    assert "\nLeft out of birds: robin/7.wav, wren/0.wav.\n" in text
+    assert "Left out of drums" not in text
 
 
 def test_a_task_with_a_split_and_several_metrics(cfg: Config) -> None:

@@ -43,6 +43,40 @@ def manifest(folder: Path, text: str, protocol: str) -> Manifest:
     return made
 
 
+def leaving_out(folder: Path, *paths: str) -> config.Task:
+    return config.Task.model_validate(section(folder, SINGLE, "3-fold").model_dump() | {"leave_out": list(paths)})
+
+
+def test_what_is_left_out_is_neither_listed_nor_read_and_another_task(folder: Path) -> None:
+    (folder / "sounds/cat/3.wav").write_bytes(b"RIFF")
+    whole, less = section(folder, SINGLE, "3-fold"), leaving_out(folder, "./cat/3.wav")
+    with pytest.raises(AudiopgError, match=r"3\.wav: .*; `audiopg check mine` lists all recordings"):
+        manifest(folder, SINGLE, "3-fold")
+    task = registry.find("mine", less)
+    made = task.make_manifest(folder / "sounds")
+    assert len(made) == task.card.n_clips == 11
+    assert "cat/3.wav" not in made.paths
+    assert own.paths(less) == made.paths
+    assert own.digest(less) != own.digest(whole)
+
+
+@pytest.mark.parametrize(
+    ("paths", "problem"),
+    [
+        (["cat/9.wav"], "tasks.mine.leave_out: cat/9.wav is not in"),
+        ([f"{label}/{number}.wav" for label in ("cat", "dog") for number in range(6)], "leaves out all 12 recordings"),
+    ],
+)
+def test_what_is_left_out_must_be_listed_and_something_must_stay(paths: list[str], problem: str, folder: Path) -> None:
+    with pytest.raises(AudiopgError, match=problem):
+        registry.find("mine", leaving_out(folder, *paths))
+
+
+def test_nothing_is_left_out_of_a_published_protocol() -> None:
+    with pytest.raises(ValueError, match="a published protocol stays whole"):
+        config.Task.model_validate({"clip_s": 5.12, "leave_out": ["1-100032-A-0.wav"]})
+
+
 def test_a_list_of_paths_and_labels_is_enough(folder: Path) -> None:
     made = manifest(folder, SINGLE, "3-fold")
     assert made.class_names == ("cat", "dog")

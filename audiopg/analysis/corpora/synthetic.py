@@ -65,6 +65,16 @@ def build(name: str, cfg: config.Config, device: torch.device) -> Corpus:
     return corpus
 
 
+def check(cfg: config.Config) -> None:
+    """Draw what is in each corpus of the parameters; nothing is rendered.
+
+    Raises:
+        AudiopgError: as `build`.
+    """
+    for name in cfg.latent.corpora:
+        build(name, cfg, torch.device("cpu"))
+
+
 def _varies(values: NDArray[Any], held_out: Bool) -> bool:
     """Whether there is something to read both in the clips that train and in those that are scored."""
     return all(len(np.unique(half[~np.isnan(half)])) > 1 for half in (values[held_out], values[~held_out]))
