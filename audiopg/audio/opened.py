@@ -10,14 +10,15 @@ from typing import BinaryIO
 import soundfile
 
 from audiopg.arrays import Float32
-from audiopg.audio import mpeg
-from audiopg.audio.files import broken_link
+from audiopg.audio import mpeg, truncation
+from audiopg.audio.files import broken_link, printable
 from audiopg.audio.remedies import CONVERT
-from audiopg.audio.truncation import flaw
 from audiopg.errors import DOWNLOAD_AGAIN, AudiopgError
+from audiopg.progress import say
 
 BLOCK = 1 << 18  # samples decoded at a time
 RATES_HZ = (100, 10_000_000)  # from recordings of infrasound to those of ultrasound
+PLAIN = re.compile("PCM_|FLOAT|DOUBLE|ULAW|ALAW")  # of other kinds, the decoder would make up the rest of a block
 UNKNOWN = 1 << 62  # libsndfile's number of samples is at least this where a header does not say
 SLACK = 1 << 14  # samples that a Xing header has cut from the first and the last frames, at most
 END_TAG = 128  # bytes
@@ -54,6 +55,7 @@ class Sound(soundfile.SoundFile):  # type: ignore[misc]  # soundfile is untyped
     """A file that is only read forward: otherwise soundfile seeks after each read, which restarts an MP3 decoder."""
 
     n_samples: int | None  # per channel, as decoding yields them; None: known only then
+    gap: truncation.Gap | None = None  # bytes that the header announces and that are not there
 
     def seekable(self) -> bool:
         """Deny it, see above."""
@@ -105,7 +107,7 @@ class _Frames(io.RawIOBase):
 
 @contextmanager
 def opened(path: Path) -> Iterator[Sound]:
-    """Open a recording.
+    """Open a recording; one that holds a few bytes less than it announces is said in a line on standard error.
 
     Args:
         path: any format that libsndfile decodes (WAV with 8 to 32 bits, float or ADPCM, AIFF, FLAC, OGG, MP3 …).
@@ -153,6 +155,9 @@ def _open(path: Path, stack: ExitStack) -> Sound:
     elif sound.n_samples == 0:
         wrong = "contains no samples, or its header does not count them; record or convert it again"
     _refuse(path, wrong)
+    if sound.gap:
+        held = f"holds {sound.gap.found} of the {sound.gap.announced} bytes that its header announces"
+        say(f"audiopg: {printable(path)}: {held}; decoded as far as it goes")
     return sound
 
 
@@ -161,7 +166,10 @@ def _open_other(path: Path, stack: ExitStack) -> Sound:
     sound: Sound = stack.enter_context(Sound(path))
     if sound.format == "MP3":  # by its name
         return _open_mpeg(path, stack)
-    _refuse(path, flaw(path, sound.extra_info))
+    sound.gap = truncation.gap(path, sound.extra_info)
+    if sound.gap and not (sound.gap.is_little and PLAIN.match(sound.subtype)):
+        _refuse(path, f"ends after {sound.gap.found} of {sound.gap.announced} bytes; {DOWNLOAD_AGAIN}")
+    _refuse(path, truncation.flaw(path))
     sound.n_samples = sound.frames if sound.frames < UNKNOWN else None
     return sound
 
@@ -219,8 +227,8 @@ def _reason(path: Path, error: soundfile.SoundFileError) -> str:
     elif (codec := CODEC.search(start)) and int.from_bytes(codec[1], "little") not in CODECS:
         name = f"{int.from_bytes(codec[1], 'little'):#06x}"
         return f"cannot be decoded: WAV of codec {name}, which libsndfile does not read; {CONVERT}"
-    elif joined_or_cut := flaw(path, ""):
-        return joined_or_cut
+    elif joined_or_damaged := truncation.flaw(path):
+        return joined_or_damaged
     # The reason of libsndfile repeats the path.
     reason = str(error).rpartition(": ")[2].rstrip(".") or "not an audio file"
     remedies = (
