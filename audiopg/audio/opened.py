@@ -11,6 +11,7 @@ import soundfile
 
 from audiopg.arrays import Float32
 from audiopg.audio import mpeg, truncation
+from audiopg.audio.complaints import heard
 from audiopg.audio.files import broken_link, printable
 from audiopg.audio.remedies import CONVERT
 from audiopg.errors import DOWNLOAD_AGAIN, AudiopgError
@@ -62,8 +63,20 @@ class Sound(soundfile.SoundFile):  # type: ignore[misc]  # soundfile is untyped
         return False
 
     def forward(self) -> Iterator[Float32]:
-        """Yield the samples in pieces, shape (T, n_channels)."""
-        while len(samples := self.read(BLOCK, dtype="float32", always_2d=True)):
+        """Yield the samples in pieces, shape (T, n_channels).
+
+        Raises:
+            SoundFileError: it cannot be decoded; of MPEG, also where the decoder goes on with made-up sound.
+        """
+        is_mpeg = self.format == "MP3"
+        while True:
+            with ExitStack() as stack:
+                errors = stack.enter_context(heard()) if is_mpeg else []
+                samples = self.read(BLOCK, dtype="float32", always_2d=True)
+            if errors:
+                raise soundfile.SoundFileRuntimeError(errors[0])
+            if not len(samples):
+                return
             yield samples
 
 
@@ -180,12 +193,21 @@ def _open_mpeg(path: Path, stack: ExitStack) -> Sound:
     _refuse(path, found.flaw)
     file = stack.enter_context(path.open("rb"))
     if found.announced is not None:
-        sound: Sound = stack.enter_context(Sound(_Frames(file, found.first, found.end, found.n_bytes)))
+        sound = _decoder(_Frames(file, found.first, found.end, found.n_bytes), stack)
         sound.n_samples = sound.frames
         if 0 <= found.announced - sound.frames < SLACK:
             return sound
-    sound = stack.enter_context(Sound(_Frames(file, found.begin, found.end, CLAIM * (found.end - found.begin))))
+    sound = _decoder(_Frames(file, found.begin, found.end, CLAIM * (found.end - found.begin)), stack)
     sound.n_samples = found.n_samples
+    return sound
+
+
+def _decoder(source: Path | _Frames, stack: ExitStack) -> Sound:
+    """Let libsndfile open what may be MPEG."""
+    with heard() as errors:
+        sound: Sound = stack.enter_context(Sound(source))
+    if errors:
+        raise soundfile.SoundFileRuntimeError(errors[0])
     return sound
 
 
@@ -230,7 +252,7 @@ def _reason(path: Path, error: soundfile.SoundFileError) -> str:
     elif joined_or_damaged := truncation.flaw(path):
         return joined_or_damaged
     # The reason of libsndfile repeats the path.
-    reason = str(error).rpartition(": ")[2].rstrip(".") or "not an audio file"
+    reason = str(error).rpartition(": ")[2].rstrip(".!") or "not an audio file"
     remedies = (
         [CONVERT]
         if code in UNSUPPORTED

@@ -139,11 +139,56 @@ def test_noise_after_the_announced_frames_is_no_harm(tmp_path: Path) -> None:
     assert len(decode.read(path, RATE_HZ)) == len(SOUND)
 
 
-def test_frames_at_the_beginning_that_lean_on_lost_ones_count(tmp_path: Path) -> None:
+def test_frames_at_the_beginning_that_lean_on_lost_ones_count(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "sound.mp3"
-    for n_lost in (1, 7, 40):
+    for n_lost in range(1, 41):
         path.write_bytes(b"".join(frames(BARE)[n_lost:]))
         assert len(decode.read(path, RATE_HZ)) == (N_FRAMES - n_lost) * 1152
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "reason"),
+    [
+        (30, 39, "big_values too large"),  # after 9 + 5 + 4 bits of the frame, and 12 of its first part
+        (18, 30, "dequantization failed"),  # the length of the first part: its codes do not end there
+    ],
+)
+@pytest.mark.parametrize("with_header", [True, False])
+def test_what_the_decoder_finds_in_a_frame_is_refused_by_name(
+    tmp_path: Path, begin: int, end: int, reason: str, with_header: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "sound.mp3"
+    parts = frames(WITH_HEADER if with_header else BARE)
+    side = int.from_bytes(parts[40][4:21])
+    value = (1 << end - begin) - 1 if end == 39 else 40
+    side = side & ~((1 << 136 - begin) - (1 << 136 - end)) | value << 136 - end
+    parts[40] = parts[40][:4] + side.to_bytes(17) + parts[40][21:]
+    path.write_bytes(b"".join(parts))
+    with pytest.raises(AudiopgError) as caught:
+        decode.read(path, RATE_HZ)
+    assert str(caught.value).startswith(f"{path}: cannot be decoded ({reason}); download it again")
+    assert capfd.readouterr().err == ""  # the decoder's own lines do not say which file they mean
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 12_000, 22_050, 32_000, 44_100, 48_000])
+@pytest.mark.parametrize("mode", ["CONSTANT", "AVERAGE", "VARIABLE"])
+@pytest.mark.parametrize("level", [0, 0.5, 0.99])
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_whole_files_are_read(  # noqa: PLR0913, PLR0917
+    tmp_path: Path, rate_hz: int, mode: str, level: float, n_channels: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "sound.mp3"
+    bursts = SOUND[: 2 * 8000].reshape(-1, 2) * (np.arange(8000) % 3000 < 900)[:, None]
+    tone = 0.3 * np.sin(np.arange(8000) / 9)[:, None]
+    sound = np.concatenate([bursts, tone + 0.01 * bursts])[:, :n_channels]
+    soundfile.write(path, sound, rate_hz, format="MP3", bitrate_mode=mode, compression_level=level)
+    assert len(decode.read(path, rate_hz)) == pytest.approx(16_000, abs=2400)
+    path.write_bytes(bare(path.read_bytes()))
+    assert len(decode.read(path, rate_hz)) == pytest.approx(16_000, abs=2400 + 1152)
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
