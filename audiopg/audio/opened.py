@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import soundfile
 
+from audiopg import file_kind
 from audiopg.arrays import Float32
 from audiopg.audio import mpeg, truncation
 from audiopg.audio.complaints import heard
@@ -17,7 +18,7 @@ from audiopg.audio.remedies import CONVERT
 from audiopg.errors import DOWNLOAD_AGAIN, AudiopgError
 from audiopg.progress import say
 
-BLOCK = 1 << 18  # samples decoded at a time
+BLOCK = 1 << 18  # samples decoded at a time, of all channels together: a damaged header can announce 1024 channels
 RATES_HZ = (100, 10_000_000)  # from recordings of infrasound to those of ultrasound
 PLAIN = re.compile("PCM_|FLOAT|DOUBLE|ULAW|ALAW")  # of other kinds, the decoder would make up the rest of a block
 UNKNOWN = 1 << 62  # libsndfile's number of samples is at least this where a header does not say
@@ -72,7 +73,7 @@ class Sound(soundfile.SoundFile):  # type: ignore[misc]  # soundfile is untyped
         while True:
             with ExitStack() as stack:
                 errors = stack.enter_context(heard()) if is_mpeg else []
-                samples = self.read(BLOCK, dtype="float32", always_2d=True)
+                samples = self.read(max(BLOCK // self.channels, 1), dtype="float32", always_2d=True)
             if errors:
                 raise soundfile.SoundFileRuntimeError(errors[0])
             if not len(samples):
@@ -176,7 +177,10 @@ def _open(path: Path, stack: ExitStack) -> Sound:
 
 def _open_other(path: Path, stack: ExitStack) -> Sound:
     """Open a file of any format, which libsndfile finds out."""
-    sound: Sound = stack.enter_context(Sound(path))
+    with path.open("rb") as file:
+        is_known = file.read(4) in file_kind.SOUND
+    # where libsndfile knows no first bytes, it asks the MPEG decoder
+    sound: Sound = stack.enter_context(Sound(path)) if is_known else _decoder(path, stack)
     if sound.format == "MP3":  # by its name
         return _open_mpeg(path, stack)
     sound.gap = truncation.gap(path, sound.extra_info)

@@ -103,6 +103,8 @@ def _n_joined(path: Path) -> int:
         while (header := file.read(layout.size)).startswith(mark) and len(header) == layout.size:
             n_files += 1
             size = sum(layout.unpack(header)) + more
+            if size < layout.size:  # a damaged size, perhaps 0, would lead here for ever
+                break
             end += size + size % 2 if mark != b".snd" else size
             if end >= path.stat().st_size:  # a damaged size can be farther away than a disk reaches
                 break

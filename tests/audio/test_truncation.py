@@ -92,10 +92,10 @@ def test_a_file_inside_the_sound_of_another_is_sound(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("whole", ["RF64", "W64"], indirect=True)
-def test_a_size_beyond_all_disks_is_refused_or_read(whole: Path) -> None:
+def test_a_size_beyond_all_disks_or_of_nothing_is_refused_or_read(whole: Path) -> None:
     data = whole.read_bytes()
-    for place in (16, 20):
-        whole.write_bytes(data[:place] + b"\xff" * 8 + data[place + 8 :])
+    for place, size in ((16, b"\xff"), (20, b"\xff"), (16, b"\0"), (20, b"\0")):
+        whole.write_bytes(data[:place] + size * 8 + data[place + 8 :])
         try:
             assert len(decode.read(whole, 48_000)) == 96_000
         except AudiopgError as error:
