@@ -74,7 +74,7 @@ def _mono(sound: Sound, path: Path) -> Iterator[Float32]:
         n_samples += len(samples)
         with np.errstate(over="ignore", invalid="ignore"):  # NumPy would warn without a name; the check finds both
             mono: Float32 = samples.mean(axis=1, dtype=np.float32)
-        wrong = level.flaw(float(np.abs(mono).max()))
+        wrong = level.flaw(float(np.abs(samples).max()))  # of all channels: in the mean, opposite ones cancel
         if wrong:
             msg = f"{path}: {wrong}"
             raise AudiopgError(msg)

@@ -1,6 +1,8 @@
 """Looks for mistakes in the parameters that only the code of a stage sees, before old results are removed."""
 
+import math
 import os
+from pathlib import Path
 
 from audiopg import compute, config
 from audiopg.analysis.corpora import synthetic
@@ -9,6 +11,7 @@ from audiopg.synth import distributions
 from audiopg.synth.physics import Physics
 from audiopg.tasks import registry
 from audiopg.tasks.card import Card
+from audiopg.tasks.task import Download
 
 
 def check(cfg: config.Config, *, computes_here: bool) -> None:
@@ -35,9 +38,14 @@ def check(cfg: config.Config, *, computes_here: bool) -> None:
         Physics(cfg.synth)
     synthetic.check(cfg)
     for name, task in cfg.tasks.items():
-        n_clips = _fewest(registry.find(name, task).card) * task.train_share
+        found = registry.find(name, task)
+        if task.own and computes_here and not isinstance(found.source, Download):
+            found.source(Path())  # which looks for the folder
+        # the probes count exactly; here the share is rounded in favour of the parameters
+        n_clips = math.ceil(_fewest(found.card) * task.train_share)
         if n_clips < cfg.probe.knn_k:
-            msg = f"params.yaml: probe.knn_k = {cfg.probe.knn_k}: tasks.{name} has {n_clips:.0f} clips to learn from"
+            k = cfg.probe.knn_k
+            msg = f"params.yaml: probe.knn_k = {k}: tasks.{name} has {n_clips} clips to learn from; lower it"
             raise AudiopgError(msg)
     if computes_here:
         compute.check(cfg.compute, trains=True)

@@ -18,6 +18,7 @@ def profile(
     from audiopg import storage
     from audiopg.config.profile import text
 
+    _check_out(out)
     storage.write_text(out, text(name, preset))
 
 
@@ -31,6 +32,7 @@ def list_folder(
     from audiopg.audio.files import SUFFIXES
     from audiopg.tasks import own
 
+    _check_out(out)
     if out.suffix.lower() in SUFFIXES:
         msg = f"--out: {out} has the name of a recording; a list is a CSV file"
         raise AudiopgError(msg)
@@ -40,7 +42,8 @@ def list_folder(
         from audiopg.data.check import unusable
 
         rate_hz = load("quick").features.sample_rate_hz
-        _show(unusable(folder, [row.path for row in own.read(out)], rate_hz, folder.name), folder.as_posix(), "NAME")
+        flaws = unusable(folder, [row.path for row in own.read(out)], rate_hz, folder.name)
+        _refuse(_show(folder.as_posix(), flaws, "NAME", []))
 
 
 def check(
@@ -51,27 +54,46 @@ def check(
     from audiopg.data.check import of_task
 
     config = read_params(params)
+    found = 0
     for name in tasks or config.tasks:
-        _show(of_task(config, name), name, name if config.task(name).own else "")
+        section = config.task(name)
+        found += _show(name, of_task(config, name), name if section.own else "", section.leave_out)
+    _refuse(found)
 
 
-def _show(flaws: dict[str, str], what: str, task: str) -> None:
-    """Print what is wrong with recordings, and how a task of your own goes on without them.
-
-    Raises:
-        AudiopgError: there are any.
-    """
+def _show(what: str, flaws: dict[str, str], task: str, left_out: list[str]) -> int:
+    """Print what is wrong with recordings, and how a task of your own goes on without them; return their number."""
     from audiopg.data.check import allow_list
 
     if not flaws:
         typer.echo(f"{what}: all recordings can be used")
-        return
+        return 0
     for flaw in flaws.values():
         typer.echo(flaw)
     if task:
-        typer.echo(f"\nto go on without them, on record, write in params.yaml:\n\n{allow_list(task, list(flaws))}")
-    msg = f"{what}: {len(flaws)} recordings cannot be used"
-    raise AudiopgError(msg)
+        lines = allow_list(task, {*left_out, *flaws})
+        typer.echo(f"\nto go on without them, on record, write into the section tasks of params.yaml:\n\n{lines}")
+    return len(flaws)
+
+
+def _refuse(n_unusable: int) -> None:
+    """End with an error if there are recordings that cannot be used."""
+    if n_unusable:
+        msg = f"{n_unusable} recording{'s' if n_unusable > 1 else ''} cannot be used"
+        raise AudiopgError(msg)
+
+
+def _check_out(out: Path) -> None:
+    """Refuse to replace a recording, whatever its name.
+
+    Raises:
+        AudiopgError: it would be replaced.
+    """
+    from audiopg.file_kind import is_sound
+
+    if is_sound(out):
+        msg = f"--out: {out} is a recording; choose another name"
+        raise AudiopgError(msg)
 
 
 def cost(

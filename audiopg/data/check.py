@@ -1,7 +1,7 @@
 """Finds all recordings that cannot be used, where the stages stop at the first."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,7 +30,8 @@ def unusable(root: Path, paths: Sequence[str], sample_rate_hz: int, label: str) 
 
     def flaw(path: str) -> str:
         try:
-            decode.read(root / path, sample_rate_hz)
+            with decode.streamed(root / path, sample_rate_hz):  # on the disk, as hours of sound in memory are too much
+                pass
         except AudiopgError as error:
             return str(error)
         return ""
@@ -56,6 +57,6 @@ def of_task(cfg: config.Config, task: str) -> dict[str, str]:
     return unusable(root, paths, cfg.features.sample_rate_hz, task)
 
 
-def allow_list(task: str, paths: Sequence[str]) -> str:
+def allow_list(task: str, paths: Iterable[str]) -> str:
     """Write the lines of params.yaml that leave recordings out of a task of your own."""
-    return yaml.safe_dump({"tasks": {task: {"leave_out": list(paths)}}}, allow_unicode=True, default_flow_style=False)
+    return yaml.safe_dump({"tasks": {task: {"leave_out": sorted(paths)}}}, allow_unicode=True, default_flow_style=False)

@@ -6,6 +6,7 @@ import tokenize
 from pathlib import Path
 
 from audiopg import source_digest
+from audiopg.errors import AudiopgError
 from audiopg.provenance.stages import STAGES
 from audiopg.source_digest import SOURCE
 
@@ -20,8 +21,15 @@ def stage_digests(rules: Path = RULES) -> dict[str, str]:
 
     Args:
         rules: folder with ``<stage>.smk`` of every stage.
+
+    Raises:
+        AudiopgError: a rule is not there.
     """
     texts = {path.stem: without_comments(path.read_text(encoding="utf-8")) for path in sorted(rules.glob("*.smk"))}
+    absent = sorted(STAGES.keys() - texts)
+    if absent:
+        msg = f"{rules / absent[0]}.smk: no such rule; run this in a checkout of the project"
+        raise AudiopgError(msg)
     return {stage: source_digest.sha256(stage_digest(stage) + texts[stage]) for stage in STAGES}
 
 

@@ -39,12 +39,13 @@ def task(name: str, section: config.Task) -> Task:
         AudiopgError: the list cannot be read, or does not hold what its protocol needs.
     """
     listed, root = Path(section.manifest or "").expanduser(), Path(section.audio_root or "").expanduser()
-    rows = _used(read(listed), section.leave_out, f"tasks.{name}.leave_out", listed)
+    rows = read(listed)
     protocol = section.protocol or ""
-    if protocol == "split":
-        rows, sizes = _split(rows, listed)
-    else:
-        rows, sizes = _folds(rows, int(protocol.partition("-")[0]), listed)
+    n_folds = 0 if protocol == "split" else int(protocol.partition("-")[0])
+    if n_folds and not any(row.fold for row in rows):
+        rows = list(deal(rows, n_folds))  # before anything is left out, which moves no other recording
+    rows = _used(rows, section.leave_out, f"tasks.{name}.leave_out", listed)
+    rows, sizes = _folds(rows, n_folds, listed) if n_folds else _split(rows, listed)
     labels = {label for row in rows for label in row.labels}
     if len(labels) == 1:
         msg = f"{listed}: all recordings are of class '{labels.pop()}'; at least two classes are needed"
@@ -60,6 +61,7 @@ def task(name: str, section: config.Task) -> Task:
         n_classes=len(labels),
         metric="mAP" if any(len(row.labels) > 1 for row in rows) else "accuracy",
     )
+    Manifest(tuple(rows)).check(card)
     return Task(card, partial(_locate, name, root), partial(_make_manifest, name, rows))
 
 
@@ -244,6 +246,9 @@ def _label(root: Path, file: Path) -> str:
 
 
 def _text(listed: Path) -> str:
+    if listed.exists() and not listed.is_file():
+        msg = f"{printable(listed)}: not a readable list of recordings (a folder, pipe or device)"
+        raise AudiopgError(msg)
     try:
         return listed.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -265,10 +270,7 @@ def _split(rows: list[Row], listed: Path) -> tuple[list[Row], tuple[int, ...]]:
 
 
 def _folds(rows: list[Row], n_folds: int, listed: Path) -> tuple[list[Row], tuple[int, ...]]:
-    """Take the listed folds, or deal the recordings over folds if none is listed."""
     rows = [replace(row, split="") for row in rows]
-    if not any(row.fold for row in rows):
-        rows = list(deal(rows, n_folds))
     sizes = Counter(row.fold for row in rows)
     if set(sizes) != set(range(1, n_folds + 1)):
         found = ", ".join(str(fold or "none") for fold in sorted(sizes, key=lambda fold: fold or 0))

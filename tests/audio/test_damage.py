@@ -108,7 +108,7 @@ def test_samples_that_are_not_finite_are_refused_without_a_line_of_numpy(tmp_pat
     path = tmp_path / "sound.wav"
     for value in (np.inf, 3e38):
         soundfile.write(path, np.float32([[value, -value], [value, value]]), RATE_HZ, subtype="FLOAT")
-        with pytest.raises(AudiopgError, match="contains samples that are not finite"):
+        with pytest.raises(AudiopgError, match=r"not finite|has a peak of 3e\+38"):
             decode.read(path, RATE_HZ)
 
 

@@ -120,3 +120,10 @@ def test_what_cannot_be_read_is_refused_in_one_line(tmp_path: Path, name: str, r
     assert message.startswith(f"{path}: {reason}")
     assert re.search("again|give a file in it|replace NaN", message)
     assert "\n" not in message
+
+
+def test_channels_that_cancel_in_the_mean_are_looked_at_as_well(tmp_path: Path) -> None:
+    wave = np.sin(np.arange(1000))
+    soundfile.write(tmp_path / "x.wav", 32768 * np.stack([wave, -wave], axis=1), RATE_HZ, subtype="FLOAT")
+    with pytest.raises(AudiopgError, match="has a peak of 327"):
+        decode.read(tmp_path / "x.wav", RATE_HZ)

@@ -54,17 +54,33 @@ def test_a_list_is_checked_and_its_task_goes_on_without(
     assert audiopg(monkeypatch, "list", "sounds", "--out", "mine.csv", "--check") == 2
     assert len((project / "mine.csv").read_text().splitlines()) == 13  # nothing is left out in silence
     shown = capsys.readouterr()
-    assert "sounds: 3 recordings cannot be used" in shown.err
+    assert "audiopg: 3 recordings cannot be used" in shown.err
     # the task is described, checked, and gets the lines that are printed
     text = profile.text("test")
     own = "  mine: {manifest: mine.csv, audio_root: sounds, protocol: 3-fold}\n"
     (project / "params.yaml").write_text(text.replace("  drums:", f"{own}  drums:", 1))
     assert audiopg(monkeypatch, "check", "mine") == 2
     shown = capsys.readouterr()
-    assert "audiopg: mine: 3 recordings cannot be used" in shown.err
+    assert "audiopg: 3 recordings cannot be used" in shown.err
     lines = yaml.safe_load(shown.out.partition("params.yaml:")[2])
     assert lines == {"tasks": {"mine": {"leave_out": ["cat/1.wav", "cat/4.wav", "dog/2.wav"]}}}
+    # what is left out already stays in the lines
+    some = own.replace("3-fold", "3-fold, leave_out: [cat/4.wav]")
+    (project / "params.yaml").write_text(text.replace("  drums:", f"{some}  drums:", 1))
+    assert audiopg(monkeypatch, "check", "mine") == 2
+    assert yaml.safe_load(capsys.readouterr().out.partition("params.yaml:")[2]) == lines
     less = own.replace("3-fold", f"3-fold, leave_out: {lines['tasks']['mine']['leave_out']}")
     (project / "params.yaml").write_text(text.replace("  drums:", f"{less}  drums:", 1))
     assert audiopg(monkeypatch, "check", "mine") == 0
     assert capsys.readouterr().out == "mine: all recordings can be used\n"
+
+
+@pytest.mark.parametrize("command", [["list", "sounds"], ["profile", "quick"]])
+def test_a_recording_of_any_name_is_not_replaced(
+    command: list[str], project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = (project / "sounds/cat/0.wav").read_bytes()
+    (project / "z.csv").write_bytes(sound)
+    assert audiopg(monkeypatch, *command, "--out", "z.csv") == 2
+    assert "--out: z.csv is a recording" in capsys.readouterr().err
+    assert (project / "z.csv").read_bytes() == sound

@@ -1,5 +1,6 @@
 """Somebody's own recordings: from a list to a checked manifest, and each thing that is wrong with a list."""
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -58,6 +59,9 @@ def test_what_is_left_out_is_neither_listed_nor_read_and_another_task(folder: Pa
     assert "cat/3.wav" not in made.paths
     assert own.paths(less) == made.paths
     assert own.digest(less) != own.digest(whole)
+    (folder / "sounds/cat/3.wav").write_bytes((folder / "sounds/cat/2.wav").read_bytes() + b"\0\0")
+    folds = {row.path: row.fold for row in manifest(folder, SINGLE, "3-fold").rows}
+    assert {row.path: row.fold for row in made.rows}.items() <= folds.items()
 
 
 @pytest.mark.parametrize(
@@ -70,6 +74,22 @@ def test_what_is_left_out_is_neither_listed_nor_read_and_another_task(folder: Pa
 def test_what_is_left_out_must_be_listed_and_something_must_stay(paths: list[str], problem: str, folder: Path) -> None:
     with pytest.raises(AudiopgError, match=problem):
         registry.find("mine", leaving_out(folder, *paths))
+
+
+def test_a_list_that_is_a_pipe_is_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.csv")
+    with pytest.raises(
+        AudiopgError, match=r"pipe\.csv: not a readable list of recordings \(a folder, pipe or device\)"
+    ):
+        own.read(folder / "pipe.csv")
+
+
+def test_a_class_that_one_fold_holds_alone_is_found_before_any_recording_is_read(folder: Path) -> None:
+    text = SINGLE.replace("labels\n", "labels,fold\n")
+    lines = [f"{line},{number % 3 + 1}" if number else line for number, line in enumerate(text.splitlines())]
+    lines = [line.replace(",cat,", ",owl,") if line.startswith("cat/0") else line for line in lines]
+    with pytest.raises(AudiopgError, match="class 'owl' has no clip in the training part of fold"):
+        registry.find("mine", section(folder, "\n".join(lines), "3-fold"))
 
 
 def test_nothing_is_left_out_of_a_published_protocol() -> None:

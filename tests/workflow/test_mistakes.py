@@ -23,6 +23,7 @@ MISTAKES = {
     "finetune.batch_size=null": "finetune.batch_size",
     "tasks.drums.clip_s=0.333": "must be a multiple of features.hop_ms",
     "+tasks.birds={manifest: birds.csv, audio_root: birds, protocol: 5-fold}": "birds.csv: not a readable list",
+    "+tasks.birds={manifest: workflow/recordings/birds.csv, audio_root: birds, protocol: 3-fold}": "is not a folder",
     "probe.knn_k=100000": "probe.knn_k = 100000",
     "latent.corpora=[events,natural,evnts]": "did you mean 'events'?",
 }
@@ -34,6 +35,9 @@ def checked(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     project = finished.copy(tmp_path_factory.mktemp("checked"))
     shutil.copy(ROOT / PREFLIGHT, project.root / PREFLIGHT)
     project.edit("audiopg/tasks/registry.py", "sizes=(1, 1)", "sizes=(9, 9, 9)")  # enough for the probes
+    (project.root / "workflow/recordings").mkdir()
+    rows = [f"{number}.wav,{'ab'[number % 2]}" for number in range(18)]
+    (project.root / "workflow/recordings/birds.csv").write_text("\n".join(["path,labels", *rows]) + "\n")
     project.commit()
     return project
 
