@@ -50,14 +50,6 @@ def unlike_tensors(path: Path) -> str:
     return "" if is_tensors else _kind(head)
 
 
-def is_sound(path: Path) -> bool:
-    """Whether there is a file that begins as a recording does."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return _kind(file.read(32)) in SOUND.values()
-
-
 def _kind(head: bytes) -> str:
     """Name the kind of a file by its first bytes."""
     kind = next((kind for start, kind in (SOUND | OTHERS).items() if head.startswith(start)), "")

@@ -89,9 +89,9 @@ def _check_out(out: Path) -> None:
     Raises:
         AudiopgError: it would be replaced.
     """
-    from audiopg.file_kind import is_sound
+    from audiopg.file_kind import SOUND, unlike_tensors
 
-    if is_sound(out):
+    if out.is_file() and unlike_tensors(out) in SOUND.values():
         msg = f"--out: {out} is a recording; choose another name"
         raise AudiopgError(msg)
 
