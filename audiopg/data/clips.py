@@ -46,6 +46,11 @@ class Clips:
         """Length of a recording in frames, at least one window."""
         return int(self.starts[row + 1] - self.starts[row])
 
+    def recording(self, row: int) -> Float32:
+        """Return a whole recording, shape (F, M)."""
+        frames = self.frames[self.starts[row] : self.starts[row + 1]]
+        return frames * np.float32(self.scale) + np.float32(self.shift)
+
     def cut(self, row: int, offset: int) -> Float32:
         """Return one window that begins ``offset`` frames into a recording; what lies outside is silent, (F, M)."""
         begin, end = max(offset, 0), min(offset + self.window, self.n_frames(row))

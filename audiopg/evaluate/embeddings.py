@@ -1,6 +1,8 @@
 """Frozen features of recordings: an encoder's layers, and the statistics that any encoder has to beat."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +15,51 @@ from audiopg.models.vit import Encoder
 from audiopg.progress import progress
 
 BATCH_SIZE = 64
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+MODULATIONS_HZ = (0.5, 2, 4, 8, 16, 32)  # edges of the bands of modulation; speech has most at 2 to 8 Hz
+
+
+class View(NamedTuple):
+    """One way to read frozen features: a layer, and how its tokens are pooled."""
+
+    layer: int
+    pooling: str
+    """``tokens``: mean and deviation over all tokens; ``bands``: over time, the bands of frequency side by side."""
+
+
+class Embeddings:
+    """Mean and deviation over time of each band of each layer, from which all views of N recordings follow."""
+
+    def __init__(self, moments: Float32) -> None:
+        """Take them, shape (N, layers, 2, bands, D); in memory or in a file."""
+        self.moments = moments
+        layers = range(moments.shape[1])
+        self.views = [View(layer, pooling) for layer in layers for pooling in ("tokens", "bands")]
+
+    def features(self, view: View) -> Float64:
+        """Return one view, shape (N, 2 D) for ``tokens`` and (N, 2 · bands · D) for ``bands``."""
+        moments = self.moments[:, view.layer].astype(np.float64)
+        if view.pooling == "bands":
+            return moments.reshape(len(moments), -1)
+        mean, deviation = moments[:, 0], moments[:, 1]
+        overall = mean.mean(axis=1)
+        variance = (np.square(deviation) + np.square(mean - overall[:, None])).mean(axis=1)
+        return np.concatenate([overall, np.sqrt(variance)], axis=1)
+
+
+class Statistics:
+    """Statistics of the log-mel spectrogram of N recordings, as an opponent of encoders."""
+
+    def __init__(self, clips: Clips, label: str) -> None:
+        """Compute them from whole recordings; ``label`` is what the progress lines call it."""
+        rows = progress(range(len(clips)), label, total=len(clips))
+        self._all = np.stack([rich_statistics(clips.recording(row), clips.log_mel.features.hop_ms) for row in rows])
+        self.views = [View(0, "moments"), View(0, "rich")]
+
+    def features(self, view: View) -> Float64:
+        """Return mean and deviation of each mel bin, or everything, shape (N, P)."""
+        chosen = self._all[:, :2] if view.pooling == "moments" else self._all
+        return chosen.reshape(len(chosen), -1).astype(np.float64)
 
 
 def log_mel_statistics(spectrogram: Tensor) -> Tensor:
@@ -21,36 +68,59 @@ def log_mel_statistics(spectrogram: Tensor) -> Tensor:
     return torch.stack([mean, deviation], dim=1)[:, None]
 
 
-def embed(clips: Clips, encoder: Encoder | None, backend: Backend, label: str) -> Float32:
+def rich_statistics(spectrogram: Float32, hop_ms: float) -> Float32:
+    """Statistics over time of each mel bin of one recording.
+
+    Args:
+        spectrogram: shape (F, M).
+        hop_ms: distance of its frames in ms.
+
+    Returns:
+        Shape (17, M): mean, deviation, mean size and deviation of the change from frame to frame, five quantiles, the
+        logarithm of the mean square of each of five bands of modulation (the share of the fluctuation in 0.5 to 2, 4,
+        8, 16 and 32 Hz), mean of the first, second and third third.
+    """
+    change = np.diff(spectrogram, axis=0, prepend=spectrogram[:1])
+    mean, deviation = spectrogram.mean(axis=0), spectrogram.std(axis=0)
+    spectrum = np.square(np.abs(np.fft.rfft(spectrogram - mean, axis=0))) / len(spectrogram) ** 2
+    frequency_hz = np.fft.rfftfreq(len(spectrogram), hop_ms / 1000)
+    modulation = [
+        spectrum[(frequency_hz >= low) & (frequency_hz < high)].sum(axis=0)
+        for low, high in zip(MODULATIONS_HZ, MODULATIONS_HZ[1:], strict=False)
+    ]
+    parts = [part.mean(axis=0) for part in np.array_split(spectrogram, 3)]
+    rows = [mean, deviation, np.abs(change).mean(axis=0), change.std(axis=0)]
+    rows += [*np.quantile(spectrogram, QUANTILES, axis=0), *np.log(np.array(modulation) + 1e-4), *parts]
+    return np.stack(rows).astype(np.float32)
+
+
+def embed(clips: Clips, encoder: Encoder, backend: Backend, label: str, file: Path) -> Embeddings:
     """Pool the features of each recording over all of its windows.
 
     The deviation is that of the whole recording: what differs between windows counts in it.
 
     Args:
         clips: the recordings.
-        encoder: the encoder in evaluation, or None for `log_mel_statistics`.
+        encoder: the encoder in evaluation.
         backend: the device; the encoder is moved there. Evaluation is in float32 everywhere.
         label: what to call it in the progress lines.
-
-    Returns:
-        Mean and deviation over tokens, shape (N, layers, 2 D), float32; layers are as in `Encoder.layers`, or a single
-        one for the statistics.
+        file: where the moments lie: large tasks have gigabytes of them.
     """
-    if encoder is None:
-        layers, shape = log_mel_statistics, (1, clips.frames.shape[1])
-    else:
-        layers, shape = encoder.eval().to(backend.device).layers, (len(encoder.blocks) + 2, encoder.size.width)
+    encoder.eval().to(backend.device)
 
     def moments(spectrogram: Tensor) -> Tensor:
-        mean, deviation = layers(spectrogram).double().unbind(dim=2)
-        return torch.stack([mean, mean.square() + deviation.square()], dim=1)
+        mean, deviation = encoder.band_moments(spectrogram).double().unbind(dim=2)
+        return torch.stack([mean, mean.square() + deviation.square()], dim=2)
 
-    # large tasks have gigabytes of it
-    found = np.empty((len(clips), shape[0], 2, shape[1]), dtype=np.float32)
-    for row, (mean, square) in enumerate(over_windows(moments, clips, np.arange(len(clips)), backend, label)):
+    found = None
+    for row, values in enumerate(over_windows(moments, clips, np.arange(len(clips)), backend, label)):
+        if found is None:
+            found = np.lib.format.open_memmap(file, "w+", np.float32, (len(clips), *values.shape))
+        mean, square = values[:, 0], values[:, 1]
         found[row, :, 0] = mean
         found[row, :, 1] = np.sqrt(np.maximum(square - np.square(mean), 0))
-    return found.reshape(len(clips), shape[0], 2 * shape[1])
+    assert found is not None  # a manifest has recordings
+    return Embeddings(found)
 
 
 @torch.no_grad()

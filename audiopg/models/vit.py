@@ -1,5 +1,6 @@
 """The encoder: a vision transformer over patches of a log-mel spectrogram."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -135,16 +136,33 @@ class Encoder(nn.Module):
         Returns:
             Shape (B, depth + 2, 2, D); the mean of the last layer is the clip's embedding.
         """
+        return torch.stack([_moments(x) for x in self._by_layer(spectrogram)], dim=1)
+
+    def band_moments(self, spectrogram: Tensor) -> Tensor:
+        """Mean and standard deviation over time of each band of frequency, for the same layers.
+
+        Args:
+            spectrogram: shape (B, F, M).
+
+        Returns:
+            Shape (B, depth + 2, 2, bands, D), the bands from low to high.
+        """
+        n_bands = spectrogram.shape[2] // self.config.patch_mels
+        split = (x.view(len(x), -1, n_bands, x.shape[-1]) for x in self._by_layer(spectrogram))
+        return torch.stack([_moments(x) for x in split], dim=1)
+
+    def _by_layer(self, spectrogram: Tensor) -> Iterator[Tensor]:
+        """Yield the tokens after the patch embedding, each block, and the last norm, each of shape (B, L, D)."""
         x = self.tokens(spectrogram)
-        pooled = [_moments(x)]
+        yield x
         for block in self.blocks:
             x = block(x)
-            pooled.append(_moments(x))
-        return torch.stack([*pooled, _moments(self.norm(x))], dim=1)
+            yield x
+        yield self.norm(x)
 
 
 def _moments(tokens: Tensor) -> Tensor:
-    """Mean and standard deviation over tokens, (B, L, D) to (B, 2, D)."""
+    """Mean and standard deviation over the second axis, (B, L, …) to (B, 2, …)."""
     mean = tokens.mean(dim=1, keepdim=True)
     # torch's own std takes ten times as long along this axis
     return torch.cat([mean, (tokens - mean).square().mean(dim=1, keepdim=True).sqrt()], dim=1)

@@ -10,8 +10,8 @@ from sklearn.kernel_approximation import Nystroem
 from sklearn.preprocessing import StandardScaler
 
 from audiopg.analysis.corpora.targets import FactorTable, Resamples, Target, interval, targets_of
-from audiopg.analysis.measures.ridge import ridge
 from audiopg.arrays import Bool, Float32, Float64, Int64
+from audiopg.evaluate.ridge import ridge
 
 Orders = list[tuple[Int64, Int64]]
 

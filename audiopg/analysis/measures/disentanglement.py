@@ -11,10 +11,10 @@ import pandas as pd
 
 from audiopg.analysis.corpora.targets import FactorTable
 from audiopg.analysis.measures.mutual_information import N_INFORMATION_CLIPS, N_PERMUTATIONS, Information
-from audiopg.analysis.measures.ridge import ridge
 from audiopg.analysis.measures.significance import SIGNIFICANCE, p_value
 from audiopg.arrays import Bool, Float64
 from audiopg.errors import AudiopgError
+from audiopg.evaluate.ridge import ridge
 
 PENALTIES = 10.0 ** np.arange(-6, 3)
 """Of the ridge regression, per clip: 1 is a standardised unit's variance."""

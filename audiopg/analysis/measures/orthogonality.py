@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from audiopg.analysis.corpora.targets import FactorTable, Resamples
-from audiopg.analysis.measures.ridge import Ridge, ridge
 from audiopg.analysis.measures.subspaces import (
     Bases,
     EmbeddingCovariance,
@@ -20,6 +19,7 @@ from audiopg.analysis.measures.subspaces import (
     spans,
 )
 from audiopg.arrays import Float64
+from audiopg.evaluate.ridge import Ridge, ridge
 
 N_RANDOM = 5
 

@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.polynomial import legendre
 from scipy.linalg import subspace_angles
 
-from audiopg.analysis.measures.ridge import ridge
 from audiopg.analysis.measures.significance import holm, p_value
 from audiopg.arrays import Bool, Float64, Int64
+from audiopg.evaluate.ridge import ridge
 
 DEGREE = 3
 N_SHUFFLES = 20

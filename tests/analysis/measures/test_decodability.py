@@ -11,7 +11,7 @@ from sklearn.metrics import balanced_accuracy_score, r2_score
 
 from audiopg.analysis.corpora.targets import FactorTable, Resamples, Target, interval
 from audiopg.analysis.measures.decodability import cell, chosen, radial, rbf, table
-from audiopg.analysis.measures.ridge import ridge
+from audiopg.evaluate.ridge import ridge
 
 N, D = 1200, 8
 ALPHAS = [0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0]

@@ -19,7 +19,7 @@ from audiopg.analysis.measures.orthogonality import (
     orthogonality,
     read_without,
 )
-from audiopg.analysis.measures.ridge import ridge
+from audiopg.evaluate.ridge import ridge
 from audiopg.analysis.measures.significance import holm
 from audiopg.analysis.measures.subspaces import (
     EmbeddingCovariance,
