@@ -1,12 +1,14 @@
 """Embeddings of whole recordings."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from support.regression import CPU
 
 from audiopg.config import Config
 from audiopg.data.clips import Clips
-from audiopg.evaluate.embeddings import embed, log_mel_statistics
+from audiopg.evaluate.embeddings import Statistics, View, embed, log_mel_statistics, rich_statistics
 from audiopg.features.logmel import LogMel
 from audiopg.models.vit import Encoder, initialise
 
@@ -18,12 +20,13 @@ def recordings(quick: Config) -> Clips:
     return Clips(frames, np.cumsum([0, *lengths]), window=32, log_mel=LogMel(quick.features))
 
 
-def test_an_embedding_is_of_all_windows_of_a_recording_together(quick: Config) -> None:
+def test_both_poolings_are_of_all_windows_of_a_recording_together(quick: Config, tmp_path: Path) -> None:
     encoder = Encoder(quick.encoder)
     initialise(encoder, 0)
     clips = recordings(quick)
-    found = embed(clips, encoder, CPU, "x")
-    assert found.shape == (3, 8, 256)
+    found = embed(clips, encoder, CPU, "x", tmp_path / "moments.npy")
+    assert found.moments.shape == (3, 8, 2, 8, 128)
+    assert found.views == [View(layer, pooling) for layer in range(8) for pooling in ("tokens", "bands")]
     windows = clips.batch([1, 1, 1], [0, 24, 48])
     with torch.no_grad():
         tokens = [encoder.tokens(windows)]
@@ -31,18 +34,34 @@ def test_an_embedding_is_of_all_windows_of_a_recording_together(quick: Config) -
             tokens.append(block(tokens[-1]))
         tokens.append(encoder.norm(tokens[-1]))
     for layer, each in enumerate(tokens):
-        every = each.reshape(-1, 128).double().numpy()
-        np.testing.assert_allclose(found[1, layer], np.concatenate([every.mean(0), every.std(0)]), atol=1e-5)
+        every = each.double().numpy().reshape(3, 2, 8, 128)  # windows, time, bands
+        of_tokens, of_bands = (
+            np.concatenate([every.mean(axis).ravel(), every.std(axis).ravel()]) for axis in ((0, 1, 2), (0, 1))
+        )
+        np.testing.assert_allclose(found.features(View(layer, "tokens"))[1], of_tokens, atol=1e-5)
+        np.testing.assert_allclose(found.features(View(layer, "bands"))[1], of_bands, atol=1e-5)
 
 
 def test_statistics_are_those_of_the_whole_recording(quick: Config) -> None:
     """Two halves of different level: within each window nothing moves, within the recording it does."""
     frames = np.repeat(np.float32([1, 3, 2]), 32)[:, None].repeat(128, axis=1)
     clips = Clips(frames, np.array([0, 64, 96]), window=32, log_mel=LogMel(quick.features))
-    found = embed(clips, None, CPU, "x")
-    assert found.shape == (2, 1, 256)
-    np.testing.assert_allclose(found[:, 0, :128], [[2] * 128] * 2, atol=1e-6)
-    np.testing.assert_allclose(found[:, 0, 128:], [[1] * 128, [0] * 128], atol=1e-6)
+    found = Statistics(clips, "x")
+    simple, rich = (found.features(view) for view in found.views)
+    assert (simple.shape, rich.shape) == ((2, 256), (2, 17 * 128))
+    np.testing.assert_allclose(simple[:, :128], [[2] * 128] * 2, atol=1e-6)
+    np.testing.assert_allclose(simple[:, 128:], [[1] * 128, [0] * 128], atol=1e-6)
+    np.testing.assert_allclose(rich[:, :256], simple)
+
+
+def test_a_modulation_is_in_its_band(quick: Config) -> None:
+    """A level that goes up and down five times a second by ±1: a mean square of 1/2, all of it in 4 to 8 Hz."""
+    wave = np.sin(2 * np.pi * 5 * np.arange(400) * 0.01, dtype=np.float32)[:, None].repeat(2, axis=1)
+    found = rich_statistics(wave, 10)
+    power = np.exp(found[9:14, 0]) - 1e-4
+    np.testing.assert_allclose(power, [0, 0, 0.25, 0, 0], atol=1e-6)  # one side of the spectrum
+    np.testing.assert_allclose(found[4:9, 0], np.quantile(wave[:, 0], [0.1, 0.25, 0.5, 0.75, 0.9]), atol=1e-6)
+    np.testing.assert_allclose(found[2, 0], np.abs(np.diff(wave[:, 0])).sum() / 400, atol=1e-6)
 
 
 def test_statistics_by_hand() -> None:
