@@ -57,7 +57,7 @@ class Task(Section):
 
 
 class Probe(Section):
-    """Frozen-feature probes; the regularisation is chosen inside the training folds."""
+    """Frozen-feature probes; layer, pooling and penalty (per feature) are chosen inside the training folds."""
 
     ridge_alphas: Annotated[list[Positive], Field(min_length=1)]
     knn_k: Count

@@ -9,7 +9,7 @@ from audiopg.analysis import activations
 from audiopg.cost import flops
 from audiopg.cost.flops import Flops
 from audiopg.errors import AudiopgError
-from audiopg.evaluate import embeddings
+from audiopg.evaluate import embeddings, probes
 from audiopg.tasks.card import Card
 from audiopg.tasks.registry import find
 from audiopg.tasks.task import Download
@@ -184,7 +184,7 @@ def _training_memory(
 
 
 def _probe(cfg: config.Config, task: str, speed: Speed) -> Row:
-    """Embedding of all recordings by the pre-trained and an untrained encoder."""
+    """Embedding of all recordings by the pre-trained and the untrained encoders."""
     card, windows = _card(cfg, task)
     return Row(
         stage="probe",
@@ -192,7 +192,7 @@ def _probe(cfg: config.Config, task: str, speed: Speed) -> Row:
         n_runs=card.n_folds,
         **_embedding(cfg, cfg.task(task).clip_s, embeddings.BATCH_SIZE, n_encoders=1),
         rates=_rates(cfg, speed),
-        clips_evaluated=round(2 * windows * card.n_clips),
+        clips_evaluated=round((1 + probes.N_DRAWS) * windows * card.n_clips),
     )
 
 

@@ -39,4 +39,6 @@ def test_what_is_left_out_is_predicted_as_by_a_fit_without_it(n_features: int, a
 def test_clips_alone_are_parts_of_one() -> None:
     features, targets = drawn(30, 50)
     path = RidgePath(features, targets)
-    np.testing.assert_allclose(path.left_out(2.0), path.left_out(2.0, [np.array([row]) for row in range(30)]), atol=1e-9)
+    np.testing.assert_allclose(
+        path.left_out(2.0), path.left_out(2.0, [np.array([row]) for row in range(30)]), atol=1e-9
+    )

@@ -28,7 +28,7 @@ LATENT = (
     "run.json",
 )
 DECODED = ("frames.f32", "starts.npy")
-PROBE = ("scores.json", "run.json")
+PROBE = ("scores.json", "choices.csv", "run.json")
 SUMMARY = ("confusion", "classes", "loss")
 AGGREGATE = (
     "run.json",

@@ -1,8 +1,10 @@
 def probe_mb(wildcards):
-    """Embeddings of all layers in float32, and a layer of them some times over in float64."""
-    shape = CONFIG.encoder.shape
-    per_clip = 2 * shape.width * ((shape.depth + 2) * 4 + 6 * 8)
-    return 4000 + CARDS[wildcards.task].n_clips * per_clip // 2**20
+    """One layer with its bands side by side, some times over in float64, and its products; layers are in a file."""
+    n_clips = CARDS[wildcards.task].n_clips
+    n_bands = CONFIG.features.n_mels // CONFIG.encoder.patch_mels
+    n_features = 2 * n_bands * CONFIG.encoder.shape.width
+    products = 4 * min(n_clips, n_features) ** 2
+    return 4000 + 8 * (5 * n_clips * n_features + products) // 2**20
 
 
 rule probe:
@@ -13,6 +15,7 @@ rule probe:
         encoder=ENCODER,
     output:
         scores="results/probe/{task}/scores.json",
+        choices="results/probe/{task}/choices.csv",
         run="results/probe/{task}/run.json",
     log:
         "logs/probe/{task}.log",
