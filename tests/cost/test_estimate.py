@@ -177,7 +177,7 @@ def test_a_share_of_the_training_recordings_by_hand() -> None:
     assert rows["finetune", "esc50"].clips_evaluated == 2000
     words = rows["scratch", "speech_commands"]
     assert (words.clips_trained, words.clips_evaluated) == (50 * 8_484, 50 * 9_981 + 11_005)
-    assert rows["probe", "esc50"].clips_evaluated == 2 * 2000
+    assert rows["probe", "esc50"].clips_evaluated == 4 * 2000
     assert estimate.n_used(TASKS["esc50"].card, 1600, 0.01) == 50  # one of each class
     assert estimate.n_used(TASKS["fsd50k"].card, 1000, 0.01) == 10
 
@@ -198,7 +198,7 @@ def test_stages_and_clips_of_the_paper() -> None:
     assert rows["finetune", "esc50"].clips_evaluated == 2000
     words = rows["finetune", "speech_commands"]
     assert (words.n_runs, words.clips_trained, words.clips_evaluated) == (1, 50 * 84_843, 50 * 9_981 + 11_005)
-    assert rows["probe", "esc50"].clips_evaluated == 2 * 2000
+    assert rows["probe", "esc50"].clips_evaluated == 4 * 2000
     assert rows["latent", ""].clips_evaluated == 2 * 8 * 4000
     for task in cfg.tasks:
         assert rows["scratch", task].time_s == rows["finetune", task].time_s
@@ -226,7 +226,7 @@ def test_longer_recordings_have_more_windows() -> None:
     rows = {
         row.task: row for row in estimate.rows(cfg.model_copy(update={"tasks": halved}), A100) if row.stage == "probe"
     }
-    assert rows["fsd50k"].clips_evaluated == pytest.approx(2 * 108.3 * 3600 / 2.56, abs=1)
+    assert rows["fsd50k"].clips_evaluated == pytest.approx(4 * 108.3 * 3600 / 2.56, abs=1)
 
 
 def test_time_and_data_rate_follow_from_the_speed() -> None:

@@ -54,7 +54,7 @@ def test_statistics_are_those_of_the_whole_recording(quick: Config) -> None:
     np.testing.assert_allclose(rich[:, :256], simple)
 
 
-def test_a_modulation_is_in_its_band(quick: Config) -> None:
+def test_a_modulation_is_in_its_band() -> None:
     """A level that goes up and down five times a second by ±1: a mean square of 1/2, all of it in 4 to 8 Hz."""
     wave = np.sin(2 * np.pi * 5 * np.arange(400) * 0.01, dtype=np.float32)[:, None].repeat(2, axis=1)
     found = rich_statistics(wave, 10)

@@ -36,7 +36,7 @@ def test_from_folds_to_table(cfg: Config) -> None:
     assert float(rows[0]["mean"]) == pytest.approx(0.5 + sum(range(1, n + 1)) / n / 100)
     assert rows[0]["n"] == str(n)
     assert rows[0]["selection"] == DRUMS.selection == "last epoch, fixed number of epochs"
-    assert rows[2]["selection"] == "layer and penalty inside the training folds"
+    assert rows[2]["selection"] == "layer, pooling and penalty inside the training folds"
     assert {row["paper"] for row in rows} == {""}
     text = (OUT / "table.md").read_text()
     assert "0.200 ± 0.115" in text
@@ -64,7 +64,7 @@ def test_a_task_with_a_split_and_several_metrics(cfg: Config) -> None:
     assert [row["metric"] for row in rows] == [*metrics] * len(table.TITLES)
     assert [row["paper"] for row in rows[:4]] == ["0.546", "", "", ""]
     assert rows[0]["selection"] == "best epoch on the validation split"
-    assert rows[6]["selection"] == "layer and penalty on the validation split"
+    assert rows[6]["selection"] == "layer, pooling and penalty on the validation split"
     assert [row["mean"] for row in rows[:3]] == ["0.51", "0.61", "0.71"]
     line = next(line for line in (OUT / "table.md").read_text().splitlines() if line.startswith("| many"))
     assert [cell.strip() for cell in line.split("|")[2:4]] == ["0.510 ± 0.000", "0.210 ± 0.000"]

@@ -19,7 +19,6 @@ from audiopg.analysis.measures.orthogonality import (
     orthogonality,
     read_without,
 )
-from audiopg.evaluate.ridge import ridge
 from audiopg.analysis.measures.significance import holm
 from audiopg.analysis.measures.subspaces import (
     EmbeddingCovariance,
@@ -34,6 +33,7 @@ from audiopg.analysis.measures.subspaces import (
     spans,
     squared_cosines,
 )
+from audiopg.evaluate.ridge import ridge
 
 Array = NDArray[np.float64]
 
