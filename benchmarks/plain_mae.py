@@ -60,14 +60,16 @@ class PlainAutoencoder(nn.Module):
         """Build the layers, and copy the weights."""
         super().__init__()
         width, depth, n_heads = model.encoder.size.width, model.encoder.size.depth, model.encoder.size.n_heads
-        narrow = model.predict.in_features
+        decoder = model.decoder
+        assert decoder is not None
+        narrow = decoder.predict.in_features
         self.mask_ratio = model.mask_ratio
         self.embed = nn.Conv2d(1, width, PATCH, stride=PATCH)
         self.encoder = nn.ModuleList(Layer(width, n_heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.to_decoder = nn.Linear(width, narrow)
         self.mask = nn.Parameter(torch.zeros(1, 1, narrow))
-        self.decoder = nn.ModuleList(Layer(narrow, block.n_heads) for block in model.decoder_blocks)
+        self.decoder = nn.ModuleList(Layer(narrow, block.n_heads) for block in decoder.blocks)
         self.decoder_norm = nn.LayerNorm(narrow, eps=1e-6)
         self.predict = nn.Linear(narrow, PATCH * PATCH)
         self._take(model)
@@ -75,18 +77,19 @@ class PlainAutoencoder(nn.Module):
     @torch.no_grad()
     def _take(self, model: MaskedAutoencoder) -> None:
         """Copy the weights of the package's model."""
-        embed = model.encoder.embed
+        embed, decoder = model.encoder.embed, model.decoder
+        assert decoder is not None
         self.embed.weight.copy_(embed.weight.reshape(self.embed.weight.shape))
         self.embed.bias.copy_(embed.bias)
-        self.mask.copy_(model.mask_token)
+        self.mask.copy_(decoder.mask_token)
         pairs = [
             (self.norm, model.encoder.norm),
-            (self.to_decoder, model.decoder_embed),
-            (self.decoder_norm, model.decoder_norm),
-            (self.predict, model.predict),
+            (self.to_decoder, decoder.embed),
+            (self.decoder_norm, decoder.norm),
+            (self.predict, decoder.predict),
         ]
         blocks = [*zip(self.encoder, model.encoder.blocks, strict=True)]
-        blocks += [*zip(self.decoder, model.decoder_blocks, strict=True)]
+        blocks += [*zip(self.decoder, decoder.blocks, strict=True)]
         for layer, block in blocks:
             pairs += [(layer.first, block.norm_attention), (layer.second, block.norm_mlp)]
             pairs += [

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 
 from audiopg import compute, config, rng, storage
 from audiopg.analysis import claims
@@ -228,10 +227,9 @@ def draw_pictures(cfg: config.Config, encoders: Mapping[str, Encoder], state: Pa
     corpus = synthetic.build(SHOWN, cfg, device)
     spectrogram = log_mel(corpus.waveforms(0, min(N_ATTENDED, len(corpus))))
     attended = attention.distances(encoders, spectrogram, hop_ms)
-    model = reconstructions.load(state, cfg.encoder, cfg.pretrain).to(device)
-    numbers = range(N_RECONSTRUCTED)
-    with torch.no_grad():
-        hidden = reconstructions.reconstruct(model, spectrogram[:N_RECONSTRUCTED], numbers, cfg.seed)
+    model, numbers, hidden = reconstructions.load(state, cfg.encoder, cfg.pretrain), range(N_RECONSTRUCTED), None
+    if model is not None:
+        hidden = reconstructions.reconstruct(model.to(device), spectrogram[:N_RECONSTRUCTED], numbers, cfg.seed)
     reconstructed = reconstructions.table(hidden, numbers, cfg.features)
     tables = {"filters": shown, "filter_spectrum": spectrum, "attention": attended, "reconstructions": reconstructed}
     for name, table in tables.items():

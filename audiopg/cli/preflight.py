@@ -34,7 +34,7 @@ def check(cfg: config.Config, *, computes_here: bool) -> None:
     except AudiopgError as error:
         msg = f"params.yaml: {error}"
         raise AudiopgError(msg) from None
-    if cfg.pretrain.physics_weight:
+    if cfg.pretrain.objectives.physics:
         Physics(cfg.synth)
     synthetic.check(cfg)
     for name, task in cfg.tasks.items():

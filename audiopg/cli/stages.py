@@ -163,6 +163,7 @@ def render(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of the corpus; else the seed of the parameters.")
     ] = None,
+    twins: Annotated[bool, typer.Option("--twins", help="Two clips of each identity, one after the other.")] = False,
     params: Params = PARAMS,
 ) -> None:
     """Render clips of the synthetic corpus: FLAC files, tables of their physics, a sheet of spectrograms."""
@@ -174,7 +175,8 @@ def render(
 
         config = load_profile("paper", preset)
     seed = config.seed if seed is None else seed
-    load("render").run(config.synth, config.features, seed, indices, out, sheet or out / "sheet.png")
+    synth = config.synth.twins if twins else config.synth
+    load("render").run(synth, config.features, seed, indices, out, sheet or out / "sheet.png")
 
 
 def _indices(text: str) -> range:

@@ -4,8 +4,20 @@ from audiopg.config.base import Choice, Distribution, Range, Section
 from audiopg.config.evaluate import Factors, Latent, Probe, Task
 from audiopg.config.model import SIZES, Decoder, Encoder, Features, Size, n_visible
 from audiopg.config.root import Compute, Config, Data
-from audiopg.config.synth import Colour, Damping, Events, Microphone, NoiseFloor, Room, Source, Synth, Transient, Voices
-from audiopg.config.train import Finetune, Optimizer, Pretrain, Steps
+from audiopg.config.synth import (
+    Colour,
+    Damping,
+    Events,
+    Identity,
+    Microphone,
+    NoiseFloor,
+    Room,
+    Source,
+    Synth,
+    Transient,
+    Voices,
+)
+from audiopg.config.train import Finetune, Objectives, Optimizer, Pretrain, Steps
 
 __all__ = [
     "Choice",
@@ -21,9 +33,11 @@ __all__ = [
     "Factors",
     "Features",
     "Finetune",
+    "Identity",
     "Latent",
     "Microphone",
     "NoiseFloor",
+    "Objectives",
     "Optimizer",
     "Pretrain",
     "Probe",

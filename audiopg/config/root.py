@@ -65,8 +65,24 @@ class Config(Section):
                     f" a multiple of encoder.patch_frames = {self.encoder.patch_frames} is needed"
                 )
                 raise ValueError(msg)
+        self._check_twins()
         self._check_factors()
         return self
+
+    def _check_twins(self) -> None:
+        """Check that pre-training hears the clips of an identity together, beside others."""
+        n_clips, part = self.synth.identity.n_clips, self.pretrain.batch_size // self.pretrain.accumulate
+        if not self.pretrain.objectives.twins:
+            return
+        if n_clips == 1:
+            msg = "pretrain.objectives.twins needs synth.identity.n_clips of 2 at least"
+            raise ValueError(msg)
+        if part % n_clips or part == n_clips:
+            msg = (
+                f"pretrain.batch_size / accumulate = {part} must hold several identities of"
+                f" synth.identity.n_clips = {n_clips} clips, each as a whole"
+            )
+            raise ValueError(msg)
 
     def _check_factors(self) -> None:
         """Check that the probe corpora fit into the clip and the band."""

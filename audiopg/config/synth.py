@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from audiopg.config.base import Choice, Count, Distribution, Fraction, NonNegative, Positive, Range, Section
+from audiopg.config.base import Choice, Count, Distribution, Float, Fraction, NonNegative, Positive, Range, Section
 
 SHORTEST_RT60_S = 0.05  # below, the walls of the largest rooms would absorb all sound
 SMALLEST_ROOM_M = 2.0  # below, its echoes are closer than the renderers' steps
@@ -17,6 +17,13 @@ class Source(Section):
     primitive: str | None = None  # plays it; the source's own name if None
     f0_hz: Range | None = None  # the section's if None
     parameters: dict[str, Distribution]
+
+
+class Identity(Section):
+    """Clips that share what sounds, and differ in how it is heard."""
+
+    n_clips: Count
+    f0_shift: Annotated[Float, Field(ge=0, le=0.5)]
 
 
 class Voices(Section):
@@ -137,6 +144,7 @@ class Synth(Section):
     sample_rate_hz: Count
     f0_hz: Range
     sources: Annotated[dict[str, Source], Field(min_length=1)]
+    identity: Identity
     voices: Voices
     events: Events
     transient: Transient
@@ -149,6 +157,11 @@ class Synth(Section):
     def n_samples(self) -> int:
         """Samples per clip."""
         return round(self.clip_s * self.sample_rate_hz)
+
+    @property
+    def twins(self) -> "Synth":
+        """The same corpus with two clips of each identity, at 2 i and 2 i + 1."""
+        return self.model_copy(update={"identity": self.identity.model_copy(update={"n_clips": 2})})
 
     @model_validator(mode="after")
     def _playable(self) -> "Synth":

@@ -42,14 +42,29 @@ class Steps(Section):
         return self
 
 
+class Objectives(Section):
+    """Weights of what pre-training learns, in its loss; 0 leaves one out."""
+
+    reconstruction: NonNegative
+    physics: NonNegative
+    twins: NonNegative
+
+    @model_validator(mode="after")
+    def _learns(self) -> "Objectives":
+        if not (self.reconstruction or self.physics or self.twins):
+            msg = "at least one weight must be above 0"
+            raise ValueError(msg)
+        return self
+
+
 class Pretrain(Steps):
-    """Masked-autoencoder pre-training on the synthetic corpus, for a number of steps or for a time."""
+    """Pre-training on the synthetic corpus, for a number of steps or for a time."""
 
     n_steps: Count | None
     budget_min: Positive | None
+    objectives: Objectives
     mask_ratio: Annotated[Float, Field(gt=0, lt=1)]
     decoder: Decoder
-    physics_weight: NonNegative
     drop_path: Annotated[Float, Field(ge=0, lt=1)]
     optimizer: Optimizer
     save_every: Count

@@ -12,7 +12,7 @@ class Parameters:
 
     encoder: int
     decoder: int
-    """Decoder, mask token, and the two layers around it."""
+    """Decoder, mask token, and the two layers around it; 0 where nothing is reconstructed."""
 
     @property
     def pretrain(self) -> int:
@@ -50,8 +50,10 @@ def classifier_parameters(encoder: config.Encoder, n_classes: int, pooling: str)
 def parameters(cfg: config.Config) -> Parameters:
     """Count the weights that are pre-trained.
 
-    Without the head of the physics: of the larger preset, 31 · 769 of 111 million.
+    Without the heads: the physics' has 31 · 769 weights of 111 million with the larger preset, the twins' 0.5 million.
     """
+    if not cfg.pretrain.objectives.reconstruction:
+        return Parameters(encoder_parameters(cfg.encoder), 0)
     decoder, patch = cfg.pretrain.decoder, cfg.encoder.patch_frames * cfg.encoder.patch_mels
     around = (cfg.encoder.shape.width + 1) * decoder.width + (decoder.width + 1) * patch
     inside = decoder.depth * block_parameters(decoder.width) + 2 * decoder.width + decoder.width
@@ -77,11 +79,13 @@ def encoder_flops(encoder: config.Encoder, n_tokens: int) -> Flops:
 def autoencoder_flops(cfg: config.Config) -> Flops:
     """FLOPs of the masked autoencoder: the encoder on visible patches, the decoder on all.
 
-    Without the head of the physics: of the larger preset, 2 · 31 · 768 of 5e10 forward.
+    Without the heads: of the larger preset, the physics' has 2 · 31 · 768 of 5e10 forward, the twins' 2 · 512 · 896.
     """
     decoder, n_patches = cfg.pretrain.decoder, math.prod(cfg.grid(cfg.synth.clip_s))
     visible = config.n_visible(n_patches, cfg.pretrain.mask_ratio)
     encoder = encoder_flops(cfg.encoder, visible)
+    if not cfg.pretrain.objectives.reconstruction:
+        return encoder
     after = 2 * visible * cfg.encoder.shape.width * decoder.width
     after += decoder.depth * block_flops(n_patches, decoder.width)
     after += 2 * n_patches * decoder.width * cfg.encoder.patch_frames * cfg.encoder.patch_mels
@@ -120,11 +124,17 @@ def encoder_activations(encoder: config.Encoder, n_tokens: int, *, reduced: bool
 
 
 def autoencoder_activations(cfg: config.Config, *, reduced: bool) -> int:
-    """Bytes that the masked autoencoder keeps of one clip: also both ends of the decoder, and its float32 error."""
+    """Bytes that the masked autoencoder keeps of one clip: also both ends of the decoder, and its float32 error.
+
+    Without a decoder: those of the encoder.
+    """
     decoder, n_patches = cfg.pretrain.decoder, math.prod(cfg.grid(cfg.synth.clip_s))
     visible = config.n_visible(n_patches, cfg.pretrain.mask_ratio)
     item, patch = 2 if reduced else 4, cfg.encoder.patch_frames * cfg.encoder.patch_mels
-    kept = encoder_activations(cfg.encoder, visible, reduced=reduced) + visible * cfg.encoder.shape.width * item
+    kept = encoder_activations(cfg.encoder, visible, reduced=reduced)
+    if not cfg.pretrain.objectives.reconstruction:
+        return kept
+    kept += visible * cfg.encoder.shape.width * item
     kept += decoder.depth * block_activations(n_patches, decoder.width, decoder.n_heads, reduced=reduced)
     return kept + n_patches * (decoder.width * (4 + item) + 8 + 4 * patch)
 

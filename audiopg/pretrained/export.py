@@ -155,7 +155,7 @@ def model_card(
     """
     size, rate_hz = facts["encoder"]["size"], facts["features"]["sample_rate_hz"]
     name, clip_s = f"audiopg-{size}", card["params"]["synth"]["clip_s"]
-    weight = card["params"]["pretrain"]["physics_weight"]
+    weight = card["params"]["pretrain"]["objectives"]["physics"]
     metadata = front_matter(name, table, taught=weight > 0)
     head = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=1000)
     made = "\n".join(f"| {what} | `{digest}` |" for what, digest in digests.items())

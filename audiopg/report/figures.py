@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from audiopg import config
 from audiopg.plotting import BLUE, GREY, VERMILION, save
 
 STYLES = {"pretrained": ("pre-trained", BLUE, "o"), "scratch": ("scratch", VERMILION, "s")}
@@ -81,12 +82,12 @@ def confusion(pairs: pd.DataFrame, path: Path) -> None:
     save(figure, path)
 
 
-def pretraining(losses: pd.DataFrame, physics_weight: float, path: Path) -> None:
+def pretraining(losses: pd.DataFrame, objectives: config.Objectives, path: Path) -> None:
     """Draw the loss of each step, and its mean over a hundredth of the run.
 
     Args:
         losses: columns ``step, loss``.
-        physics_weight: of the physics in the loss, next to the reconstruction's 1; 0 if it was not predicted.
+        objectives: what it adds up.
         path: PNG file.
     """
     figure = Figure(figsize=(5.2, 3.4))
@@ -95,8 +96,9 @@ def pretraining(losses: pd.DataFrame, physics_weight: float, path: Path) -> None
     window = max(len(losses) // 100, 1)
     mean = losses["loss"].rolling(window, min_periods=1).mean()
     panel.plot(losses["step"], mean, color=BLUE, label=f"mean of {window} steps")
-    told = f"loss: reconstruction + {physics_weight:g} × physics"
-    panel.set(xlabel="step", ylabel=told if physics_weight else "reconstruction loss of masked patches")
+    weights = {name: weight for name, weight in objectives if weight}
+    told = " + ".join(name if weight == 1 else f"{weight:g} × {name}" for name, weight in weights.items())
+    panel.set(xlabel="step", ylabel=f"loss: {told}")
     panel.grid(alpha=0.3)
     panel.legend(frameon=False)
     save(figure, path)

@@ -145,7 +145,7 @@ def run(
     storage.write_text(out / "table.csv", frame.to_csv(index=False))
     left_out = {name: task.leave_out for name, task in cfg.tasks.items()}
     storage.write_text(out / "table.md", markdown(frame, latent, left_out))
-    figures.pretraining(pd.read_csv(losses), cfg.pretrain.physics_weight, out / "pretraining.png")
+    figures.pretraining(pd.read_csv(losses), cfg.pretrain.objectives, out / "pretraining.png")
     run_cards.write_card(
         out / "run.json",
         "table",

@@ -21,7 +21,9 @@ def draw(synth: config.Synth, seed: int, indices: Sequence[int]) -> Score:
     """Draw the score of some clips.
 
     Each component draws from its own stream at the address (seed, stream, index), at fixed positions; so no
-    clip depends on the others, and no component on what another one draws.
+    clip depends on the others, and no component on what another one draws. What sounds (the number of voices, their
+    sources, parameters, fundamentals and levels) is drawn at the number of the clip's identity, how it is heard at the
+    clip's own.
 
     Args:
         synth: the ``synth`` section.
@@ -32,15 +34,17 @@ def draw(synth: config.Synth, seed: int, indices: Sequence[int]) -> Score:
         AudiopgError: as `check`.
     """
     check(synth)
-    n_voices = quantile(synth.voices.count, uniforms(seed, "synth/voices", indices, 1)[:, 0]).astype(np.int64)
+    identities = [index // synth.identity.n_clips for index in indices]
+    n_voices = quantile(synth.voices.count, uniforms(seed, "synth/voices", identities, 1)[:, 0]).astype(np.int64)
     floor = uniforms(seed, "synth/noise_floor", indices, 2)
     return Score(
         index=np.asarray(indices, dtype=np.int64),
+        identity=np.asarray(identities, dtype=np.int64),
         sources=tuple(synth.sources),
         primitives=tuple(source.primitive or name for name, source in synth.sources.items()),
         n_voices=n_voices,
         voices=tuple(
-            _draw_voice(synth, seed, indices, number, number < n_voices)
+            _draw_voice(synth, seed, indices, identities, number, number < n_voices)
             for number in range(int(synth.voices.count.max))
         ),
         **_draw_transient(synth, seed, indices),
@@ -53,11 +57,16 @@ def draw(synth: config.Synth, seed: int, indices: Sequence[int]) -> Score:
     )
 
 
-def _draw_voice(synth: config.Synth, seed: int, indices: Sequence[int], number: int, sounds: Bool) -> Voice:
+def _draw_voice(  # noqa: PLR0913
+    synth: config.Synth, seed: int, indices: Sequence[int], identities: Sequence[int], number: int, sounds: Bool
+) -> Voice:
     """Draw the source, its parameters and its events in the clips that have this voice."""
     stream = f"synth/voice{number}"
-    fundamental, level = uniforms(seed, f"{stream}/fundamental", indices, 2).T
-    source = np.where(sounds, _draw_source(synth, seed, stream, indices), -1)
+    fundamental, level = uniforms(seed, f"{stream}/fundamental", identities, 2).T
+    if synth.identity.f0_shift:
+        shift = uniforms(seed, f"{stream}/fundamental/shift", indices, 1)[:, 0]
+        fundamental = _moved(fundamental, synth.identity.f0_shift * (2 * shift - 1))
+    source = np.where(sounds, _draw_source(synth, seed, stream, identities), -1)
     f0_hz = np.full(len(indices), np.nan)
     struck = np.zeros(len(indices), dtype=np.bool_)
     parameters = {}
@@ -65,7 +74,7 @@ def _draw_voice(synth: config.Synth, seed: int, indices: Sequence[int], number: 
         plays = np.flatnonzero(source == position)
         f0_hz[plays] = quantile(section.f0_hz or synth.f0_hz, fundamental[plays])
         struck[plays] = PRIMITIVES[section.primitive or name].struck
-        parameters[name] = _draw_parameters(f"{stream}/{name}", section, name, seed, indices, plays)
+        parameters[name] = _draw_parameters(f"{stream}/{name}", section, name, seed, identities, plays)
     return Voice(
         source=source,
         f0_hz=f0_hz,
@@ -74,6 +83,12 @@ def _draw_voice(synth: config.Synth, seed: int, indices: Sequence[int], number: 
         parameters=parameters,
         **_draw_events(synth, seed, stream, indices, sounds, struck),
     )
+
+
+def _moved(uniform: Float64, by: Float64) -> Float64:
+    """Move uniform numbers in [0, 1), back from the ends where they would leave; the result is as uniform."""
+    moved = np.abs(uniform + by)
+    return np.minimum(np.where(moved < 1, moved, 2 - moved), np.nextafter(1.0, 0.0))
 
 
 def _draw_source(synth: config.Synth, seed: int, stream: str, indices: Sequence[int]) -> Int64:

@@ -85,7 +85,7 @@ class Physics:
         self.numbers = {name: number for name, number in _numbers(synth).items() if number.presence and number.std}
         self.labels = {name: label for name, label in _labels(synth).items() if label.entropy}
         if not (self.numbers or self.labels):
-            msg = "params.yaml: pretrain.physics_weight: nothing varies in synth; widen a range, or set it to 0"
+            msg = "params.yaml: pretrain.objectives.physics: nothing varies in synth; widen a range, or set it to 0"
             raise AudiopgError(msg)
 
     @property

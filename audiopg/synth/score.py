@@ -64,6 +64,7 @@ class Score:
     """
 
     index: Int64  # (B,), number of the clip in the corpus
+    identity: Int64  # (B,), clips with the same number are the same sources, heard differently
     sources: tuple[str, ...]  # names of the sources in the params
     primitives: tuple[str, ...]  # what plays each of them
     n_voices: Int64  # (B,)

@@ -69,8 +69,9 @@ class Checkpoints:
         return None
 
     def clear(self) -> None:
-        """Remove all states, after the last step."""
-        for path in [*self._files(), *self.folder.glob(".[0-9]*.part.safetensors")]:
+        """Remove all states, after the last step, and what a killed process left: ours or safetensors'."""
+        unfinished = (path for name in (".[0-9]*.part.safetensors", ".tmp*") for path in self.folder.glob(name))
+        for path in [*self._files(), *unfinished]:
             path.unlink()
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()

@@ -1,4 +1,4 @@
-"""The second objective of pre-training: predict the physics of a clip from the encoder's tokens."""
+"""An objective of pre-training: predict the physics of a clip from the encoder's tokens."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""The stage that trains a masked autoencoder on the synthetic corpus, made on the fly."""
+"""The stage that trains an encoder on the synthetic corpus, made on the fly."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from audiopg import compute, config, rng, storage
 from audiopg.data.synthetic import SyntheticClips
 from audiopg.models.checkpoint import save_encoder
-from audiopg.models.mae import MaskedAutoencoder, Reconstruction
+from audiopg.models.mae import Found, MaskedAutoencoder
 from audiopg.models.vit import initialise
 from audiopg.philox import uniforms
 from audiopg.provenance import run_cards, stages
@@ -23,6 +23,7 @@ from audiopg.train.drop import drop_path
 from audiopg.train.feed import Batch, check_division
 from audiopg.train.loop import Training
 from audiopg.train.physics import PhysicsLoss
+from audiopg.train.twins import twins_loss
 
 LAST_STEPS = 50  # the final loss is their mean
 
@@ -34,7 +35,7 @@ class Outputs:
     encoder: Path
     """Weights of the encoder."""
     state: Path
-    """Weights of encoder, decoder and head, optimiser, losses."""
+    """Weights of encoder, decoder and heads, optimiser, losses."""
     loss: Path
     """Loss of each step, CSV."""
     card: Path
@@ -49,7 +50,7 @@ class Corpus:
         self.cfg = cfg
         self.clips = SyntheticClips(cfg.synth, cfg.features, cfg.seed, device)
         self.n_patches = math.prod(cfg.grid(cfg.synth.clip_s))
-        self.physics = Physics(cfg.synth) if cfg.pretrain.physics_weight else None
+        self.physics = Physics(cfg.synth) if cfg.pretrain.objectives.physics else None
 
     def n_clips(self, step: int) -> int:  # noqa: ARG002  (all steps have as many)
         """Count the clips of a step."""
@@ -79,25 +80,43 @@ class Corpus:
 
 
 def objective(corpus: Corpus, device: torch.device) -> Callable[[nn.Module, Batch], Tensor]:
-    """Return the loss of a part of a step: of the reconstruction and, with a weight, of the physics.
+    """Return the loss of a part of a step: that of each objective times its weight, added up.
 
     Args:
         corpus: makes the parts.
         device: what the loss is computed on.
     """
-    if corpus.physics is None:
-        return lambda run, batch: run(*batch).loss
-    weight, physics_loss = corpus.cfg.pretrain.physics_weight, PhysicsLoss(corpus.physics, device)
+    weights, n_clips = corpus.cfg.pretrain.objectives, corpus.cfg.synth.identity.n_clips
+    physics_loss = None if corpus.physics is None else PhysicsLoss(corpus.physics, device)
 
-    def both(run: nn.Module, batch: Batch) -> Tensor:
-        spectrograms, noise, *drawn = batch
-        drop_path_scale, targets = drawn
-        assert targets is not None  # the corpus has physics
-        found: Reconstruction = run(spectrograms, noise, drop_path_scale)
-        assert found.physics is not None  # the model has a head
-        return found.loss + weight * physics_loss(found.physics, targets)
+    def loss_of(run: nn.Module, batch: Batch) -> Tensor:
+        spectrograms, noise, *others = batch
+        drop_path_scale, targets = others[0], others[-1]
+        found: Found = run(spectrograms, noise, drop_path_scale)
+        losses = []
+        if found.loss is not None:
+            losses.append(weights.reconstruction * found.loss)
+        if physics_loss is not None:
+            assert found.physics is not None  # the model has a head
+            assert targets is not None  # and the corpus targets
+            losses.append(weights.physics * physics_loss(found.physics, targets))
+        if found.identity is not None:
+            losses.append(weights.twins * twins_loss(found.identity, n_clips))
+        return torch.stack(losses).sum()
 
-    return both
+    return loss_of
+
+
+def model_of(cfg: config.Config) -> MaskedAutoencoder:
+    """Build the model that the objectives of the parameters need, its weights not set."""
+    recipe = cfg.pretrain
+    return MaskedAutoencoder(
+        cfg.encoder,
+        recipe.decoder if recipe.objectives.reconstruction else None,
+        recipe.mask_ratio,
+        Physics(cfg.synth).n_outputs if recipe.objectives.physics else 0,
+        twins=recipe.objectives.twins > 0,
+    )
 
 
 def run(cfg: config.Config, resume: Path, curves: Path, outputs: Outputs) -> None:
@@ -118,8 +137,7 @@ def run(cfg: config.Config, resume: Path, curves: Path, outputs: Outputs) -> Non
     reads = stages.reads(cfg, "pretrain")
     run_digest = run_cards.run_digest("pretrain", reads, [], backend.name)
     corpus = Corpus(cfg, backend.device)
-    n_physics = corpus.physics.n_outputs if corpus.physics else 0
-    model = MaskedAutoencoder(cfg.encoder, recipe.decoder, recipe.mask_ratio, n_physics)
+    model = model_of(cfg)
     initialise(model, cfg.seed)
     model.to(backend.device)
     training = Training(

@@ -58,8 +58,8 @@ def rename(path: str, name: str) -> Callable[[dict[str, Any]], None]:
         ),
         (put("pretrain/budget_min", 0), "pretrain.budget_min: Input should be greater than 0, found 0"),
         (
-            put("pretrain/physics_weight", -1),
-            "pretrain.physics_weight: Input should be greater than or equal to 0, found",
+            put("pretrain/objectives/physics", -1),
+            "pretrain.objectives.physics: Input should be greater than or equal to 0, found",
         ),
         (put("pretrain/accumulate", 3), "pretrain: batch_size = 64 must be a multiple of accumulate = 3"),
         (put("finetune/accumulate", 5), "finetune: batch_size = 32 must be a multiple of accumulate = 5"),

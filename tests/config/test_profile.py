@@ -21,7 +21,7 @@ def test_what_a_run_can_do_is_off_unless_asked_for() -> None:
         assert config.pretrain.budget_min is None
         assert (config.pretrain.accumulate, config.finetune.accumulate) == (1, 1)
         assert (config.pretrain.drop_path, config.finetune.layer_decay) == (0, 1)
-        assert (config.pretrain.physics_weight > 0) == (name == "small")
+        assert (config.pretrain.objectives.physics > 0) == (name == "small")
         for optimizer in (config.pretrain.optimizer, config.finetune.optimizer):
             assert (optimizer.ema_decay, optimizer.on_non_finite) == (0, "stop")
 

@@ -22,10 +22,10 @@ DECODERS = {
 def named(plain: PlainAutoencoder, read: Callable[[nn.Parameter], Tensor]) -> dict[str, Tensor]:
     """What is read of each weight of the plain model, under the names that the package has for them."""
     found = {"encoder.embed.weight": read(plain.embed.weight).flatten(1), "encoder.embed.bias": read(plain.embed.bias)}
-    found["mask_token"] = read(plain.mask)
-    same = {"encoder.norm": plain.norm, "decoder_embed": plain.to_decoder}
-    same |= {"decoder_norm": plain.decoder_norm, "predict": plain.predict}
-    for place, layers in (("encoder.blocks", plain.encoder), ("decoder_blocks", plain.decoder)):
+    found["decoder.mask_token"] = read(plain.mask)
+    same = {"encoder.norm": plain.norm, "decoder.embed": plain.to_decoder}
+    same |= {"decoder.norm": plain.decoder_norm, "decoder.predict": plain.predict}
+    for place, layers in (("encoder.blocks", plain.encoder), ("decoder.blocks", plain.decoder)):
         for number, layer in enumerate(layers):
             block, attention = f"{place}.{number}", layer.attention
             same |= {f"{block}.norm_attention": layer.first, f"{block}.norm_mlp": layer.second}

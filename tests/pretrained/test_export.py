@@ -202,7 +202,8 @@ def test_the_card_tells_licence_data_figures_and_digests(project: Project, folde
 
 
 def test_the_card_tells_that_the_physics_was_told_too(folder: Path, tiny: Config, tmp_path: Path) -> None:
-    section = tiny.pretrain.model_copy(update={"physics_weight": 0.25})
+    objectives = tiny.pretrain.objectives.model_copy(update={"physics": 0.25})
+    section = tiny.pretrain.model_copy(update={"objectives": objectives})
     taught = finished(tiny.model_copy(update={"pretrain": section}), tmp_path / "taught")
     export.run(taught.encoder, taught.results, tmp_path / "told")
     plain, told = ((path / "README.md").read_text(encoding="utf-8") for path in (folder, tmp_path / "told"))

@@ -93,11 +93,15 @@ def test_the_table_is_refused_when_an_average_or_a_card_is_not_of_this_run(cfg: 
 
 
 @pytest.mark.parametrize(
-    ("weight", "label"),
-    [(0.0, "reconstruction loss of masked patches"), (0.3, "loss: reconstruction + 0.3 × physics")],
+    ("objectives", "label"),
+    [
+        ({}, "loss: reconstruction"),
+        ({"physics": 0.3}, "loss: reconstruction + 0.3 × physics"),
+        ({"reconstruction": 0.0, "twins": 2.0}, "loss: 2 × twins"),
+    ],
 )
 def test_the_curve_of_pretraining_is_called_what_it_is(
-    weight: float, label: str, cfg: Config, monkeypatch: pytest.MonkeyPatch
+    objectives: dict[str, float], label: str, cfg: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save, drawn = figures.save, list[Figure]()
 
@@ -106,7 +110,8 @@ def test_the_curve_of_pretraining_is_called_what_it_is(
         save(figure, path)
 
     monkeypatch.setattr(figures, "save", spied)
-    section = cfg.pretrain.model_copy(update={"physics_weight": weight})
+    weights = cfg.pretrain.objectives.model_copy(update=objectives)
+    section = cfg.pretrain.model_copy(update={"objectives": weights})
     cfg = cfg.model_copy(update={"pretrain": section})
     source_files(DRUMS, cfg)
     tabulate(cfg, average(cfg, fold_files(cfg)))

@@ -16,6 +16,7 @@ from audiopg.synth.distributions import check, largest, quantile
 from audiopg.synth.parameters import STRUCK_ATTACK_S, STRUCK_RELEASE_S, draw
 from audiopg.synth.score import Score, Voice, clip_name
 from audiopg.synth.sources import PRIMITIVES
+from tests.support.scores import assert_same
 
 N = 10_000
 Floats = NDArray[np.float64]
@@ -224,7 +225,8 @@ def test_what_is_drawn_apart_is_unrelated(world: config.Synth) -> None:
     columns = {
         field.name: getattr(score, field.name)
         for field in fields(score)
-        if isinstance(getattr(score, field.name), np.ndarray) and field.name not in ("index", "n_voices", "room_places")
+        if isinstance(getattr(score, field.name), np.ndarray)
+        and field.name not in ("index", "identity", "n_voices", "room_places")
     }
     columns |= {f"place {axis}": score.room_places[:, axis] for axis in range(6)}
     for number, voice in enumerate(score.voices):
@@ -309,21 +311,6 @@ def test_what_has_no_meaning_is_nan(drawn: tuple[config.Synth, Score]) -> None:
         missing = [np.isnan(column).reshape(N, -1) for column in columns if column.dtype == np.float64]
         assert all((column == missing[0][:, :1]).all() for column in missing)
     assert ((score.microphone_low_hz == 0) == np.isinf(score.microphone_high_hz)).all()
-
-
-def assert_same(one: Any, other: Any, rows: NDArray[np.bool_], *, but: tuple[str, ...] = ()) -> None:
-    """Compare what two scores or voices, with the same or fewer sources, say of some rows."""
-    for field in fields(one):
-        value, its = getattr(one, field.name), getattr(other, field.name)
-        if isinstance(value, np.ndarray) and field.name not in but:
-            np.testing.assert_array_equal(value[rows], its[rows], err_msg=field.name)
-    if isinstance(one, Score):
-        for voice, its in zip(one.voices, other.voices, strict=True):
-            assert_same(voice, its, rows & (one.n_voices > 0), but=but)
-        return
-    for source in one.parameters.keys() & other.parameters.keys():
-        for name, value in one.parameters[source].items():
-            np.testing.assert_array_equal(value[rows], other.parameters[source][name][rows], err_msg=name)
 
 
 @pytest.mark.parametrize("gone", ["fm", "harmonic"])

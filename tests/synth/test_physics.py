@@ -128,5 +128,5 @@ def test_nothing_to_tell_is_an_error(short_paper: config.Synth) -> None:
         transient__probability=1.0,
         sources={"pulse": short_paper.sources["pulse"].model_dump()},
     )
-    with pytest.raises(AudiopgError, match="pretrain.physics_weight: nothing varies in synth"):
+    with pytest.raises(AudiopgError, match="pretrain.objectives.physics: nothing varies in synth"):
         Physics(dull)

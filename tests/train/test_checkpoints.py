@@ -125,6 +125,7 @@ def test_an_older_state_of_this_run_is_found_behind_a_later_one_of_another(folde
 def test_clearing_leaves_what_is_not_its_own(folder: Path) -> None:
     checkpoints = filled(folder)
     (folder / ".000000020.7.part.safetensors").touch()
+    (folder / ".tmpA1b2c3").touch()
     checkpoints.clear()
     assert not folder.exists()
     checkpoints = filled(folder)

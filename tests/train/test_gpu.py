@@ -50,10 +50,11 @@ def test_loss_and_gradients_are_those_of_the_cpu(tiny: Config) -> None:
         assert (found[GPU][name] - expected).abs().max() <= 1e-4 * expected.abs().max(), name
 
 
-@pytest.mark.parametrize("physics_weight", [0.0, 0.5])
-def test_pretraining_has_the_losses_of_the_cpu(tiny: Config, tmp_path: Path, physics_weight: float) -> None:
-    expected = run(changed(tiny, physics_weight=physics_weight), tmp_path / "cpu")
-    found = run(changed(tiny, physics_weight=physics_weight, compute={"device": GPU}), tmp_path / "gpu")
+@pytest.mark.parametrize("objectives", [{}, {"physics": 0.5}, {"reconstruction": 0.0, "twins": 1.0}])
+def test_pretraining_has_the_losses_of_the_cpu(tiny: Config, tmp_path: Path, objectives: dict[str, float]) -> None:
+    tiny = tiny.model_copy(update={"synth": tiny.synth.twins})
+    expected = run(changed(tiny, objectives=objectives), tmp_path / "cpu")
+    found = run(changed(tiny, objectives=objectives, compute={"device": GPU}), tmp_path / "gpu")
     assert storage.read_json(found.card)["device"] == f"{GPU} float32"
     assert losses(found) == pytest.approx(losses(expected), rel=1e-3)
 

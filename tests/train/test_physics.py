@@ -1,4 +1,4 @@
-"""The second objective: its loss by hand, parts that add up, what it leaves, and that the encoder learns from it."""
+"""The physics as an objective: its loss by hand, parts that add up, what it leaves, and that it is learnt."""
 
 import math
 from pathlib import Path
@@ -20,7 +20,7 @@ from audiopg.models.mae import MaskedAutoencoder
 from audiopg.models.vit import initialise
 from audiopg.synth.physics import Label, Number, Physics
 from audiopg.train.physics import PhysicsLoss
-from audiopg.train.pretrain import Corpus, objective
+from audiopg.train.pretrain import Corpus, model_of, objective
 
 CPU = torch.device("cpu")
 
@@ -30,13 +30,11 @@ def preset(request: pytest.FixtureRequest, tiny: Config) -> Config:
     """Sizes of profile `test`, a second objective, both corpora."""
     synth = profile.load("paper", request.param).synth
     synth = short(synth, tiny.synth.clip_s, events__level_db={"min": -18.0, "max": 0.0})
-    return changed(tiny.model_copy(update={"synth": synth}), physics_weight=0.5)
+    return changed(tiny.model_copy(update={"synth": synth}), objectives={"physics": 0.5})
 
 
 def autoencoder(corpus: Corpus) -> MaskedAutoencoder:
-    assert corpus.physics is not None
-    recipe = corpus.cfg.pretrain
-    model = MaskedAutoencoder(corpus.cfg.encoder, recipe.decoder, recipe.mask_ratio, corpus.physics.n_outputs)
+    model = model_of(corpus.cfg)
     initialise(model, 0)
     return model
 
@@ -151,7 +149,7 @@ def test_without_a_weight_there_is_no_head_and_the_same_start(tiny: Config, tmp_
     outputs = run(changed(tiny), tmp_path)
     assert not any("physics" in name for name in tensors.read(outputs.state)[0])
     assert len(Corpus(changed(tiny), CPU).part(0, range(4))) == 3
-    told = Corpus(changed(tiny, physics_weight=1.0), CPU)
+    told = Corpus(changed(tiny, objectives={"physics": 1.0}), CPU)
     plain = MaskedAutoencoder(tiny.encoder, tiny.pretrain.decoder, tiny.pretrain.mask_ratio)
     initialise(plain, 0)
     weights = autoencoder(told).state_dict()

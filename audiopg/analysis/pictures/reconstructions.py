@@ -23,6 +23,7 @@ from audiopg.plotting import GREY, both
 
 MASK_STREAM = "latent/mask"
 TICKS_KHZ = (0.1, 0.3, 1, 3, 8)
+COLUMNS = ["clip", "frame", "mel", "original_db", "reconstructed_db", "masked"]
 RANGE_DB = 80  # shown below the strongest bin of a clip
 
 
@@ -40,15 +41,19 @@ class Reconstruction:
     """Mean squared error over the hidden patches of each clip, in the target's normalisation, shape (B,)."""
 
 
-def load(path: Path, encoder: config.Encoder, pretrain: config.Pretrain) -> MaskedAutoencoder:
-    """Read the masked autoencoder from the state of a pre-training, with or without its optimiser, without a head.
+def load(path: Path, encoder: config.Encoder, pretrain: config.Pretrain) -> MaskedAutoencoder | None:
+    """Read the masked autoencoder from the state of a pre-training, with or without its optimiser, without heads.
+
+    None where the pre-training reconstructed nothing.
 
     Raises:
         AudiopgError: the file is missing or damaged, or was made for another size.
     """
+    if not pretrain.objectives.reconstruction:
+        return None
     state, _ = tensors.read(path)
     weights = {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
-    weights = {name: tensor for name, tensor in weights.items() if not name.startswith("physics.")}
+    weights = {name: tensor for name, tensor in weights.items() if not name.startswith(("physics.", "projection."))}
     model = MaskedAutoencoder(encoder, pretrain.decoder, pretrain.mask_ratio)
     try:
         model.load_state_dict(weights, strict=True)
@@ -82,14 +87,15 @@ def reconstruct(model: MaskedAutoencoder, spectrogram: Tensor, indices: Sequence
     pictures of MAE's authors: the level of a hidden patch is given, its shape is predicted.
 
     Args:
-        model: the masked autoencoder.
+        model: the masked autoencoder, with a decoder.
         spectrogram: normalised log-mel, shape (B, F, M).
         indices: numbers of the clips, which name their masks.
         seed: names the masks, with the numbers.
     """
     patches = model.encoder.patches(spectrogram)
     noise = torch.from_numpy(uniforms(seed, MASK_STREAM, indices, patches.shape[1])).to(spectrogram.device)
-    _, prediction, masked, _ = model(spectrogram, noise)
+    _, prediction, masked, *_ = model(spectrogram, noise)
+    assert prediction is not None  # it has a decoder
     error = (prediction - model.target(spectrogram)).square().mean(dim=-1)
     variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)
     hidden = masked.bool()[..., None].expand_as(patches)
@@ -103,8 +109,8 @@ def reconstruct(model: MaskedAutoencoder, spectrogram: Tensor, indices: Sequence
     )
 
 
-def table(found: Reconstruction, indices: Sequence[int], features: config.Features) -> pd.DataFrame:
-    """Tabulate reconstructions in dB of power, a row per clip, frame and mel bin.
+def table(found: Reconstruction | None, indices: Sequence[int], features: config.Features) -> pd.DataFrame:
+    """Tabulate reconstructions in dB of power, a row per clip, frame and mel bin; none where there is nothing.
 
     Returns:
         Columns ``clip, frame, mel, original_db, reconstructed_db, masked``, rounded to 0.1 dB.
@@ -115,6 +121,8 @@ def table(found: Reconstruction, indices: Sequence[int], features: config.Featur
         values: Float64 = (log_power * 10 / math.log(10)).round(1).ravel()
         return values
 
+    if found is None:
+        return pd.DataFrame(columns=COLUMNS)
     clip, frame, bin_ = (axis.ravel() for axis in np.indices(found.original.shape))
     return pd.DataFrame(
         {
@@ -129,7 +137,7 @@ def table(found: Reconstruction, indices: Sequence[int], features: config.Featur
 
 
 def picture(table: pd.DataFrame, features: config.Features, path: Path) -> None:
-    """Draw the original, what the encoder sees, and the reconstruction, a row per clip.
+    """Draw the original, what the encoder sees, and the reconstruction, a row per clip; or say that there is none.
 
     Args:
         table: as `table` makes it.
@@ -175,4 +183,9 @@ def picture(table: pd.DataFrame, features: config.Features, path: Path) -> None:
         figure.supxlabel(f"time (s)\n{caption}", fontsize=8)
         return figure
 
-    both(path, draw)
+    def draw_none() -> Figure:
+        figure = Figure(figsize=(9.0, 0.9))
+        figure.text(0.5, 0.5, "pre-training reconstructed nothing: it has no decoder", ha="center", va="center")
+        return figure
+
+    both(path, draw if clips else draw_none)

@@ -48,7 +48,7 @@ def test_the_state_of_a_pre_training_is_read_with_or_without_its_optimiser(tiny:
 def test_a_state_without_a_weight_is_an_error_of_one_line(tiny: Config, tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
     weights = {f"model.{name}": tensor for name, tensor in autoencoder(tiny).state_dict().items()}
-    del weights["model.predict.bias"]
+    del weights["model.decoder.predict.bias"]
     tensors.write(path, weights, {})
     with pytest.raises(AudiopgError, match=r"state\.safetensors: .*predict\.bias.*; pre-train again") as caught:
         reconstructions.load(path, tiny.encoder, tiny.pretrain)

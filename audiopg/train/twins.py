@@ -1,0 +1,29 @@
+"""An objective of pre-training: tell which clips are of one identity."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+TEMPERATURE = 0.1
+
+
+def twins_loss(directions: Tensor, n_clips: int) -> Tensor:
+    """Cross-entropy of finding the clips of the same identity among all others of the part, a scalar.
+
+    Over its value for who knows nothing, the logarithm of the number of other clips: so it is about 1 before training.
+    It compares only clips that are in the part together. So the task is harder in a larger batch, and depends on
+    ``accumulate`` and on the number of processes, as contrastive objectives do.
+
+    Args:
+        directions: of length 1, shape (B, P); the clips of an identity are next to each other.
+        n_clips: clips of each identity, at least 2; B is a multiple of it, and more than it.
+    Source: InfoNCE, van den Oord et al. (2018), as NT-Xent in Chen et al. (2020).
+    """
+    identity = torch.arange(len(directions), device=directions.device) // n_clips
+    itself = torch.eye(len(directions), dtype=torch.bool, device=directions.device)
+    related = (identity[:, None] == identity) & ~itself
+    similarity = (directions @ directions.T / TEMPERATURE).masked_fill(itself, -torch.inf)
+    found = -functional.log_softmax(similarity, dim=1)[related].mean()
+    return found / math.log(len(directions) - 1)
