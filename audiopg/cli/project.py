@@ -11,7 +11,9 @@ from audiopg.errors import AudiopgError
 
 def profile(
     name: Annotated[str, typer.Argument(help="quick, small, paper or test.")],
-    preset: Annotated[str, typer.Option(help="What the corpus sounds like: paper or world.")] = "paper",
+    preset: Annotated[
+        str | None, typer.Option(help="What the corpus sounds like: paper or world; else as the profile has it.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="File to write.")] = PARAMS,
 ) -> None:
     """Write params.yaml: paper.yaml, changed by the overlays of a preset and of the profile."""

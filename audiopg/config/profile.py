@@ -12,10 +12,11 @@ from audiopg.config.params import parse, read_yaml
 from audiopg.errors import AudiopgError
 
 FOLDER = Path(__file__).parent / "profiles"
-COMPLETE = "paper"  # the profile that has no overlay, and the preset that every profile begins with
+COMPLETE = "paper"  # the profile, and the preset, that has no overlay
+PRESETS = {"quick": "world", "small": "world"}  # what the corpus of a profile sounds like, if not as `COMPLETE`
 
 
-def text(name: str, preset: str = COMPLETE, folder: Path = FOLDER) -> str:
+def text(name: str, preset: str | None = None, folder: Path = FOLDER) -> str:
     """Return the text of ``params.yaml`` for a profile.
 
     Each line keeps its comment; where an overlay changes a value, the comment gives the paper's value instead of its
@@ -24,7 +25,7 @@ def text(name: str, preset: str = COMPLETE, folder: Path = FOLDER) -> str:
     Args:
         name: stem of a file in ``folder``; ``paper`` has no overlay.
         preset: stem of a file in its subfolder ``presets``, or ``paper``: what the corpus sounds like; the sizes are
-            those of the profile.
+            those of the profile. None takes the profile's own.
         folder: where ``paper.yaml`` and the overlays are.
 
     Raises:
@@ -32,6 +33,7 @@ def text(name: str, preset: str = COMPLETE, folder: Path = FOLDER) -> str:
             allowed.
     """
     paper = _find(COMPLETE, folder, "profile")
+    preset = preset or PRESETS.get(name, COMPLETE)
     overlays = [] if preset == COMPLETE else [_find(preset, folder / "presets", "preset", COMPLETE)]
     overlays += [] if name == COMPLETE else [_find(name, folder, "profile")]
     values = read_yaml(paper)
@@ -44,7 +46,7 @@ def text(name: str, preset: str = COMPLETE, folder: Path = FOLDER) -> str:
     return "\n".join(writer.finish()) + "\n"
 
 
-def load(name: str, preset: str = COMPLETE, folder: Path = FOLDER) -> Config:
+def load(name: str, preset: str | None = None, folder: Path = FOLDER) -> Config:
     """Return the parameters of a profile; arguments and errors as `text`.
 
     >>> load("small").encoder.shape

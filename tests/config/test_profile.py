@@ -21,7 +21,7 @@ def test_what_a_run_can_do_is_off_unless_asked_for() -> None:
         assert config.pretrain.budget_min is None
         assert (config.pretrain.accumulate, config.finetune.accumulate) == (1, 1)
         assert (config.pretrain.drop_path, config.finetune.layer_decay) == (0, 1)
-        assert (config.pretrain.objectives.physics > 0) == (name == "small")
+        assert (config.pretrain.objectives.twins > 0) == (name in {"quick", "small"})
         for optimizer in (config.pretrain.optimizer, config.finetune.optimizer):
             assert (optimizer.ema_decay, optimizer.on_non_finite) == (0, "stop")
 
@@ -63,6 +63,13 @@ def test_a_profile_is_paper_with_its_overlays(name: str, preset: str) -> None:
     text = profile.text(name, preset)
     assert yaml.safe_load(text) == values
     assert all(len(line) <= 160 for line in text.splitlines())
+
+
+def test_a_profile_has_a_corpus_of_its_own_unless_another_is_asked_for() -> None:
+    assert len(profile.load("quick").synth.sources) > 3
+    assert profile.load("quick") == profile.load("quick", "world")
+    assert profile.load("quick", "paper") != profile.load("quick", "world")
+    assert profile.load("paper") == profile.load("paper", "paper")
 
 
 def test_params_yaml_is_profile_quick() -> None:
