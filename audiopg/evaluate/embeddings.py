@@ -1,11 +1,12 @@
 """Frozen features of recordings: an encoder's layers, and the statistics that any encoder has to beat."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from audiopg.arrays import Float32, Float64, Int64
@@ -24,24 +25,29 @@ class View(NamedTuple):
 
     layer: int
     pooling: str
-    """``tokens``: mean and deviation over all tokens; ``bands``: over time, the bands of frequency side by side."""
+    """``tokens``: mean and deviation over all tokens; ``bands``: `STATISTICS` over time, the bands of frequency side by
+    side."""
+
+
+STATISTICS = ("mean", "deviation", "change", "largest", "smallest")
+"""Of each number of a band's token over time. The change is the mean size of the difference between neighbours."""
 
 
 class Embeddings:
-    """Mean and deviation over time of each band of each layer, from which all views of N recordings follow."""
+    """`STATISTICS` of each band of some layers, from which all views of N recordings follow."""
 
-    def __init__(self, moments: Float32) -> None:
-        """Take them, shape (N, layers, 2, bands, D); in memory or in a file."""
-        self.moments = moments
-        layers = range(moments.shape[1])
+    def __init__(self, statistics: NDArray[np.float16] | Float32, layers: Sequence[int]) -> None:
+        """Take them, shape (N, layers, 5, bands, D), in memory or in a file; and the numbers of the layers."""
+        self.statistics = statistics
+        self.layers = list(layers)
         self.views = [View(layer, pooling) for layer in layers for pooling in ("tokens", "bands")]
 
     def features(self, view: View) -> Float64:
-        """Return one view, shape (N, 2 D) for ``tokens`` and (N, 2 · bands · D) for ``bands``."""
-        moments = self.moments[:, view.layer].astype(np.float64)
+        """Return one view, shape (N, 2 D) for ``tokens`` and (N, 5 · bands · D) for ``bands``."""
+        found = self.statistics[:, self.layers.index(view.layer)].astype(np.float64)
         if view.pooling == "bands":
-            return moments.reshape(len(moments), -1)
-        mean, deviation = moments[:, 0], moments[:, 1]
+            return found.reshape(len(found), -1)
+        mean, deviation = found[:, 0], found[:, 1]
         overall = mean.mean(axis=1)
         variance = (np.square(deviation) + np.square(mean - overall[:, None])).mean(axis=1)
         return np.concatenate([overall, np.sqrt(variance)], axis=1)
@@ -94,36 +100,54 @@ def rich_statistics(spectrogram: Float32, hop_ms: float) -> Float32:
     return np.stack(rows).astype(np.float32)
 
 
+def layers_of(encoder: Encoder) -> list[int]:
+    """Number the layers that are read: after a half, two and five sixths, and all blocks, and after the last norm.
+
+    Lower layers were never the best of any encoder, random ones included.
+    """
+    depth = encoder.size.depth
+    return sorted({depth // 2, depth * 2 // 3, depth * 5 // 6, depth, depth + 1})
+
+
 def embed(clips: Clips, encoder: Encoder, backend: Backend, label: str, file: Path) -> Embeddings:
     """Pool the features of each recording over all of its windows.
 
-    The deviation is that of the whole recording: what differs between windows counts in it.
+    All is of the whole recording: what differs between windows counts in its deviation.
 
     Args:
         clips: the recordings.
         encoder: the encoder in evaluation.
         backend: the device; the encoder is moved there. Evaluation is in float32 everywhere.
         label: what to call it in the progress lines.
-        file: where the moments lie: large tasks have gigabytes of them.
+        file: where the statistics lie, in float16: large tasks have gigabytes of them.
     """
     encoder.eval().to(backend.device)
+    layers = layers_of(encoder)
 
-    def moments(spectrogram: Tensor) -> Tensor:
-        mean, deviation = encoder.band_moments(spectrogram).double().unbind(dim=2)
-        return torch.stack([mean, mean.square() + deviation.square()], dim=2)
+    def statistics(spectrogram: Tensor) -> Tensor:
+        return torch.stack([_over_time(tokens) for tokens in encoder.bands(spectrogram, layers)], dim=1)
 
     found = None
-    for row, values in enumerate(over_windows(moments, clips, np.arange(len(clips)), backend, label)):
+    for row, windows in enumerate(_by_recording(statistics, clips, np.arange(len(clips)), backend, label)):
+        mean, square, change, largest, smallest = np.moveaxis(windows, 2, 0)
         if found is None:
-            found = np.lib.format.open_memmap(file, "w+", np.float32, (len(clips), *values.shape))
-        mean, square = values[:, 0], values[:, 1]
-        found[row, :, 0] = mean
-        found[row, :, 1] = np.sqrt(np.maximum(square - np.square(mean), 0))
+            found = np.lib.format.open_memmap(file, "w+", np.float16, (len(clips), *windows.shape[1:]))
+        overall = mean.mean(axis=0)
+        deviation = np.sqrt(np.maximum(square.mean(axis=0) - np.square(overall), 0))
+        parts = [overall, deviation, change.mean(axis=0), largest.max(axis=0), smallest.min(axis=0)]
+        found[row] = np.stack(parts, axis=1)
     assert found is not None  # a manifest has recordings
-    return Embeddings(found)
+    return Embeddings(found, layers)
 
 
-@torch.no_grad()
+def _over_time(tokens: Tensor) -> Tensor:
+    """Return mean, mean square, mean change, largest and smallest over time, (B, T, bands, D) to (B, 5, bands, D)."""
+    tokens = tokens.double()
+    change = tokens.diff(dim=1).abs().sum(dim=1) / max(tokens.shape[1] - 1, 1)
+    parts = [tokens.mean(dim=1), tokens.square().mean(dim=1), change, tokens.amax(dim=1), tokens.amin(dim=1)]
+    return torch.stack(parts, dim=1)
+
+
 def over_windows(
     function: Callable[[Tensor], Tensor], clips: Clips, rows: Int64, backend: Backend, label: str
 ) -> Iterator[Float64]:
@@ -139,6 +163,15 @@ def over_windows(
     Yields:
         The average of each of ``rows``, in their order.
     """
+    for values in _by_recording(function, clips, rows, backend, label):
+        yield values.mean(axis=0)
+
+
+@torch.no_grad()
+def _by_recording(
+    function: Callable[[Tensor], Tensor], clips: Clips, rows: Int64, backend: Backend, label: str
+) -> Iterator[Float64]:
+    """Yield what a function returns for the windows of each recording, shape (windows, …); as `over_windows`."""
     batches = clips.windows(rows, BATCH_SIZE)
     waiting: list[Float64] = []
     for numbers, offsets in progress(batches, label, total=len(batches), per_item=BATCH_SIZE):
@@ -146,5 +179,5 @@ def over_windows(
         for row, value in zip(rows[numbers].tolist(), values, strict=True):
             waiting.append(value)
             if len(waiting) == len(clips.offsets(row)):
-                yield np.mean(waiting, axis=0)
+                yield np.stack(waiting)
                 waiting = []

@@ -232,7 +232,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     def probe(encoder: Encoder, name: str, **probes: Linear | Nearest) -> None:
         # one encoder after the other, as large tasks have gigabytes of embeddings
         with tempfile.TemporaryDirectory(dir=out, prefix=".embeddings-") as folder:
-            embeddings = embed(clips, encoder, backend, f"{task}: embedding, {name}", Path(folder) / "moments.npy")
+            embeddings = embed(clips, encoder, backend, f"{task}: embedding, {name}", Path(folder) / "statistics.npy")
             for row, each in probes.items():
                 rows.setdefault(row, []).append(scores(each, embeddings, *given))
 

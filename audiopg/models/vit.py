@@ -1,6 +1,6 @@
 """The encoder: a vision transformer over patches of a log-mel spectrogram."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -147,18 +147,20 @@ class Encoder(nn.Module):
         """
         return torch.stack([_moments(x) for x in self._by_layer(spectrogram)], dim=1)
 
-    def band_moments(self, spectrogram: Tensor) -> Tensor:
-        """Mean and standard deviation over time of each band of frequency, for the same layers.
+    def bands(self, spectrogram: Tensor, layers: Sequence[int]) -> Iterator[Tensor]:
+        """Yield the tokens of some layers, by time and band of frequency.
 
         Args:
             spectrogram: shape (B, F, M).
+            layers: numbers of `layers`, in ascending order.
 
-        Returns:
-            Shape (B, depth + 2, 2, bands, D), the bands from low to high.
+        Yields:
+            Shape (B, time, bands, D), the bands from low to high.
         """
         n_bands = spectrogram.shape[2] // self.config.patch_mels
-        split = (x.view(len(x), -1, n_bands, x.shape[-1]) for x in self._by_layer(spectrogram))
-        return torch.stack([_moments(x) for x in split], dim=1)
+        for number, x in enumerate(self._by_layer(spectrogram)):
+            if number in layers:
+                yield x.view(len(x), -1, n_bands, x.shape[-1])
 
     def _by_layer(self, spectrogram: Tensor) -> Iterator[Tensor]:
         """Yield the tokens after the patch embedding, each block, and the last norm, each of shape (B, L, D)."""
@@ -171,7 +173,7 @@ class Encoder(nn.Module):
 
 
 def _moments(tokens: Tensor) -> Tensor:
-    """Mean and standard deviation over the second axis, (B, L, …) to (B, 2, …)."""
+    """Mean and standard deviation over tokens, (B, L, D) to (B, 2, D)."""
     mean = tokens.mean(dim=1, keepdim=True)
     # torch's own std takes ten times as long along this axis
     return torch.cat([mean, (tokens - mean).square().mean(dim=1, keepdim=True).sqrt()], dim=1)

@@ -61,7 +61,7 @@ def rename(path: str, name: str) -> Callable[[dict[str, Any]], None]:
             put("pretrain/objectives/physics", -1),
             "pretrain.objectives.physics: Input should be greater than or equal to 0, found",
         ),
-        (put("pretrain/accumulate", 3), "pretrain: batch_size = 64 must be a multiple of accumulate = 3"),
+        (put("pretrain/accumulate", 3), "pretrain: batch_size = 256 must be a multiple of accumulate = 3"),
         (put("finetune/accumulate", 5), "finetune: batch_size = 32 must be a multiple of accumulate = 5"),
         (
             put("tasks/drums/finetune", {"accumulate": 7}),

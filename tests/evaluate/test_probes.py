@@ -34,6 +34,11 @@ CPU = Backend(torch.device("cpu"), None)
 LINEAR, NEAREST = Linear(PROBE), Nearest(PROBE)
 
 
+def embeddings(values: NDArray[np.float32]) -> Embeddings:
+    """Number the layers from 0."""
+    return Embeddings(values, range(values.shape[1]))
+
+
 def moments(informative_layer: int, n: int = 240, n_layers: int = 3) -> NDArray[np.float32]:
     """Features of two bands; the classes are told by the means of both bands of one layer."""
     generator = np.random.Generator(np.random.Philox(1))
@@ -46,7 +51,7 @@ def moments(informative_layer: int, n: int = 240, n_layers: int = 3) -> NDArray[
 @pytest.mark.parametrize("probe", [LINEAR, NEAREST])
 @pytest.mark.parametrize("layer", [0, 2])
 def test_the_informative_layer_is_selected_inside_training(probe: Linear | Nearest, layer: int) -> None:
-    found, choices = scores(probe, Embeddings(moments(layer)), manifest(), CARD, PROBE)
+    found, choices = scores(probe, embeddings(moments(layer)), manifest(), CARD, PROBE)
     assert min(found["accuracy"]) > 0.9
     assert {choice.view.layer for choice in choices} == {layer}
 
@@ -59,14 +64,14 @@ def test_what_bands_tell_apart_is_read_side_by_side(probe: Linear | Nearest) -> 
     values[:, 0, 0, 0, 0] = [(3, -3, 0)[number % 3] for number in range(240)]
     values[:, 0, 0, 1, 0] = -values[:, 0, 0, 0, 0]
     values[:, 0, 1] = np.sqrt(20 - np.square(values[:, 0, 0]).clip(max=19))  # and so does the deviation
-    found, choices = scores(probe, Embeddings(values[:, :1]), manifest(), CARD, PROBE)
+    found, choices = scores(probe, embeddings(values[:, :1]), manifest(), CARD, PROBE)
     assert {choice.view for choice in choices} == {View(0, "bands")}
     assert min(found["accuracy"]) > 0.9
 
 
 def test_noise_is_at_chance() -> None:
     noise = np.random.Generator(np.random.Philox(2)).standard_normal((240, 2, 2, 2, 8)).astype(np.float32)
-    found, _ = scores(LINEAR, Embeddings(noise), manifest(), CARD, PROBE)
+    found, _ = scores(LINEAR, embeddings(noise), manifest(), CARD, PROBE)
     assert np.mean(found["accuracy"]) == pytest.approx(1 / 3, abs=0.12)
 
 
@@ -74,7 +79,7 @@ def test_features_of_any_scale_and_constant_ones_do_no_harm() -> None:
     values = moments(1)
     values[..., :3] *= 1e-3
     values[..., 7] = 5
-    found, _ = scores(LINEAR, Embeddings(values), manifest(), CARD, PROBE)
+    found, _ = scores(LINEAR, embeddings(values), manifest(), CARD, PROBE)
     assert min(found["accuracy"]) > 0.95
 
 
@@ -83,7 +88,7 @@ def test_too_few_clips_for_the_neighbours_are_told() -> None:
     cards = replace(CARD, sizes=(4, 4, 4, 4))
     # of three folds that are not held out, two are left to learn from
     with pytest.raises(AudiopgError, match=r"^x: \d clips to learn from are fewer than probe.knn_k = 9; lower it$"):
-        scores(NEAREST, Embeddings(moments(0, 16)), few, cards, PROBE.model_copy(update={"knn_k": 9}))
+        scores(NEAREST, embeddings(moments(0, 16)), few, cards, PROBE.model_copy(update={"knn_k": 9}))
 
 
 @pytest.fixture
@@ -121,7 +126,7 @@ def test_the_test_fold_reaches_neither_fit_nor_selection(predicted: list[NDArray
     clean = moments(1)
     poisoned = clean.copy()
     poisoned[listed.parts == 2] = np.roll(clean[listed.parts == 2], 1, axis=0)
-    choices = [scores(LINEAR, Embeddings(values), listed, CARD, PROBE)[1] for values in (clean, poisoned)]
+    choices = [scores(LINEAR, embeddings(values), listed, CARD, PROBE)[1] for values in (clean, poisoned)]
     changed = [
         before != after or not np.array_equal(first, second)
         for before, after, first, second in zip(*choices, predicted[:4], predicted[4:], strict=True)
@@ -141,7 +146,7 @@ def test_with_a_split_selection_is_on_validation_and_the_test_clips_reach_nothin
     poisoned[listed.parts == "test"] = 0
     layers = []
     for values in (clean, poisoned, validation_only):
-        found, choices = scores(LINEAR, Embeddings(values), listed, SPLIT, PROBE)
+        found, choices = scores(LINEAR, embeddings(values), listed, SPLIT, PROBE)
         assert list(found) == ["accuracy"]
         layers += [choice.view.layer for choice in choices]
     assert layers == [1, 1, 2]
@@ -158,10 +163,10 @@ def test_several_labels_are_scored_by_precision() -> None:
     values = moments(1)
     values[120:, 1, 0, :, 5] += 6
     card = replace(CARD, n_classes=4, metric="mAP")
-    found, _ = scores(LINEAR, Embeddings(values), listed, card, PROBE)
+    found, _ = scores(LINEAR, embeddings(values), listed, card, PROBE)
     assert list(found) == ["mAP", "d_prime", "lwlrap"]
     assert min(found["mAP"]) > 0.95
-    assert min(scores(NEAREST, Embeddings(values), listed, card, PROBE)[0]["mAP"]) > 0.9
+    assert min(scores(NEAREST, embeddings(values), listed, card, PROBE)[0]["mAP"]) > 0.9
 
 
 def test_probes_learn_from_the_share_alone(predicted: list[NDArray[np.float64]], parts: list[int]) -> None:
@@ -173,7 +178,7 @@ def test_probes_learn_from_the_share_alone(predicted: list[NDArray[np.float64]],
     assert len(unused) > 20
     poisoned[unused] = 9
     for found in (values, poisoned):
-        scores(LINEAR, Embeddings(found), listed, CARD, PROBE, 0.25, 5)
+        scores(LINEAR, embeddings(found), listed, CARD, PROBE, 0.25, 5)
     for before, after in zip(predicted[:4], predicted[4:], strict=True):
         assert np.array_equal(before, after)
     assert set(parts) == {3}

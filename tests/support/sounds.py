@@ -70,6 +70,7 @@ def bare(
     nothing, none = np.full(n, np.nan), np.zeros(n)
     return Score(
         index=np.arange(n),
+        identity=np.arange(n),
         sources=(primitive,),
         primitives=(primitive,),
         n_voices=np.ones(n, dtype=np.int64),
