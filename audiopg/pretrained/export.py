@@ -25,13 +25,14 @@ TAGS = [
     "self-supervised",
     "synthetic-data",
 ]
-# Part of the card if pre-training predicted the physics as well.
-TAUGHT = """
-Pre-training was not self-supervised alone: in addition to the reconstruction, a linear head on the encoder predicted
-the physics of each synthetic clip (fundamental, events, level, source and all else that varies),
-with weight {:g} in the loss. So the encoder was supervised as well, by the synthesiser's score;
-no recording was involved.
-"""
+# What each objective adds to the card.
+LEARNT = {
+    "reconstruction": "a decoder reconstructed hidden patches of the spectrogram",
+    "physics": "a linear head predicted the physics of each clip (fundamental, events, level, source and all else that "
+    "varies)",
+    "twins": "clips with the same sources, heard differently, were found among others",
+}
+TAUGHT = "So the encoder was supervised as well, by the synthesiser's score; no recording was involved."
 
 
 def run(encoder_path: Path, results: Path, out: Path) -> None:
@@ -118,7 +119,7 @@ def front_matter(name: str, table: pd.DataFrame, *, taught: bool) -> dict[str, A
     Args:
         name: name of the model.
         table: the results table, columns as `audiopg.report.COLUMNS`.
-        taught: whether pre-training predicted the physics of the clips.
+        taught: whether pre-training knew more of the clips than their sound.
     """
     results = []
     for task, rows in table[table["row"].isin(OWN_ROWS)].groupby("task", sort=False):
@@ -155,8 +156,10 @@ def model_card(
     """
     size, rate_hz = facts["encoder"]["size"], facts["features"]["sample_rate_hz"]
     name, clip_s = f"audiopg-{size}", card["params"]["synth"]["clip_s"]
-    weight = card["params"]["pretrain"]["objectives"]["physics"]
-    metadata = front_matter(name, table, taught=weight > 0)
+    objectives = {key: weight for key, weight in card["params"]["pretrain"]["objectives"].items() if weight}
+    taught = objectives.keys() != {"reconstruction"}
+    metadata = front_matter(name, table, taught=taught)
+    learnt = "; ".join(f"{LEARNT[key]} (weight {weight:g})" for key, weight in objectives.items())
     head = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=1000)
     made = "\n".join(f"| {what} | `{digest}` |" for what, digest in digests.items())
     versions = ", ".join(f"{package} {number}" for package, number in card["versions"].items())
@@ -166,7 +169,7 @@ def model_card(
 
 # {name}
 
-The encoder of a masked autoencoder of log-mel spectrograms: a vision transformer of size `{size}`,
+An encoder of log-mel spectrograms, which learnt from some of their patches: a vision transformer of size `{size}`,
 {facts["n_parameters"]:,} weights, {facts["num_hidden_layers"]} blocks of width {facts["hidden_size"]}.
 It takes mono waveforms at {rate_hz} Hz, and gives one token per patch; the mean of the tokens is a clip's embedding.
 
@@ -185,7 +188,9 @@ Pre-training heard synthetic sound only, and no recording: {card["clips_seen"]:,
 procedural synthesiser of `audiopg`, named `{card["first_clip"]}` to `{card["last_clip"]}`. Each can be made again
 from its name and the parameters in `{RUN_CARD}`. No person, voice or work is in them. Recordings served for the
 figures below alone; the classifiers that were fine-tuned on them are not in this folder.
-{TAUGHT.format(weight) if weight else ""}
+
+What it learnt: {learnt}.{f" {TAUGHT}" if taught else ""}
+
 ## Limits
 
 It was evaluated on the tasks below and on no others. Figures are of one seed; ± is over folds only. Clips in

@@ -35,8 +35,8 @@ PROBE_SELECTION = {"folds": "{} inside the training folds", "split": "{} on the 
 LEGEND = """\
 Mean ± standard deviation over folds. *pre-trained* and *scratch* are fine-tuned with one recipe, budget and order of
 batches; *linear probe* and *k-NN probe* read the frozen pre-trained encoder: mean and deviation over all tokens, or
-over time with the bands of frequency side by side; *random weights* is the same linear probe of untrained encoders,
-the mean of three draws; *log-mel statistics* the same of the spectrogram itself: mean and deviation of each mel bin,
+five statistics over time with the bands of frequency side by side (mean, deviation, change, largest, smallest);
+*random weights* is the same linear probe of untrained encoders, the mean of three draws; *log-mel statistics* the same of the spectrogram itself: mean and deviation of each mel bin,
 or with changes, quantiles, modulation and thirds of the recording as well."""
 LATENT_LEGEND = """\
 Physics on probe corpora that no training saw (*notes* are recorded, and scored on instruments that were held out):
