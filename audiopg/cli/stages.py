@@ -78,7 +78,7 @@ def pretrain(
     card: Annotated[Path, typer.Option(help="Run card to write (JSON).")],
     params: Params = PARAMS,
 ) -> None:
-    """Train a masked autoencoder on synthetic sound."""
+    """Train an encoder on synthetic sound."""
     stage = load("pretrain")
     stage.run(read_params(params), resume, curves, stage.Outputs(encoder, state, loss, card))
 
@@ -175,7 +175,7 @@ def render(
 
         config = load_profile("paper", preset)
     seed = config.seed if seed is None else seed
-    synth = config.synth.twins if twins else config.synth
+    synth = config.synth.with_identities(2) if twins else config.synth
     load("render").run(synth, config.features, seed, indices, out, sheet or out / "sheet.png")
 
 

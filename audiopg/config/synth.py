@@ -158,10 +158,9 @@ class Synth(Section):
         """Samples per clip."""
         return round(self.clip_s * self.sample_rate_hz)
 
-    @property
-    def twins(self) -> "Synth":
-        """The same corpus with two clips of each identity, at 2 i and 2 i + 1."""
-        return self.model_copy(update={"identity": self.identity.model_copy(update={"n_clips": 2})})
+    def with_identities(self, n_clips: int) -> "Synth":
+        """Return the same corpus with so many clips of each identity, with consecutive numbers; 1 makes no twins."""
+        return self.model_copy(update={"identity": self.identity.model_copy(update={"n_clips": n_clips})})
 
     @model_validator(mode="after")
     def _playable(self) -> "Synth":

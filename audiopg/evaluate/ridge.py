@@ -7,6 +7,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from audiopg.arrays import Float64, Int64
+from audiopg.errors import AudiopgError
 
 
 class RidgePath:
@@ -66,9 +67,16 @@ class RidgePath:
         return complement
 
     def _inverse(self, alpha: float) -> Float64:
-        """Return (products + alpha I)^-1; that of the last penalty is kept."""
+        """Return (products + alpha I)^-1; that of the last penalty is kept.
+
+        Raises:
+            AudiopgError: rounding errors are larger than the penalty.
+        """
         if self._last is None or self._last[0] != alpha:
-            lower, _ = lapack.dpotrf(self._products + alpha * np.eye(len(self._products)), lower=True, clean=True)
+            lower, failed = lapack.dpotrf(self._products + alpha * np.eye(len(self._products)), lower=True, clean=True)
+            if failed:
+                msg = f"a penalty of {alpha:g} is below the rounding error of the features; use larger ridge_alphas"
+                raise AudiopgError(msg)
             half, _ = lapack.dpotri(lower, lower=True, overwrite_c=True)
             self._last = alpha, half + np.tril(half, -1).T
         return self._last[1]

@@ -20,7 +20,6 @@ METRICS = {"mAP": "mean_average_precision"}  # names of the hub, where they diff
 TAGS = [
     "audio",
     "audio-representation",
-    "masked-autoencoder",
     "vision-transformer",
     "self-supervised",
     "synthetic-data",
@@ -113,6 +112,15 @@ def _made(stage: str, card_path: Path, card: dict[str, Any], output: Path) -> No
         raise AudiopgError(msg)
 
 
+def _objectives(card: dict[str, Any]) -> dict[str, float]:
+    """Return the objectives of a pre-training that have a weight."""
+    weights = card["params"]["pretrain"].get("objectives")
+    if weights is None:
+        msg = "results/pretrain/run.json: made by an earlier version, which had no pretrain.objectives; pre-train again"
+        raise AudiopgError(msg)
+    return {key: weight for key, weight in weights.items() if weight}
+
+
 def front_matter(name: str, table: pd.DataFrame, *, taught: bool) -> dict[str, Any]:
     """Return the metadata that a model hub reads: licence, tags, and this encoder's figures per task.
 
@@ -156,7 +164,7 @@ def model_card(
     """
     size, rate_hz = facts["encoder"]["size"], facts["features"]["sample_rate_hz"]
     name, clip_s = f"audiopg-{size}", card["params"]["synth"]["clip_s"]
-    objectives = {key: weight for key, weight in card["params"]["pretrain"]["objectives"].items() if weight}
+    objectives = _objectives(card)
     taught = objectives.keys() != {"reconstruction"}
     metadata = front_matter(name, table, taught=taught)
     learnt = "; ".join(f"{LEARNT[key]} (weight {weight:g})" for key, weight in objectives.items())

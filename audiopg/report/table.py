@@ -36,8 +36,9 @@ LEGEND = """\
 Mean ± standard deviation over folds. *pre-trained* and *scratch* are fine-tuned with one recipe, budget and order of
 batches; *linear probe* and *k-NN probe* read the frozen pre-trained encoder: mean and deviation over all tokens, or
 five statistics over time with the bands of frequency side by side (mean, deviation, change, largest, smallest);
-*random weights* is the same linear probe of untrained encoders, the mean of three draws; *log-mel statistics* the same of the spectrogram itself: mean and deviation of each mel bin,
-or with changes, quantiles, modulation and thirds of the recording as well."""
+*random weights* is the same linear probe of untrained encoders, the mean of three draws; *log-mel statistics* is the
+same probe of the spectrogram itself: mean and deviation of each mel bin, or with changes, quantiles, modulation and
+thirds of the recording as well."""
 LATENT_LEGEND = """\
 Physics on probe corpora that no training saw (*notes* are recorded, and scored on instruments that were held out):
 held-out R² of a linear read-out, its layer and pooling chosen in the training half, with 95 % intervals; and the angle

@@ -116,8 +116,16 @@ def ahead(make: Callable[[Piece], Made], pieces: Iterable[Piece]) -> Iterator[Ma
             yield before.result()
 
 
-def check_division(place: str, steps: "config.Pretrain | config.Finetune", backend: Backend) -> None:
+def check_division(
+    place: str, steps: "config.Pretrain | config.Finetune", backend: Backend, n_together: int = 1
+) -> None:
     """Check that all parts of a full batch have the same number of clips.
+
+    Args:
+        place: section of the parameters.
+        steps: the section.
+        backend: knows the number of processes.
+        n_together: clips that must not be parted, and be beside others in each part.
 
     Raises:
         AudiopgError: they do not.
@@ -127,5 +135,12 @@ def check_division(place: str, steps: "config.Pretrain | config.Finetune", backe
         msg = (
             f"params.yaml: {place}.batch_size = {steps.batch_size} cannot be cut evenly for {backend.world_size}"
             f" processes × accumulate = {steps.accumulate}; use a multiple of {n_parts}, or change these numbers"
+        )
+        raise AudiopgError(msg)
+    part = steps.batch_size // n_parts
+    if n_together > 1 and (part % n_together or part == n_together):
+        msg = (
+            f"params.yaml: {place}.batch_size = {steps.batch_size} leaves {part} clips for each of {backend.world_size}"
+            f" processes × accumulate = {steps.accumulate}; twins need several identities of {n_together} clips there"
         )
         raise AudiopgError(msg)

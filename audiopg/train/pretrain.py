@@ -133,7 +133,7 @@ def run(cfg: config.Config, resume: Path, curves: Path, outputs: Outputs) -> Non
     """
     recipe = cfg.pretrain
     backend = compute.backend(cfg.compute, recipe.n_threads, trains=True)
-    check_division("pretrain", recipe, backend)
+    check_division("pretrain", recipe, backend, cfg.synth.identity.n_clips if recipe.objectives.twins else 1)
     reads = stages.reads(cfg, "pretrain")
     run_digest = run_cards.run_digest("pretrain", reads, [], backend.name)
     corpus = Corpus(cfg, backend.device)

@@ -12,8 +12,8 @@ TEMPERATURE = 0.1
 def twins_loss(directions: Tensor, n_clips: int) -> Tensor:
     """Cross-entropy of finding the clips of the same identity among all others of the part, a scalar.
 
-    Over its value for who knows nothing, the logarithm of the number of other clips: so it is about 1 before training.
-    It compares only clips that are in the part together. So the task is harder in a larger batch, and depends on
+    It is divided by the loss of a guess, the logarithm of the number of other clips: who knows nothing has 1. Only
+    clips that are in the part together are compared. So the task is harder in a larger batch, and depends on
     ``accumulate`` and on the number of processes, as contrastive objectives do.
 
     Args:
@@ -21,6 +21,11 @@ def twins_loss(directions: Tensor, n_clips: int) -> Tensor:
         n_clips: clips of each identity, at least 2; B is a multiple of it, and more than it.
     Source: InfoNCE, van den Oord et al. (2018), as NT-Xent in Chen et al. (2020).
     """
+    with torch.autocast(directions.device.type, enabled=False):  # bfloat16 cannot tell twins that are nearly found
+        return _loss(directions, n_clips)
+
+
+def _loss(directions: Tensor, n_clips: int) -> Tensor:
     identity = torch.arange(len(directions), device=directions.device) // n_clips
     itself = torch.eye(len(directions), dtype=torch.bool, device=directions.device)
     related = (identity[:, None] == identity) & ~itself

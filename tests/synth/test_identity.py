@@ -84,13 +84,13 @@ def test_a_shifted_fundamental_keeps_its_distribution(short_world: config.Synth,
 
 
 def test_twins_sound_different(short_world: config.Synth) -> None:
-    clips = World(short_world.twins, 42).play(range(8))
+    clips = World(short_world.with_identities(2), 42).play(range(8))
     for pair in clips.reshape(4, 2, -1).unbind():
         assert np.corrcoef(pair.numpy())[0, 1] < 0.9
 
 
 def test_an_identity_is_found_by_the_numbers_of_its_clips_in_any_batch(short_world: config.Synth) -> None:
-    synth = short_world.twins
+    synth = short_world.with_identities(2)
     far = 2 * (1 << 41)
     both, alone = draw(synth, 42, [far, far + 1]), draw(synth, 42, [far + 1])
     assert_same(both.rows(np.array([1])), alone, np.array([True]))

@@ -22,7 +22,8 @@ CPU = torch.device("cpu")
 def twins(tiny: Config) -> Config:
     """Sizes of profile `test`, with twins as the only objective."""
     return changed(
-        tiny.model_copy(update={"synth": tiny.synth.twins}), objectives={"reconstruction": 0.0, "twins": 1.0}
+        tiny.model_copy(update={"synth": tiny.synth.with_identities(2)}),
+        objectives={"reconstruction": 0.0, "twins": 1.0},
     )
 
 

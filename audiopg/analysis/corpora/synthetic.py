@@ -160,7 +160,7 @@ def natural(cfg: config.Config, device: torch.device) -> Corpus:
 
     Not independent: the weakest of more events, for one, is weaker.
     """
-    world = World(cfg.synth, cfg.seed, device)
+    world = World(cfg.synth.with_identities(1), cfg.seed, device)
     score = world.score(_indices(cfg, "natural"))
     voice = score.voices[0]
     n_events = voice.n_events.astype(np.float64)
@@ -247,7 +247,9 @@ def _score(cfg: config.Config, name: str, sources: dict[str, config.Source], *, 
         "damping": config.Damping(probability=float(damped), cutoff_hz=cfg.latent.factors.cutoff_hz),
         "noise_floor": config.NoiseFloor(amplitude=_always(0), colour=config.Colour(choices=[0])),
     }
-    return World(cfg.synth.model_copy(update=plain), cfg.seed).score(_indices(cfg, name))
+    # no twins: a fit would know a clip that is left out by its other half
+    synth = cfg.synth.with_identities(1).model_copy(update=plain)
+    return World(synth, cfg.seed).score(_indices(cfg, name))
 
 
 def _uniform(cfg: config.Config, name: str, score: Score) -> Float64:
@@ -270,7 +272,7 @@ def _attack(score: Score) -> dict[str, Float64]:
 
 def _factorial(cfg: config.Config, device: torch.device, score: Score, factors: dict[str, Float64]) -> Corpus:
     """Play a score in noise; the fundamental and the ratio to the noise are factors of all factorial corpora."""
-    world = World(cfg.synth, cfg.seed, device)
+    world = World(cfg.synth.with_identities(1), cfg.seed, device)
     snr_db = _drawn(cfg, "snr_db", score)
     keys = rng.noise_keys(cfg.seed, "latent/noise", score.index.tolist())
 
