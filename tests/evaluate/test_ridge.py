@@ -5,6 +5,7 @@ import pytest
 from sklearn.linear_model import Ridge as Reference
 
 from audiopg.arrays import Float64
+from audiopg.errors import AudiopgError
 from audiopg.evaluate.ridge import RidgePath
 
 
@@ -34,6 +35,12 @@ def test_what_is_left_out_is_predicted_as_by_a_fit_without_it(n_features: int, a
         seen = np.setdiff1d(np.arange(60), rows)
         expected = Reference(alpha).fit(features[seen], targets[seen]).predict(features[rows])
         np.testing.assert_allclose(found[rows], expected, atol=1e-7)
+
+
+def test_a_penalty_below_the_rounding_error_is_refused() -> None:
+    features = np.outer(np.arange(40.0), np.ones(8)) * 1e6
+    with pytest.raises(AudiopgError, match="a penalty of 1e-06 is below the rounding error"):
+        RidgePath(features, np.ones((40, 1))).fit(1e-6)
 
 
 def test_clips_alone_are_parts_of_one() -> None:

@@ -10,8 +10,11 @@ from pydantic import ValidationError
 from support.pretraining import changed, losses, run
 
 from audiopg import tensors
+from audiopg.compute import Backend
 from audiopg.config import Config
+from audiopg.errors import AudiopgError
 from audiopg.models.vit import initialise
+from audiopg.train.feed import check_division
 from audiopg.train.pretrain import Corpus, model_of, objective
 from audiopg.train.twins import TEMPERATURE, twins_loss
 
@@ -21,10 +24,8 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def twins(tiny: Config) -> Config:
     """Sizes of profile `test`, with twins as the only objective."""
-    return changed(
-        tiny.model_copy(update={"synth": tiny.synth.with_identities(2)}),
-        objectives={"reconstruction": 0.0, "twins": 1.0},
-    )
+    tiny = tiny.model_copy(update={"synth": tiny.synth.with_identities(2)})
+    return changed(tiny, objectives={"reconstruction": 0.0, "twins": 1.0})
 
 
 def circle(*degrees: float) -> torch.Tensor:
@@ -58,6 +59,22 @@ def test_who_tells_nothing_apart_has_a_loss_of_1() -> None:
 
 def test_who_tells_identities_apart_has_a_loss_of_0() -> None:
     assert twins_loss(torch.eye(64)[torch.arange(128) // 2], 2).item() < 1e-2
+
+
+def test_autocast_leaves_the_loss_in_float32() -> None:
+    directions = torch.nn.functional.normalize(torch.randn(32, 128, generator=torch.Generator().manual_seed(1)), dim=1)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = twins_loss(directions, 2)
+    assert found.dtype == torch.float32
+    assert found.item() == twins_loss(directions, 2).item()
+
+
+@pytest.mark.parametrize(("world_size", "part"), [(2, 2), (4, 1)])
+def test_twins_are_not_parted_between_processes(twins: Config, world_size: int, part: int) -> None:
+    backend = Backend(CPU, None, world_size=world_size)
+    with pytest.raises(AudiopgError, match=f"batch_size = 4 leaves {part} clips for each of {world_size} processes"):
+        check_division("pretrain", twins.pretrain, backend, 2)
+    check_division("pretrain", twins.pretrain, Backend(CPU, None), 2)
 
 
 def test_the_encoder_learns_from_it_alone(twins: Config) -> None:

@@ -183,3 +183,11 @@ def test_mistakes_are_explained(tiny: Config) -> None:
     only = {"sources": {"fm": tiny.synth.sources["fm"]}}
     with pytest.raises(AudiopgError, match="primitives needs two sources"):
         build("primitives", tiny.model_copy(update={"synth": tiny.synth.model_copy(update=only)}), CPU)
+
+
+@pytest.mark.parametrize("name", ["events", "natural"])
+def test_no_clip_of_a_corpus_has_a_twin(name: str, tiny: Config) -> None:
+    """A read-out would know what is left out by its other half."""
+    twins = tiny.model_copy(update={"synth": tiny.synth.with_identities(2)})
+    expected, found = (synthetic.build(name, cfg, torch.device("cpu")).waveforms(0, 4) for cfg in (tiny, twins))
+    assert torch.equal(found, expected)

@@ -107,3 +107,14 @@ def test_the_picture_has_two_themes(tiny: Config, tmp_path: Path) -> None:
     table = reconstructions.table(found, INDICES[:1], tiny.features)
     reconstructions.picture(table, tiny.features, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() != (tmp_path / "a-dark.png").read_bytes()
+
+
+def test_where_nothing_was_reconstructed_the_picture_says_so(tiny: Config, tmp_path: Path) -> None:
+    objectives = tiny.pretrain.objectives.model_copy(update={"reconstruction": 0.0, "physics": 1.0})
+    pretrain = tiny.pretrain.model_copy(update={"objectives": objectives})
+    assert reconstructions.load(tmp_path / "none.safetensors", tiny.encoder, pretrain) is None
+    table = reconstructions.table(None, range(2), tiny.features)
+    assert list(table) == reconstructions.COLUMNS
+    assert table.empty
+    reconstructions.picture(table, tiny.features, tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size < (50 << 10)
