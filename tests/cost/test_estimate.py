@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from audiopg import config
 from audiopg.config import Config, profile
 from audiopg.cost import estimate, flops, table
 from audiopg.errors import AudiopgError
@@ -33,7 +34,10 @@ BATCHES = {"test": 3, "small": 2, "paper": 1}
 @pytest.fixture(scope="module", params=["test", "small", pytest.param("paper", marks=pytest.mark.slow)])
 def case(request: pytest.FixtureRequest) -> tuple[Config, int]:
     """Parameters of a profile, and clips per batch."""
-    return profile.load(request.param), BATCHES[request.param]
+    cfg = profile.load(request.param)
+    objectives = cfg.pretrain.objectives.model_copy(update={"reconstruction": 1.0})
+    pretrain = cfg.pretrain.model_copy(update={"objectives": objectives})
+    return cfg.model_copy(update={"pretrain": pretrain}), BATCHES[request.param]
 
 
 def autoencoder(cfg: Config, n_clips: int) -> tuple[nn.Module, Callable[[], Tensor]]:
@@ -86,6 +90,16 @@ def kept(model: nn.Module, forward: Callable[[], Tensor], *, reduced: bool) -> i
 
 def n_weights(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_where_nothing_is_reconstructed_only_the_encoder_counts() -> None:
+    cfg = profile.load("small")
+    assert not cfg.pretrain.objectives.reconstruction
+    visible = config.n_visible(math.prod(cfg.grid(cfg.synth.clip_s)), cfg.pretrain.mask_ratio)
+    assert flops.parameters(cfg).pretrain == flops.encoder_parameters(cfg.encoder)
+    assert flops.autoencoder_flops(cfg) == flops.encoder_flops(cfg.encoder, visible)
+    kept = flops.encoder_activations(cfg.encoder, visible, reduced=True)
+    assert flops.autoencoder_activations(cfg, reduced=True) == kept
 
 
 def test_weights_are_those_of_the_models(case: tuple[Config, int]) -> None:
