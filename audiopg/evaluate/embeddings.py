@@ -103,7 +103,7 @@ def rich_statistics(spectrogram: Float32, hop_ms: float) -> Float32:
 def layers_of(encoder: Encoder) -> list[int]:
     """Number the layers that are read: after a half, two and five sixths, and all blocks, and after the last norm.
 
-    Lower layers were never the best of any encoder, random ones included.
+    All encoders are read at the same ones. Lower layers are left out for time and space; they were not compared.
     """
     depth = encoder.size.depth
     return sorted({depth // 2, depth * 2 // 3, depth * 5 // 6, depth, depth + 1})
