@@ -62,7 +62,7 @@ DECODED = {
 }
 FOLD = "results/finetune/{task}/{init}/fold{fold}"
 SUMMARY = "results/summary/{task}"
-TABLES = ["confusion", "classes", "loss"]
+TABLES = ["confusion", "classes", "loss", "search"]
 # the run cards of all results behind the table
 RUNS = [
     "results/pretrain/run.json",

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from audiopg.analysis.corpora.synthetic import Corpus
 from audiopg.arrays import Float32
-from audiopg.evaluate.embeddings import log_mel_statistics
 from audiopg.features.logmel import LogMel
 from audiopg.models.vit import Encoder
 
@@ -40,3 +40,9 @@ def activations(corpus: Corpus, encoders: Mapping[str, Encoder], log_mel: LogMel
                 out[name] = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float32, shape)
             out[name][first:last] = part.cpu().numpy()
     return out
+
+
+def log_mel_statistics(spectrogram: Tensor) -> Tensor:
+    """Mean and standard deviation over time of each mel bin as a single layer, (B, F, M) to (B, 1, 2, M)."""
+    mean, deviation = spectrogram.mean(dim=1), spectrogram.std(dim=1, correction=0)
+    return torch.stack([mean, deviation], dim=1)[:, None]

@@ -1,5 +1,6 @@
 """The sections ``pretrain`` and ``finetune``: optimiser, steps, recipes."""
 
+from itertools import product
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -78,11 +79,20 @@ class Pretrain(Steps):
         return self
 
 
+class Search(Section):
+    """Candidates for fine-tuning, tried inside the training recordings of each fold and initialisation."""
+
+    lr: list[Positive]
+    n_epochs: list[Count]
+    n_folds: Count
+
+
 class Finetune(Steps):
     """Fine-tuning recipe, the same for pre-trained and scratch encoders."""
 
     n_epochs: Count
     optimizer: Optimizer
+    search: Search
     layer_decay: Annotated[Float, Field(gt=0, le=1)]
     drop_path: Annotated[Float, Field(ge=0, lt=1)]
     sampling: Literal["shuffled", "balanced"]
@@ -101,3 +111,8 @@ class Finetune(Steps):
     standardise: bool
     save_every: Count
     n_threads: Count
+
+    @property
+    def candidates(self) -> list[tuple[float, int]]:
+        """Learning rates, each with each number of epochs; where there is one pair only, nothing is compared."""
+        return list(product(self.search.lr or [self.optimizer.lr], self.search.n_epochs or [self.n_epochs]))

@@ -18,6 +18,11 @@ from audiopg.tasks.task import Download
 # twice as well, since arithmetic that slow waits neither for memory nor for launches.
 FLOAT32_SHARE = 1 / 8
 
+SEARCHING = (
+    "A search trains every candidate with what is left of the training recordings, and then the best one with all of "
+    "them; that is taken to be one of most epochs."
+)
+
 
 @dataclass(frozen=True)
 class Speed:
@@ -148,7 +153,8 @@ def _pretrain(cfg: config.Config, speed: Speed) -> Row:
 def _finetune(cfg: config.Config, stage: str, task: str, speed: Speed) -> Row:
     """Fine-tuning on all folds; with a split there is a validation after each epoch.
 
-    The clips that are evaluated are also those that a standardised head takes its statistics from.
+    The clips that are evaluated are also those that a standardised head takes its statistics from. A search trains all
+    candidates with what is left of the training recordings; the last training is counted with most epochs.
     """
     recipe, reduced, (card, windows) = cfg.recipe(task), is_reduced(cfg), _card(cfg, task)
     share = cfg.task(task).train_share
@@ -157,10 +163,18 @@ def _finetune(cfg: config.Config, stage: str, task: str, speed: Speed) -> Row:
     n_kept = config.n_visible(n_patches, recipe.patch_drop)
     kept = flops.encoder_activations(cfg.encoder, n_kept, reduced=reduced)
     selects = card.protocol == "split"
+    searched = recipe.candidates if len(recipe.candidates) > 1 else []
+    tried, last = sum(n_epochs for _, n_epochs in searched), max(n_epochs for _, n_epochs in recipe.candidates)
     if selects:
-        n_train, n_evaluated = n_used(card, card.sizes[0], share), recipe.n_epochs * card.sizes[1] + card.sizes[2]
+        n_train = n_learns = n_used(card, card.sizes[0], share)
+        n_compared, n_evaluated = card.sizes[1], (tried + last) * card.sizes[1] + card.sizes[2]
     else:
         n_train, n_evaluated = sum(n_used(card, card.n_clips - size, share) for size in card.sizes), card.n_clips
+        n_parts = min(recipe.search.n_folds, card.n_folds - 1)
+        n_compared = round(n_parts * n_train / (card.n_folds - 1))
+        n_learns = n_parts * n_train - n_compared
+    n_evaluated += len(searched) * n_compared
+    n_standardising = n_train + len(searched) * n_learns if recipe.standardise else 0
     return Row(
         stage=stage,
         task=task,
@@ -169,8 +183,8 @@ def _finetune(cfg: config.Config, stage: str, task: str, speed: Speed) -> Row:
         flops=flops.classifier_flops(cfg.encoder, n_patches, card.n_classes, recipe),
         memory_bytes=_training_memory(n_parameters, kept, recipe, reduced=reduced, selects=selects),
         rates=_rates(cfg, speed),
-        clips_trained=recipe.n_epochs * n_train,
-        clips_evaluated=round(windows * (n_evaluated + (n_train if recipe.standardise else 0))),
+        clips_trained=last * n_train + tried * n_learns,
+        clips_evaluated=round(windows * (n_evaluated + n_standardising)),
     )
 
 
@@ -279,6 +293,7 @@ def assumptions(cfg: config.Config, speed: Speed) -> list[str]:
         "before it: at that rate it takes no time of its own, but for what the device itself does.",
         "A recording has one window for evaluation, or mean length / clip_s if that is more. Where recordings are of "
         "unequal length, long ones take more: at most one more per recording.",
+        *([SEARCHING] if any(len(cfg.recipe(task).candidates) > 1 for task in cfg.tasks) else []),
         "Not counted: what runs on the CPU (the probes' regressions, the latent analysis of what was embedded, "
         "fetching, decoding) and start-up. Folds run one after another.",
     ]

@@ -68,12 +68,6 @@ class Statistics:
         return chosen.reshape(len(chosen), -1).astype(np.float64)
 
 
-def log_mel_statistics(spectrogram: Tensor) -> Tensor:
-    """Mean and standard deviation over time of each mel bin as a single layer, (B, F, M) to (B, 1, 2, M)."""
-    mean, deviation = spectrogram.mean(dim=1), spectrogram.std(dim=1, correction=0)
-    return torch.stack([mean, deviation], dim=1)[:, None]
-
-
 def rich_statistics(spectrogram: Float32, hop_ms: float) -> Float32:
     """Statistics over time of each mel bin of one recording.
 

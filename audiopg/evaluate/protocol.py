@@ -51,6 +51,23 @@ def split(manifest: Manifest, fold: int, share: float = 1.0, seed: int = 0) -> S
     return parts_of._replace(train=_first(order, manifest.targets, share))
 
 
+def inner(manifest: Manifest, rows: Split, fold: int, n_folds: int) -> list[Split]:
+    """Leave training recordings out, to compare recipes by them: as ``test`` of new splits.
+
+    Args:
+        manifest: folds or splits.
+        rows: the division of one run, by `split`; its ``test`` is in none of the new ones.
+        fold: number of the held-out fold.
+        n_folds: how many training folds are left out in turn, from the one after the held-out fold on; not more than
+            there are. A task with a split leaves out its validation split.
+    """
+    if len(rows.val):
+        return [rows._replace(test=rows.val)]
+    folds = manifest.parts[rows.train]
+    after = sorted(np.unique(folds).tolist(), key=lambda number: (number < fold, number))
+    return [Split(rows.train[folds != each], rows.val, rows.train[folds == each]) for each in after[:n_folds]]
+
+
 def _first(order: Int64, targets: Float32, share: float) -> Int64:
     """Take a share of some rows, the first of each label, or of all where labels are several; sorted."""
     labels = targets.argmax(axis=1) if (targets.sum(axis=1) == 1).all() else np.zeros(len(targets), dtype=np.int64)

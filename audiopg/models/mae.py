@@ -121,8 +121,9 @@ class MaskedAutoencoder(nn.Module):
             prediction = self.decoder(encoded, visible, n_time, order.shape[1] // n_time)
             error = (prediction - self.target(spectrogram)).square().mean(dim=-1)
             loss = (error * masked).sum() / masked.sum()
+        pooled = encoded.mean(dim=1)
         if self.physics is not None:
-            physics = self.physics(encoded.mean(dim=1)).float()
+            physics = self.physics(pooled).float()
         if self.projection is not None:
-            identity = self.projection(encoded.mean(dim=1))
+            identity = self.projection(pooled)
         return Found(loss, prediction, masked, physics, identity)

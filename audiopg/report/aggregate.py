@@ -18,6 +18,8 @@ def run(
     """Average fine-tuned folds and probe rows into one file.
 
     The file has ``{row: {metric: {mean, std, n, scores}}}``, and the recordings of each fold as ``n_train, n_test``.
+    Where fine-tuning has searched, ``search`` has ``{init: {number of epochs: figure}}``, the figure of the best
+    learning rate on training recordings that were left out.
 
     Args:
         cfg: all parameters.
@@ -39,7 +41,7 @@ def run(
         row: {metric: mean_and_std(values) | {"scores": values} for metric, values in figures.items()}
         for row, figures in rows.items()
     }
-    storage.write_json(out, averages | _sizes(fold_metrics))
+    storage.write_json(out, averages | _sizes(fold_metrics) | _searched(folds))
     made = summary.write(folds, "average precision" if card.multi_label else "recall", folder)
     run_cards.write_card(
         folder / "run.json",
@@ -56,6 +58,16 @@ def _sizes(fold_metrics: Sequence[Path]) -> dict[str, list[int]]:
     runs = [storage.read_json(path.with_name("run.json")) for path in fold_metrics]
     by_fold = dict(sorted((run["fold"], run) for run in runs if run["init"] == "pretrained"))
     return {name: [run[name] for run in by_fold.values()] for name in ("n_train", "n_test")}
+
+
+def _searched(folds: Sequence[Path]) -> dict[str, Any]:
+    """Collect what each number of epochs reached with its best learning rate, for both initialisations."""
+    compared = summary.search(summary.gather(folds, "search.csv"))
+    found = {
+        init: {str(number): round(figure, 6) for number, figure in rows.groupby("n_epochs")["figure"].max().items()}
+        for init, rows in compared.groupby("init")
+    }
+    return {"search": found} if found else {}
 
 
 def _figures(card: Card, fold_metrics: Sequence[Path]) -> dict[str, Any]:

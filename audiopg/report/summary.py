@@ -9,8 +9,9 @@ from audiopg import storage
 from audiopg.report import figures
 
 INITS = ("pretrained", "scratch")
-READS = ("predictions.csv", "classes.csv", "loss.csv")  # of each fold
-TABLES = ("confusion", "classes", "loss")
+READS = ("predictions.csv", "classes.csv", "loss.csv", "search.csv")  # of each fold
+TABLES = ("confusion", "classes", "loss", "search")
+DRAWN = ("confusion", "classes", "loss")
 
 
 def write(folds: Sequence[Path], measure: str, out: Path) -> list[Path]:
@@ -19,17 +20,22 @@ def write(folds: Sequence[Path], measure: str, out: Path) -> list[Path]:
     Args:
         folds: ``…/<pretrained|scratch>/fold<k>``, the folders of all folds.
         measure: what a class is measured by, such as "recall".
-        out: folder for ``<pretrained|scratch>_<table>.csv`` and ``<table>.png`` of each of ``TABLES``.
+        out: folder for ``<pretrained|scratch>_<table>.csv`` of each of ``TABLES``, and ``<table>.png`` of ``DRAWN``.
     """
-    predictions, by_class, losses = (_gather(folds, name) for name in READS)
-    tables = {"confusion": confusion(predictions), "classes": classes(by_class), "loss": loss(losses)}
+    predictions, by_class, losses, searched = (gather(folds, name) for name in READS)
+    tables = {
+        "confusion": confusion(predictions),
+        "classes": classes(by_class),
+        "loss": loss(losses),
+        "search": search(searched),
+    }
     for name, table in tables.items():
-        for init, rows in table.groupby("init"):
-            storage.write_table(out / f"{init}_{name}.csv", rows.drop(columns="init"))
+        for init in INITS:
+            storage.write_table(out / f"{init}_{name}.csv", table[table["init"] == init].drop(columns="init"))
     figures.confusion(tables["confusion"], out / "confusion.png")
     figures.classes(tables["classes"], measure, out / "classes.png")
     figures.losses(tables["loss"], out / "loss.png")
-    return [out / f"{init}_{name}.csv" for init in INITS for name in TABLES] + [out / f"{name}.png" for name in TABLES]
+    return [out / f"{init}_{name}.csv" for init in INITS for name in TABLES] + [out / f"{name}.png" for name in DRAWN]
 
 
 def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -52,7 +58,13 @@ def loss(losses: pd.DataFrame) -> pd.DataFrame:
     return by_fold.groupby(["init", "epoch"]).mean().reset_index()
 
 
-def _gather(folds: Sequence[Path], name: str) -> pd.DataFrame:
+def search(searched: pd.DataFrame) -> pd.DataFrame:
+    """Average each candidate over the folds; columns ``init, lr, n_epochs, figure``."""
+    numbers = searched.astype({"lr": float, "n_epochs": int, "figure": float})
+    return numbers.groupby(["init", "lr", "n_epochs"])[["figure"]].mean().reset_index()
+
+
+def gather(folds: Sequence[Path], name: str) -> pd.DataFrame:
     """Read one table of all folds, with ``init`` and ``fold`` as columns."""
     # a class may be called "null" or "007"
     texts = dict.fromkeys(("path", "actual", "predicted", "class"), str)

@@ -31,6 +31,10 @@ CHOICES = {
     "probe_random": "layer, pooling and penalty",
     "logmel_stats": "statistics and penalty",
 }
+SEARCHED = {
+    "folds": "learning rate and number of epochs inside the training folds, last epoch",
+    "split": "learning rate, number of epochs and epoch on the validation split",
+}
 PROBE_SELECTION = {"folds": "{} inside the training folds", "split": "{} on the validation split"}
 LEGEND = """\
 Mean ± standard deviation over folds. *pre-trained* and *scratch* are fine-tuned with one recipe, budget and order of
@@ -39,6 +43,10 @@ five statistics over time with the bands of frequency side by side (mean, deviat
 *random weights* is the same linear probe of untrained encoders, the mean of three draws; *log-mel statistics* is the
 same probe of the spectrogram itself: mean and deviation of each mel bin, or with changes, quantiles, modulation and
 thirds of the recording as well."""
+SEARCH_HEADERS = ["task", "epochs", "pre-trained", "scratch", "difference"]
+SEARCH_LEGEND = """\
+Fine-tuning for different numbers of epochs, each initialisation with its own best learning rate: mean over folds on
+training recordings that were left out. The number is chosen by these figures, in each fold by itself."""
 LATENT_LEGEND = """\
 Physics on probe corpora that no training saw (*notes* are recorded, and scored on instruments that were held out):
 held-out R² of a linear read-out, its layer and pooling chosen in the training half, with 95 % intervals; and the angle
@@ -59,18 +67,35 @@ def table(cards: Sequence[Card], metrics: Path) -> pd.DataFrame:
     for card in cards:
         averages = storage.read_json(metrics / f"{card.name}.json")
         for row in TITLES:
-            selection = card.selection if row in FINETUNED else PROBE_SELECTION[card.protocol].format(CHOICES[row])
+            if row in FINETUNED:
+                selection = SEARCHED[card.protocol] if "search" in averages else card.selection
+            else:
+                selection = PROBE_SELECTION[card.protocol].format(CHOICES[row])
             for metric, figure in averages[row].items():
                 paper = card.paper if (row, metric) == ("pretrained", card.metric) else None
                 rows.append((card.name, row, metric, *(figure[key] for key in ("mean", "std", "n")), selection, paper))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def markdown(frame: pd.DataFrame, latent: Path, left_out: Mapping[str, Sequence[str]]) -> str:
+def searches(cards: Sequence[Card], metrics: Path) -> list[list[str]]:
+    """Return the lines of the table over epochs: task, number of epochs, both figures and their difference."""
+    lines = []
+    for card in cards:
+        found = storage.read_json(metrics / f"{card.name}.json").get("search", {})
+        for n_epochs in sorted(found.get("pretrained", {}), key=int):
+            ours, theirs = found["pretrained"][n_epochs], found["scratch"][n_epochs]
+            lines.append([card.name, n_epochs, f"{ours:.3f}", f"{theirs:.3f}", f"{ours - theirs:+.3f}"])
+    return lines
+
+
+def markdown(
+    frame: pd.DataFrame, over_epochs: list[list[str]], latent: Path, left_out: Mapping[str, Sequence[str]]
+) -> str:
     """Return the table as Markdown, one line per task, and below it the findings of the latent analysis.
 
     Args:
         frame: the averages, as `table` gives them.
+        over_epochs: what `searches` gives.
         latent: what the latent analysis found.
         left_out: recordings that are listed but not used, by task.
     """
@@ -103,6 +128,7 @@ def markdown(frame: pd.DataFrame, latent: Path, left_out: Mapping[str, Sequence[
         _table(lines, ["task", *TITLES.values(), "metric", "folds", "paper"]),
         LEGEND,
         "Selection: " + "; ".join(dict.fromkeys(selections)) + ".",
+        *([SEARCH_LEGEND, _table(over_epochs, SEARCH_HEADERS)] if over_epochs else []),
         *(f"Left out of {task}: {some(paths)}." for task, paths in left_out.items() if paths),
         LATENT_LEGEND,
         _table(factors, ["R² of", "corpus", "pre-trained", "random weights", "log-mel statistics"]),
@@ -142,10 +168,11 @@ def run(
     averages = [metrics / f"{path.parent.name}.json" for path in cards]
     read = [*cards, *averages, latent, losses]
     made = verify.check(runs, cfg, read)
-    frame = table([Card.read(path) for path in cards], metrics)
+    read_cards = [Card.read(path) for path in cards]
+    frame = table(read_cards, metrics)
     storage.write_text(out / "table.csv", frame.to_csv(index=False))
     left_out = {name: task.leave_out for name, task in cfg.tasks.items()}
-    storage.write_text(out / "table.md", markdown(frame, latent, left_out))
+    storage.write_text(out / "table.md", markdown(frame, searches(read_cards, metrics), latent, left_out))
     figures.pretraining(pd.read_csv(losses), cfg.pretrain.objectives, out / "pretraining.png")
     run_cards.write_card(
         out / "run.json",

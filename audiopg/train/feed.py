@@ -1,4 +1,4 @@
-"""Batches of a run, in parts; on CUDA the next part is made during the current one, so that the GPU need not wait."""
+"""Batches of a run, in parts; the next part is made during the current one, so that the training need not wait."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -57,7 +57,8 @@ def parts(n_clips: int, n_parts: int) -> list[Part]:
 class Feed(Iterator[tuple[float, Batch]]):
     """This process's parts of the steps one after another, each with its share of the step, on the device.
 
-    On CUDA a thread makes each part during the step on the previous one. On a CPU it would only compete for the cores.
+    A thread makes each part during the step on the previous one, on a CPU too: drawing, playing and transforming hold
+    no lock of Python, and take the moments in which a core of the training has nothing to do.
     """
 
     def __init__(self, data: Data, steps: Iterable[int], accumulate: int, backend: Backend) -> None:
@@ -75,7 +76,7 @@ class Feed(Iterator[tuple[float, Batch]]):
         self.backend = backend
         self.waited_s = 0.0
         """How long `next` took, in s."""
-        self._parts = (ahead if backend.device.type == "cuda" else map)(self._make, self._pieces())
+        self._parts = ahead(self._make, self._pieces())
 
     def __next__(self) -> tuple[float, Batch]:
         """Return the next part."""

@@ -1,24 +1,20 @@
 """The stage that fine-tunes a classifier on one fold of a task, from a pre-trained encoder or from scratch."""
 
-import copy
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
-from torch.nn import functional
 
-from audiopg import compute, config, rng, storage, tensors
+from audiopg import compute, config, storage, tensors
 from audiopg.arrays import Float64, Int64
 from audiopg.data import clips as recordings
 from audiopg.data.clips import Clips
 from audiopg.evaluate import metrics
 from audiopg.evaluate.embeddings import over_windows
-from audiopg.evaluate.protocol import split
+from audiopg.evaluate.protocol import Split, inner, split
 from audiopg.models.checkpoint import load_encoder
 from audiopg.models.classifier import Classifier
 from audiopg.models.vit import initialise
@@ -27,128 +23,90 @@ from audiopg.tasks.card import Card
 from audiopg.tasks.manifest import Manifest
 from audiopg.train.batches import Batches
 from audiopg.train.checkpoints import Checkpoints
-from audiopg.train.drop import drop_path, patch_drop
-from audiopg.train.feed import Batch, check_division
-from audiopg.train.loop import Training, strip_prefix
+from audiopg.train.classify import BestEpoch, predict, train
+from audiopg.train.feed import check_division
+from audiopg.train.loop import Training
+from audiopg.train.search import Search
 
-OUTPUTS = ("metrics.json", "predictions.csv", "classes.csv", "loss.csv", "classifier.safetensors")
-
-
-class BestEpoch:
-    """The epoch that does best on the validation split, and its weights; the earlier one of two equals."""
-
-    def __init__(self) -> None:
-        """Start without any."""
-        self.scores: list[float] = []
-        self.weights: dict[str, Tensor] = {}
-
-    @property
-    def epoch(self) -> int:
-        """Its number, from 1; 0 before there is any."""
-        return 1 + int(np.argmax(np.nan_to_num(self.scores, nan=-np.inf))) if self.scores else 0
-
-    def offer(self, score: float, model: torch.nn.Module) -> None:
-        """Take the weights of the next epoch if its score is the best so far."""
-        self.scores.append(score)
-        if self.epoch == len(self.scores):
-            self.weights = copy.deepcopy(model.state_dict())
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return all that is known, for a run that is interrupted."""
-        return {"scores": torch.tensor(self.scores, dtype=torch.float64)} | {
-            f"weights.{name}": weight for name, weight in self.weights.items()
-        }
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a `state_dict`."""
-        self.scores = state["scores"].tolist()
-        self.weights = strip_prefix(state, "weights.")
+OUTPUTS = ("metrics.json", "predictions.csv", "classes.csv", "loss.csv", "search.csv", "classifier.safetensors")
 
 
-class FoldData:
-    """The steps of one fold's training."""
+class Learnt(NamedTuple):
+    """What one fine-tuning gives."""
 
-    def __init__(self, batches: Batches, encoder: config.Encoder) -> None:
-        """Take the batches, and the size of the encoder that they are for."""
-        self.batches = batches
-        self.encoder = encoder
-        self._whole = lru_cache(maxsize=1)(self._make)  # its parts come one after another
+    model: Classifier
+    clips: Clips
+    """The recordings as the model is to see them."""
+    training: Training
+    best: BestEpoch
 
-    def n_clips(self, step: int) -> int:
-        """Count the clips of a step; the last of an epoch may have fewer."""
-        size, number = self.batches.recipe.batch_size, step % self.batches.per_epoch
-        return min(size, len(self.batches.rows) - number * size)
 
-    def part(self, step: int, places: range) -> Batch:
-        """Return spectrograms (B, F, M), targets (B, C), visible patches (B, V) and drop-path factors (depth, 2, B)."""
-        spectrograms, targets, visible, drop_path_scale = self._whole(step)
-        chosen = slice(places.start, places.stop)
-        return (
-            spectrograms[chosen],
-            targets[chosen],
-            None if visible is None else visible[chosen],
-            None if drop_path_scale is None else drop_path_scale[:, :, chosen],
+@dataclass(frozen=True)
+class Fold:
+    """The recordings of one fold, and where its encoder starts."""
+
+    cfg: config.Config
+    manifest: Manifest
+    card: Card
+    clips: Clips
+    backend: compute.Backend
+    encoder_path: Path | None
+    """The pre-trained encoder; None from scratch."""
+    label: str
+    stream: str
+    """Names the draws: the same for both initialisations."""
+
+    def learn(self, recipe: config.Finetune, rows: Split, checkpoints: Checkpoints) -> Learnt:
+        """Fine-tune on some recordings by one recipe."""
+        clips = self.clips.normalised_to(rows.train) if recipe.normalise == "task" else self.clips
+        batches = Batches(
+            clips,
+            self.manifest.targets,
+            rows.train,
+            recipe,
+            self.cfg.seed,
+            self.stream,
+            multi_label=self.card.multi_label,
         )
+        model = Classifier(self.cfg.encoder, self.card.n_classes, recipe.pooling)
+        initialise(model, self.cfg.seed)
+        if self.encoder_path is not None:
+            model.encoder = load_encoder(self.encoder_path, self.cfg.encoder, self.cfg.features)
+        model.to(self.backend.device)
+        if recipe.standardise:
+            known = list(over_windows(model.embedding, clips, rows.train, self.backend, f"{self.label}: embedding"))
+            model.standardise(torch.from_numpy(np.stack(known)))
 
-    def names(self, step: int) -> str:
-        """List the recordings of a step by their place in the manifest, counted from 0."""
-        return f"recordings {', '.join(map(str, self.batches.rows_of(step)))} of the manifest"
+        def validate() -> float:
+            scores = predict(model, clips, rows.val, self.backend, f"{self.label}: validating")
+            return self.figures(rows.val, scores)[self.card.metric]
 
-    def _make(self, step: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-        recipe, seed, stream = self.batches.recipe, self.batches.seed, self.batches.stream
-        spectrograms, targets = self.batches.batch(step)
-        draw = rng.generator(seed, f"{stream}/drop_path", step)
-        drop_path_scale = drop_path(recipe.drop_path, self.encoder.shape.depth, len(targets), draw)
-        draw = rng.generator(seed, f"{stream}/patch_drop", step)
-        n_patches = spectrograms[0].numel() // (self.encoder.patch_frames * self.encoder.patch_mels)
-        return spectrograms, targets, patch_drop(recipe.patch_drop, n_patches, len(targets), draw), drop_path_scale
+        selects = validate if len(rows.val) else None
+        return Learnt(model, clips, *train(model, batches, self.backend, self.label, selects, checkpoints))
 
+    def tried(self, recipe: config.Finetune, parts: list[Split], folder: Path, run_digest: str) -> float:
+        """Figure of a recipe on training recordings that are left out, the mean over some parts.
 
-def train(
-    model: Classifier,
-    batches: Batches,
-    backend: compute.Backend,
-    label: str,
-    validate: Callable[[], float] | None,
-    checkpoints: Checkpoints | None = None,
-) -> tuple[Training, BestEpoch]:
-    """Fine-tune for all epochs; with a validation split, restore the weights of the best epoch.
+        Args:
+            recipe: the candidate.
+            parts: what learns and, as ``test``, what is left out.
+            folder: for the states while they learn.
+            run_digest: of the fold's run.
+        """
+        found = []
+        for number, rows in enumerate(parts):
+            place = folder / f"lr{recipe.optimizer.lr:g}-epochs{recipe.n_epochs}-part{number}"
+            checkpoints = Checkpoints(place, f"{run_digest} {place.name}", recipe.save_every)
+            learnt = self.learn(recipe, rows, checkpoints)
+            scores = predict(learnt.model, learnt.clips, rows.test, self.backend, f"{self.label}: comparing")
+            found.append(self.figures(rows.test, scores)[self.card.metric])
+            if self.backend.is_main_process:
+                checkpoints.clear()
+        return float(np.mean(found))
 
-    Args:
-        model: on the backend's device.
-        batches: the data, and the recipe.
-        backend: device, precision and processes.
-        label: what to call the run in the progress lines.
-        validate: returns the figure that an epoch is selected by; None keeps the last epoch.
-        checkpoints: where to continue from and to keep the state; None keeps none.
-    """
-    recipe = batches.recipe
-    loss_function = functional.binary_cross_entropy_with_logits if batches.multi_label else functional.cross_entropy
-    best = BestEpoch()
-    training = Training(
-        model,
-        recipe.optimizer,
-        batches.n_steps,
-        accumulate=recipe.accumulate,
-        layer_decay=recipe.layer_decay,
-        companion=best,
-    )
-
-    def loss_of(run: torch.nn.Module, batch: Batch) -> Tensor:
-        spectrograms, targets, *drawn = batch
-        return loss_function(run(spectrograms, *drawn), targets)
-
-    def select(step: int) -> None:
-        if validate is not None and step % batches.per_epoch == 0:
-            with training.ema.applied():
-                best.offer(validate(), model)
-
-    training.fit(FoldData(batches, model.encoder.config), loss_of, backend, label, checkpoints, select)
-    if validate is None:
-        training.ema.settle()
-    else:
-        model.load_state_dict(best.weights)
-    return training, best
+    def figures(self, rows: Int64, scores: Float64) -> dict[str, float]:
+        """Return the figures of what is predicted for some recordings."""
+        return metrics.evaluate(self.manifest.targets[rows], scores, multi_label=self.card.multi_label)
 
 
 def run(  # noqa: PLR0913  (the stage's inputs and outputs)
@@ -166,9 +124,9 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
 ) -> None:
     """Fine-tune, and report the held-out fold after the last epoch, or the test split after the selected one.
 
-    Both initialisations see the same batches, augmentation and budget. An epoch is selected on the validation split;
-    a task with folds has none, and nothing is selected. An interrupted run with the same inputs is continued exactly
-    where it was saved last.
+    Both initialisations see the same batches and augmentation, and the same candidates of the search, which sees
+    training recordings only. An epoch is selected on the validation split; a task with folds has none, and the last is
+    taken. An interrupted run with the same inputs is continued exactly where it was saved last.
 
     Args:
         cfg: all parameters.
@@ -192,45 +150,30 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     clips = recordings.load(decoded, cfg.features, section.clip_s)
     rows = split(manifest, fold, section.train_share, cfg.seed)
     label, stream = f"{task} fold {fold} {init}", f"finetune/{task}/fold{fold}"
-    if recipe.normalise == "task":
-        clips = clips.normalised_to(rows.train)
-    batches = Batches(clips, manifest.targets, rows.train, recipe, cfg.seed, stream, multi_label=card.multi_label)
-    model = Classifier(cfg.encoder, card.n_classes, recipe.pooling)
-    initialise(model, cfg.seed)
-    if encoder_path is not None:
-        model.encoder = load_encoder(encoder_path, cfg.encoder, cfg.features)
-    model.to(backend.device)
-    if recipe.standardise:
-        known = list(over_windows(model.embedding, clips, rows.train, backend, f"{label}: embedding"))
-        model.standardise(torch.from_numpy(np.stack(known)))
     reads, inputs = stages.reads(cfg, "finetune", task), [manifest_path, card_path, *recordings.files(decoded)]
     inputs += [] if encoder_path is None else [encoder_path]
     run_digest = run_cards.run_digest("finetune", reads, inputs, backend.name, stream, init)
+    learner = Fold(cfg, manifest, card, clips, backend, encoder_path, label, stream)
+    search = Search(recipe, resume / "search.json", run_digest)
+    parts = inner(manifest, rows, fold, recipe.search.n_folds)
+    recipe = search.best(lambda candidate: learner.tried(candidate, parts, resume, run_digest), backend)
     checkpoints = Checkpoints(resume, run_digest, recipe.save_every)
-
-    def figures(part: Int64, scores: Float64) -> dict[str, float]:
-        return metrics.evaluate(manifest.targets[part], scores, multi_label=card.multi_label)
-
-    def validate() -> float:
-        return figures(rows.val, predict(model, clips, rows.val, backend, f"{label}: validating"))[card.metric]
-
-    training, best = train(model, batches, backend, label, validate if len(rows.val) else None, checkpoints)
+    model, clips, training, best = learner.learn(recipe, rows, checkpoints)
     if not backend.is_main_process:
         return
     scores = predict(model, clips, rows.test, backend, f"{label}: testing")
     losses = training.loss_table()
-    losses.insert(0, "epoch", 1 + losses["step"] // batches.per_epoch)
+    losses.insert(0, "epoch", 1 + losses["step"] // (training.step // recipe.n_epochs))
     storage.write_table(out / "loss.csv", losses)
+    storage.write_table(out / "search.csv", search.table())
     storage.write_table(out / "predictions.csv", predictions(manifest, rows.test, scores, card))
     by_class = metrics.per_class(manifest.targets[rows.test], scores, multi_label=card.multi_label)
     named = [(manifest.class_names[number], *figures) for number, *figures in by_class]
     storage.write_table(out / "classes.csv", pd.DataFrame(named, columns=["class", "n_clips", "score"]))
     tensors.write(out / "classifier.safetensors", model.state_dict(), {"classes": "|".join(manifest.class_names)})
-    found = {metric: round(value, 6) for metric, value in figures(rows.test, scores).items()}
-    epoch = best.epoch or recipe.n_epochs
-    storage.write_json(
-        out / "metrics.json", {"task": task, "init": init, "fold": fold, "epoch": epoch, "metrics": found}
-    )
+    found = {metric: round(value, 6) for metric, value in learner.figures(rows.test, scores).items()}
+    chosen = {"lr": recipe.optimizer.lr, "n_epochs": recipe.n_epochs, "epoch": best.epoch or recipe.n_epochs}
+    storage.write_json(out / "metrics.json", {"task": task, "init": init, "fold": fold, **chosen, "metrics": found})
     run_cards.write_card(
         out / "run.json",
         "finetune",
@@ -246,15 +189,8 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
         **{f"n_{part}": len(numbers) for part, numbers in rows._asdict().items()},
         validation=[round(score, 6) for score in best.scores],
     )
+    search.forget()
     checkpoints.clear()
-
-
-def predict(model: Classifier, clips: Clips, rows: Int64, backend: compute.Backend, label: str) -> Float64:
-    """Average the logits of each recording's windows, shape (len(rows), C)."""
-    model.eval()
-    scores = np.stack(list(over_windows(model, clips, rows, backend, label)))
-    model.train()
-    return scores
 
 
 def predictions(manifest: Manifest, rows: Int64, scores: Float64, card: Card) -> pd.DataFrame:

@@ -209,6 +209,23 @@ def test_a_standardised_head_sees_the_training_recordings_once_more() -> None:
         assert next(row for row in rows if (row.stage, row.task) == ("scratch", "esc50")).clips_evaluated == 2000 + more
 
 
+def test_a_search_counts_its_candidates_by_hand() -> None:
+    cfg = profile.load("paper")
+    search = cfg.finetune.search.model_copy(update={"lr": [0.1, 0.2], "n_epochs": [10, 40], "n_folds": 2})
+    searching = changed(cfg, search=search, standardise=True)
+    rows = {(row.stage, row.task): row for row in estimate.rows(searching, A100)}
+    esc50 = rows["finetune", "esc50"]
+    # five folds of 1600; two parts without 400 each, two rates of 50 epochs in all; then 40 epochs
+    assert esc50.clips_trained == 5 * (40 * 1600 + 2 * 50 * 2 * 1200)
+    # the held-out fold; per candidate and part, what is left out, and what the head is standardised by; and by the last
+    assert esc50.clips_evaluated == 2000 + 5 * (4 * 2 * (400 + 1200) + 1600)
+    words = rows["scratch", "speech_commands"]  # which has epochs of its own, and a split
+    assert words.clips_trained == (40 + 2 * 50) * 84_843
+    assert words.clips_evaluated == (40 + 100 + 4) * 9_981 + 11_005 + (1 + 4) * 84_843
+    assert any("every candidate" in line for line in estimate.assumptions(searching, A100))
+    assert not any("every candidate" in line for line in estimate.assumptions(cfg, A100))
+
+
 def test_stages_and_clips_of_the_paper() -> None:
     cfg = profile.load("paper")
     rows = {(row.stage, row.task): row for row in estimate.rows(cfg, A100)}

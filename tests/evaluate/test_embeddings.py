@@ -8,7 +8,7 @@ from support.regression import CPU
 
 from audiopg.config import Config
 from audiopg.data.clips import Clips
-from audiopg.evaluate.embeddings import Statistics, View, embed, log_mel_statistics, rich_statistics
+from audiopg.evaluate.embeddings import Statistics, View, embed, rich_statistics
 from audiopg.features.logmel import LogMel
 from audiopg.models.vit import Encoder, initialise
 
@@ -62,8 +62,3 @@ def test_a_modulation_is_in_its_band() -> None:
     np.testing.assert_allclose(power, [0, 0, 0.25, 0, 0], atol=1e-6)  # one side of the spectrum
     np.testing.assert_allclose(found[4:9, 0], np.quantile(wave[:, 0], [0.1, 0.25, 0.5, 0.75, 0.9]), atol=1e-6)
     np.testing.assert_allclose(found[2, 0], np.abs(np.diff(wave[:, 0])).sum() / 400, atol=1e-6)
-
-
-def test_statistics_by_hand() -> None:
-    spectrogram = torch.tensor([[[0.0, 1.0], [2.0, 1.0]]])
-    np.testing.assert_allclose(log_mel_statistics(spectrogram)[0, 0], [[1, 1], [1, 0]], atol=1e-6)

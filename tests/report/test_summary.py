@@ -13,9 +13,11 @@ def test_classes_may_be_called_by_numbers(tmp_path: Path) -> None:
         storage.write_text(tmp_path / init / "fold1/predictions.csv", "path,actual,predicted\n1,007,7\n2,7,null\n")
         storage.write_text(tmp_path / init / "fold1/classes.csv", "class,n_clips,score\n007,1,0\n7,1,0\n")
         storage.write_text(tmp_path / init / "fold1/loss.csv", "epoch,step,loss\n1,0,1\n")
+        storage.write_text(tmp_path / init / "fold1/search.csv", "lr,n_epochs,figure\n")
     summary.write([tmp_path / init / "fold1" for init in summary.INITS], "recall", tmp_path / "out")
     text = (tmp_path / "out/scratch_confusion.csv").read_text()
     assert text == "actual,predicted\n007,7\n7,null\n"
+    assert (tmp_path / "out/pretrained_search.csv").read_text() == "lr,n_epochs,figure\n"
 
 
 def test_classes_and_confusions_and_losses_of_all_folds_by_hand() -> None:
@@ -26,3 +28,9 @@ def test_classes_and_confusions_and_losses_of_all_folds_by_hand() -> None:
     assert pairs == [["scratch", "x", "x"], ["scratch", "x", "y"], ["scratch", "y", "y"]]
     losses = pd.DataFrame({"init": "scratch", "fold": ["1", "1", "2"], "epoch": 1, "loss": [1.0, 3.0, 5.0]})
     assert summary.loss(losses).to_numpy().tolist() == [["scratch", 1, 3.5]]  # a fold counts the same, however long
+
+
+def test_a_candidate_is_worth_the_mean_of_the_folds() -> None:
+    searched = pd.DataFrame({"init": "scratch", "fold": ["1", "1", "2"], "lr": 0.1, "n_epochs": [5, 9, 5]})
+    found = summary.search(searched.assign(figure=[0.25, 0.5, 0.75]))
+    assert found.to_numpy().tolist() == [["scratch", 0.1, 5, 0.5], ["scratch", 0.1, 9, 0.5]]

@@ -49,10 +49,20 @@ def test_what_is_left_out_is_said_below_the_table(cfg: Config) -> None:
     tabulate(cfg, average(cfg, fold_files(cfg)))
     assert "Left out" not in (OUT / "table.md").read_text()
     text = table.markdown(
-        pd.read_csv(OUT / "table.csv"), latent_file(cfg), {"drums": [], "birds": ["robin/7.wav", "wren/0.wav"]}
+        pd.read_csv(OUT / "table.csv"), [], latent_file(cfg), {"drums": [], "birds": ["robin/7.wav", "wren/0.wav"]}
     )
     assert "\nLeft out of birds: robin/7.wav, wren/0.wav.\n" in text
     assert "Left out of drums" not in text
+
+
+def test_a_search_is_shown_over_epochs_and_says_what_was_selected(cfg: Config) -> None:
+    source_files(DRUMS, cfg)
+    rows = tabulate(cfg, average(cfg, fold_files(cfg, searched=True)))
+    assert rows[0]["selection"] == "learning rate and number of epochs inside the training folds, last epoch"
+    text = (OUT / "table.md").read_text()
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if "| drums" in line]
+    assert lines[1:] == [["drums", "5", "0.500", "0.200", "+0.300"], ["drums", "20", "0.125", "0.050", "+0.075"]]
+    assert "on\ntraining recordings that were left out" in text
 
 
 def test_a_task_with_a_split_and_several_metrics(cfg: Config) -> None:

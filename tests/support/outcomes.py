@@ -40,10 +40,13 @@ def source_files(card: Card, cfg: Config) -> list[Path]:
     ]
 
 
-def fold_files(cfg: Config, card: Card = DRUMS, metrics: Sequence[str] = ("accuracy",)) -> list[Path]:
-    """``metrics.json`` of all folds: 0.5 + fold / 100 pre-trained, 0.2 + fold / 100 from scratch."""
+def fold_files(
+    cfg: Config, card: Card = DRUMS, metrics: Sequence[str] = ("accuracy",), *, searched: bool = False
+) -> list[Path]:
+    """All files of all folds; figures are 0.5 + fold / 100 pre-trained, 0.2 + fold / 100 from scratch."""
     paths = []
     for init, base in (("pretrained", 0.5), ("scratch", 0.2)):
+        search = "lr,n_epochs,figure\n" + (f"0.1,5,{base}\n0.2,5,{base / 2}\n0.1,20,{base / 4}\n" if searched else "")
         for fold in range(1, card.n_folds + 1):
             path = Path("results/finetune") / card.name / init / f"fold{fold}" / "metrics.json"
             figures = {metric: base + fold / 100 + place / 10 for place, metric in enumerate(metrics)}
@@ -51,7 +54,9 @@ def fold_files(cfg: Config, card: Card = DRUMS, metrics: Sequence[str] = ("accur
             storage.write_text(path.with_name("predictions.csv"), "path,actual,predicted\na.wav,x|y,y|x\nb.wav,x,x\n")
             storage.write_text(path.with_name("classes.csv"), f"class,n_clips,score\nx,{fold},0.5\ny,2,{base}\n")
             storage.write_text(path.with_name("loss.csv"), f"epoch,step,loss\n1,0,{fold}\n1,1,3\n2,2,1\n2,3,{base}\n")
-            made = [path.with_name(name) for name in ("metrics.json", "predictions.csv", "classes.csv", "loss.csv")]
+            storage.write_text(path.with_name("search.csv"), search)
+            names = ("metrics.json", "predictions.csv", "classes.csv", "loss.csv", "search.csv")
+            made = [path.with_name(name) for name in names]
             read = [SOURCE / card.name / "manifest.csv", *([ENCODER] if init == "pretrained" else [])]
             run = path.with_name("run.json")
             sizes = {"n_train": 100 - fold, "n_test": fold}

@@ -18,7 +18,7 @@ from audiopg.errors import AudiopgError
 from audiopg.features.logmel import LogMel
 from audiopg.models.classifier import Classifier
 from audiopg.models.vit import initialise
-from audiopg.train import finetune
+from audiopg.train import classify
 from audiopg.train.batches import Batches
 from audiopg.train.checkpoints import Checkpoints
 from support.regression import Killed, Line, flat, loss_of, training, weights
@@ -46,7 +46,7 @@ def fine_tuning(backend: compute.Backend) -> dict[str, Any]:
     batches = Batches(clips, targets, np.arange(9), recipe, 0, "x", multi_label=False)
     model = Classifier(cfg.encoder, 3)
     initialise(model, 0)
-    losses = finetune.train(model, batches, backend, "fine-tuning", None)[0].losses
+    losses = classify.train(model, batches, backend, "fine-tuning", None)[0].losses
     return {"losses": list(map(repr, losses)), "weights": model.head.weight.flatten().tolist()}
 
 

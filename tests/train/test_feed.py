@@ -1,7 +1,6 @@
 """Parts of batches, and making them one ahead."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -70,14 +69,28 @@ def test_an_error_ahead_comes_where_its_result_would_have_come() -> None:
         next(things)
 
 
-def test_a_feed_ahead_gives_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    def stream() -> Iterator[torch.Tensor]:
-        for share, (x, y, _) in Feed(Line((16, 5)), range(4), 2, CPU):
-            yield torch.cat([torch.tensor([share]), x.flatten(), y])
+def test_a_feed_gives_the_parts_of_its_steps_in_order() -> None:
+    data, again = Line((16, 5)), Line((16, 5))
+    found = list(Feed(data, range(4), 2, CPU))
+    expected = [(step, part) for step in range(4) for part in parts(again.n_clips(step), 2)]
+    assert len(found) == len(expected)
+    for (share, tensors), (step, part) in zip(found, expected, strict=True):
+        assert share == part.share
+        for one, other in zip(tensors, again.part(step, part.places), strict=True):
+            assert (one is None and other is None) or torch.equal(one, other)
 
-    plain = list(stream())
-    monkeypatch.setattr(feed, "map", ahead, raising=False)
-    assert all(torch.equal(one, other) for one, other in zip(plain, stream(), strict=True))
+
+def test_a_feed_works_beside_its_reader() -> None:
+    threads = set()
+
+    class Watched(Line):
+        def part(self, step: int, places: range) -> feed.Batch:
+            threads.add(threading.current_thread())
+            return super().part(step, places)
+
+    list(Feed(Watched((16,)), range(3), 1, CPU))
+    assert len(threads) == 1
+    assert threading.current_thread() not in threads
 
 
 def test_a_batch_that_cannot_be_cut_evenly_is_refused(tiny: Config) -> None:

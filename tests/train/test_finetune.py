@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from audiopg import storage, tensors
 from audiopg.compute import Backend
 from audiopg.config import Config, params
+from audiopg.config.train import Search
 from audiopg.data import decode, prepare
 from audiopg.evaluate import probes
 from audiopg.evaluate.protocol import split
@@ -21,10 +23,10 @@ from audiopg.models.checkpoint import save_encoder
 from audiopg.models.classifier import Classifier
 from audiopg.models.vit import Encoder, initialise, untrained
 from audiopg.tasks.manifest import Manifest
-from audiopg.train import finetune
+from audiopg.train import classify, finetune
 from audiopg.train.batches import Batches
 from audiopg.train.checkpoints import Checkpoints
-from audiopg.train.finetune import predict
+from audiopg.train.classify import predict
 
 CPU = Backend(torch.device("cpu"), None)
 
@@ -34,7 +36,7 @@ def test_the_classifier_learns_what_is_easy(tiny: Config, multi_label: bool) -> 
     data = batches(tiny, np.arange(16), multi_label=multi_label, n_epochs=30, batch_size=8, shift_frames=2)
     model = Classifier(tiny.encoder, 3)
     initialise(model, 0)
-    finetune.train(model, data, CPU, "easy", None)
+    classify.train(model, data, CPU, "easy", None)
     scores = predict(model, data.clips, np.arange(16, 24), CPU, "easy")
     assert (scores.argmax(axis=1) == data.targets[16:].argmax(axis=1)).all()
     if multi_label:  # its scores are the odds of each label, not of each label against the others
@@ -51,7 +53,7 @@ def test_the_best_epoch_on_validation_is_taken_back(tiny: Config) -> None:
         seen.append(model.head.weight.detach().clone())
         return next(figures)
 
-    training, best = finetune.train(model, data, CPU, "x", validate)
+    training, best = classify.train(model, data, CPU, "x", validate)
     assert (best.epoch, best.scores, training.step) == (2, [0.2, 0.7, 0.7, 0.1], 8)
     assert torch.equal(model.head.weight, seen[1])
     assert not torch.equal(model.head.weight, seen[3])
@@ -69,10 +71,10 @@ def test_the_averaged_weights_are_what_is_evaluated_and_kept(tiny: Config) -> No
         seen.append(models[0].head.weight.detach().clone())
         return len(seen)
 
-    finetune.train(models[0], data, CPU, "selected", validate)
-    finetune.train(models[1], data, CPU, "last", None)
+    classify.train(models[0], data, CPU, "selected", validate)
+    classify.train(models[1], data, CPU, "last", None)
     data.recipe = data.recipe.model_copy(update={"optimizer": tiny.finetune.optimizer})
-    finetune.train(models[2], data, CPU, "plain", None)
+    classify.train(models[2], data, CPU, "plain", None)
     assert torch.equal(models[0].head.weight, seen[-1])
     assert torch.equal(models[0].head.weight, models[1].head.weight)
     assert not torch.equal(models[0].head.weight, models[2].head.weight)
@@ -87,13 +89,13 @@ def test_parts_of_a_fine_tuning_are_worth_the_whole(tiny: Config, multi_label: b
         data = batches(tiny, np.arange(19), multi_label=multi_label, **changes)
         model = Classifier(tiny.encoder, 3)
         initialise(model, 0)
-        losses.append(finetune.train(model, data, CPU, "x", None)[0].losses)
+        losses.append(classify.train(model, data, CPU, "x", None)[0].losses)
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 
 
 def test_a_fold_names_its_recordings(tiny: Config) -> None:
     data = batches(tiny, np.arange(3, 8), n_epochs=1, batch_size=3)
-    fold = finetune.FoldData(data, tiny.encoder)
+    fold = classify.FoldData(data, tiny.encoder)
     assert [fold.n_clips(step) for step in range(2)] == [3, 2]
     named = [fold.names(step) for step in range(2)]
     assert named[0] == f"recordings {', '.join(map(str, data.order(0)[:3]))} of the manifest"
@@ -115,7 +117,7 @@ def test_patches_are_dropped_in_training_alone(tiny: Config, monkeypatch: pytest
     data = batches(tiny, np.arange(16), n_epochs=2, batch_size=8, patch_drop=0.5)
     model = Classifier(tiny.encoder, 3)
     initialise(model, 0)
-    finetune.train(model, data, CPU, "dropped", None)
+    classify.train(model, data, CPU, "dropped", None)
     shown = [visible for visible in seen if visible is not None]
     assert [visible.shape for visible in shown] == [(8, 8)] * 4  # of 2 by 8 patches
     assert not torch.equal(shown[0], shown[1])
@@ -341,7 +343,9 @@ def test_all_that_learns_on_a_fold_learns_from_one_share_of_it(tiny: Config, tmp
     assert found[0] != found[1]  # the other folds hold some of them out
 
 
-@pytest.mark.parametrize("changes", [{}, {"normalise": "task"}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"normalise": "task"}, {"search": Search(lr=[0.001, 0.01], n_epochs=[1, 6], n_folds=2)}]
+)
 @pytest.mark.parametrize("protocol", ["folds", "split"])
 def test_the_clips_that_are_reported_reach_neither_training_nor_selection(
     protocol: str, changes: dict[str, Any], tiny: Config, tmp_path: Path
@@ -358,11 +362,13 @@ def test_the_clips_that_are_reported_reach_neither_training_nor_selection(
         write_decoded(replace(clips, frames=frames), paths[2])
         run = 4 if protocol == "folds" else 1
         finetune.run(config, "drums", run, "scratch", *paths, None, resume=tmp_path / "resume", out=tmp_path / name)
-    for file in ("classifier.safetensors", "loss.csv"):
+    for file in ("classifier.safetensors", "loss.csv", "search.csv"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    assert len(pd.read_csv(tmp_path / "a" / "search.csv")) == (4 if "search" in changes else 0)
     cards = [storage.read_json(tmp_path / name / "run.json") for name in "ab"]
     assert cards[0]["validation"] == cards[1]["validation"]
     norms = {card["norm_mean"] for card in cards} | {tiny.features.norm_mean}
-    assert len(norms) == (2 if changes else 1)
-    assert len(cards[0]["validation"]) == (6 if protocol == "split" else 0)
+    assert len(norms) == (2 if "normalise" in changes else 1)
+    n_epochs = storage.read_json(tmp_path / "a" / "metrics.json")["n_epochs"]
+    assert len(cards[0]["validation"]) == (n_epochs if protocol == "split" else 0)
     assert (tmp_path / "a" / "predictions.csv").read_bytes() != (tmp_path / "b" / "predictions.csv").read_bytes()

@@ -11,7 +11,13 @@ rule aggregate:
             task=wc.task,
             init=INITS,
             fold=FOLDS[wc.task],
-            file=["predictions.csv", "classes.csv", "loss.csv", "run.json"],
+            file=[
+                "predictions.csv",
+                "classes.csv",
+                "loss.csv",
+                "search.csv",
+                "run.json",
+            ],
         ),
     output:
         metrics="results/metrics/{task}.json",

@@ -9,6 +9,7 @@ rule finetune:
         predictions=f"{FOLD}/predictions.csv",
         classes=f"{FOLD}/classes.csv",
         loss=f"{FOLD}/loss.csv",
+        search=f"{FOLD}/search.csv",
         classifier=f"{FOLD}/classifier.safetensors",
         run=f"{FOLD}/run.json",
     log:

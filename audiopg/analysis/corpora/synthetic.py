@@ -272,7 +272,7 @@ def _attack(score: Score) -> dict[str, Float64]:
 
 def _factorial(cfg: config.Config, device: torch.device, score: Score, factors: dict[str, Float64]) -> Corpus:
     """Play a score in noise; the fundamental and the ratio to the noise are factors of all factorial corpora."""
-    world = World(cfg.synth.with_identities(1), cfg.seed, device)
+    world = World(cfg.synth, cfg.seed, device)
     snr_db = _drawn(cfg, "snr_db", score)
     keys = rng.noise_keys(cfg.seed, "latent/noise", score.index.tolist())
 
