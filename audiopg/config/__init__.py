@@ -2,7 +2,7 @@
 
 from audiopg.config.base import Choice, Distribution, Range, Section
 from audiopg.config.evaluate import Factors, Latent, Probe, Task
-from audiopg.config.model import SIZES, Decoder, Encoder, Features, Size, n_visible
+from audiopg.config.model import SIZES, Decoder, Encoder, Features, Size, n_pooled, n_visible
 from audiopg.config.root import Compute, Config, Data
 from audiopg.config.synth import (
     Colour,
@@ -52,5 +52,6 @@ __all__ = [
     "Task",
     "Transient",
     "Voices",
+    "n_pooled",
     "n_visible",
 ]

@@ -94,6 +94,11 @@ class Decoder(Section):
         return self
 
 
+def n_pooled(encoder: Encoder, pooling: str, n_bands: int) -> int:
+    """Count the numbers that the linear layer of a classifier reads of a clip: four statistics of each band, or one."""
+    return encoder.shape.width * (4 * n_bands if pooling == "bands" else 1)
+
+
 def n_visible(n_patches: int, hidden: float) -> int:
     """Count the patches that are encoded when a share of them is left out, at least one."""
     return max(1, round(n_patches * (1 - hidden)))

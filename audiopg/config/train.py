@@ -106,7 +106,7 @@ class Finetune(Steps):
     n_mel_masks: Index
     mel_mask_bins: Count
     patch_drop: Annotated[Float, Field(ge=0, lt=1)]
-    pooling: Literal["mean", "attention"]
+    pooling: Literal["mean", "attention", "bands"]
     normalise: Literal["corpus", "task"]
     standardise: bool
     save_every: Count

@@ -158,9 +158,9 @@ def _finetune(cfg: config.Config, stage: str, task: str, speed: Speed) -> Row:
     """
     recipe, reduced, (card, windows) = cfg.recipe(task), is_reduced(cfg), _card(cfg, task)
     share = cfg.task(task).train_share
-    n_patches = math.prod(cfg.grid(cfg.task(task).clip_s))
-    n_parameters = flops.classifier_parameters(cfg.encoder, card.n_classes, recipe.pooling)
-    n_kept = config.n_visible(n_patches, recipe.patch_drop)
+    n_time, n_bands = cfg.grid(cfg.task(task).clip_s)
+    n_parameters = flops.classifier_parameters(cfg.encoder, card.n_classes, recipe.pooling, n_bands)
+    n_kept = config.n_visible(n_time, recipe.patch_drop) * n_bands
     kept = flops.encoder_activations(cfg.encoder, n_kept, reduced=reduced)
     selects = card.protocol == "split"
     searched = recipe.candidates if len(recipe.candidates) > 1 else []
@@ -180,7 +180,7 @@ def _finetune(cfg: config.Config, stage: str, task: str, speed: Speed) -> Row:
         task=task,
         n_runs=card.n_folds,
         n_parameters=n_parameters,
-        flops=flops.classifier_flops(cfg.encoder, n_patches, card.n_classes, recipe),
+        flops=flops.classifier_flops(cfg.encoder, (n_time, n_bands), card.n_classes, recipe),
         memory_bytes=_training_memory(n_parameters, kept, recipe, reduced=reduced, selects=selects),
         rates=_rates(cfg, speed),
         clips_trained=last * n_train + tried * n_learns,

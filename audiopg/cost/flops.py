@@ -40,11 +40,11 @@ def encoder_parameters(encoder: config.Encoder) -> int:
     return size.width * (patch + 1) + size.depth * block_parameters(size.width) + 2 * size.width
 
 
-def classifier_parameters(encoder: config.Encoder, n_classes: int, pooling: str) -> int:
+def classifier_parameters(encoder: config.Encoder, n_classes: int, pooling: str, n_bands: int) -> int:
     """Count the weights of the encoder, of one linear layer on top, and of the queries of a pooling by attention."""
     size = encoder.shape
     queries = size.n_heads * size.width if pooling == "attention" else 0
-    return encoder_parameters(encoder) + (size.width + 1) * n_classes + queries
+    return encoder_parameters(encoder) + (config.n_pooled(encoder, pooling, n_bands) + 1) * n_classes + queries
 
 
 def parameters(cfg: config.Config) -> Parameters:
@@ -92,9 +92,10 @@ def autoencoder_flops(cfg: config.Config) -> Flops:
     return Flops(encoder.forward + after, encoder.training + 3 * after)
 
 
-def classifier_flops(encoder: config.Encoder, n_patches: int, n_classes: int, recipe: config.Finetune) -> Flops:
+def classifier_flops(encoder: config.Encoder, grid: tuple[int, int], n_classes: int, recipe: config.Finetune) -> Flops:
     """FLOPs of the classifier: encoder, pooling and head; forward on all patches, training on those that are kept."""
-    n_kept, head = config.n_visible(n_patches, recipe.patch_drop), 2 * encoder.shape.width * n_classes
+    n_patches, n_kept = math.prod(grid), config.n_visible(grid[0], recipe.patch_drop) * grid[1]
+    head = 2 * config.n_pooled(encoder, recipe.pooling, grid[1]) * n_classes
     pool = 2 * encoder.shape.width * encoder.shape.n_heads if recipe.pooling == "attention" else 0
     forward = encoder_flops(encoder, n_patches).forward + n_patches * pool + head
     return Flops(forward, encoder_flops(encoder, n_kept).training + 3 * (n_kept * pool + head))

@@ -87,8 +87,9 @@ class FoldData:
         draw = rng.generator(seed, f"{stream}/drop_path", step)
         drop_path_scale = drop_path(recipe.drop_path, self.encoder.shape.depth, len(targets), draw)
         draw = rng.generator(seed, f"{stream}/patch_drop", step)
-        n_patches = spectrograms[0].numel() // (self.encoder.patch_frames * self.encoder.patch_mels)
-        return spectrograms, targets, patch_drop(recipe.patch_drop, n_patches, len(targets), draw), drop_path_scale
+        _, n_frames, n_mels = spectrograms.shape
+        grid = (n_frames // self.encoder.patch_frames, n_mels // self.encoder.patch_mels)
+        return spectrograms, targets, patch_drop(recipe.patch_drop, grid, len(targets), draw), drop_path_scale
 
 
 def train(

@@ -7,15 +7,27 @@ from torch import Tensor
 from audiopg import config
 
 
-def patch_drop(rate: float, n_patches: int, batch_size: int, draw: np.random.Generator) -> Tensor | None:
-    """Draw which patches each example keeps, numbers in rising order, shape (B, V), or None when all are kept.
+def patch_drop(rate: float, grid: tuple[int, int], batch_size: int, draw: np.random.Generator) -> Tensor | None:
+    """Draw which patches each example keeps, as many of each band of frequency.
 
-    Source: Liu et al., PatchDropout (2023).
+    Args:
+        rate: share that is left out.
+        grid: patches along time and along frequency.
+        batch_size: number B of examples.
+        draw: where the randomness comes from.
+
+    Returns:
+        Numbers of the patches, shape (B, V), int64: the first one of each band from low to high, then the second ones;
+        in each band in rising order. None when all are kept.
+    Source: Liu et al., PatchDropout (2023); as many of each band is ours.
     """
     if rate == 0:
         return None
-    n_kept = config.n_visible(n_patches, rate)
-    return torch.from_numpy(np.sort(np.argsort(draw.random((batch_size, n_patches)))[:, :n_kept]))
+    n_time, n_bands = grid
+    n_kept = config.n_visible(n_time, rate)
+    times = np.sort(np.argsort(draw.random((batch_size, n_bands, n_time)))[:, :, :n_kept])
+    numbers = times.transpose(0, 2, 1) * n_bands + np.arange(n_bands)
+    return torch.from_numpy(numbers.reshape(batch_size, n_kept * n_bands))
 
 
 def drop_path(rate: float, depth: int, batch_size: int, draw: np.random.Generator) -> Tensor | None:

@@ -68,7 +68,8 @@ class Fold:
             self.stream,
             multi_label=self.card.multi_label,
         )
-        model = Classifier(self.cfg.encoder, self.card.n_classes, recipe.pooling)
+        n_bands = self.cfg.features.n_mels // self.cfg.encoder.patch_mels
+        model = Classifier(self.cfg.encoder, self.card.n_classes, recipe.pooling, n_bands)
         initialise(model, self.cfg.seed)
         if self.encoder_path is not None:
             model.encoder = load_encoder(self.encoder_path, self.cfg.encoder, self.cfg.features)

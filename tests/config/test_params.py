@@ -144,7 +144,7 @@ def rename(path: str, name: str) -> Callable[[dict[str, Any]], None]:
         (put("finetune/n_mel_masks", -1), "finetune.n_mel_masks: Input should be greater than or equal to 0, found -1"),
         (put("finetune/mel_mask_bins", 0), "finetune.mel_mask_bins: Input should be greater than or equal to 1, found"),
         (put("finetune/patch_drop", 1.0), "finetune.patch_drop: Input should be less than 1, found 1.0"),
-        (put("finetune/pooling", "max"), "finetune.pooling: Input should be 'mean' or 'attention', found 'max'"),
+        (put("finetune/pooling", "max"), "finetune.pooling: Input should be 'mean', 'attention' or 'bands', found"),
         (put("finetune/normalise", "clip"), "finetune.normalise: Input should be 'corpus' or 'task', found 'clip'"),
         (
             put("tasks/drums/finetune", {"n_time_masks": 1, "time_mask_frames": 65}),

@@ -49,7 +49,8 @@ def autoencoder(cfg: Config, n_clips: int) -> tuple[nn.Module, Callable[[], Tens
 
 def classifier(cfg: Config, n_clips: int) -> tuple[nn.Module, Callable[[], Tensor]]:
     """A classifier, and a forward pass of it."""
-    model, (_, spectrogram) = Classifier(cfg.encoder, N_CLASSES, cfg.finetune.pooling), batch(cfg, n_clips)
+    _, n_bands = cfg.grid(cfg.synth.clip_s)
+    model, (_, spectrogram) = Classifier(cfg.encoder, N_CLASSES, cfg.finetune.pooling, n_bands), batch(cfg, n_clips)
     return model, lambda: model(spectrogram).sum()
 
 
@@ -107,19 +108,19 @@ def test_weights_are_those_of_the_models(case: tuple[Config, int]) -> None:
     model, found = MaskedAutoencoder(cfg.encoder, cfg.pretrain.decoder, cfg.pretrain.mask_ratio), flops.parameters(cfg)
     assert found.encoder == n_weights(model.encoder)
     assert found.pretrain == n_weights(model)
-    for pooling in ("mean", "attention"):
+    _, n_bands = cfg.grid(cfg.synth.clip_s)
+    for pooling in ("mean", "attention", "bands"):
         pooled, _ = classifier(changed(cfg, pooling=pooling), 1)
-        assert flops.classifier_parameters(cfg.encoder, N_CLASSES, pooling) == n_weights(pooled)
+        assert flops.classifier_parameters(cfg.encoder, N_CLASSES, pooling, n_bands) == n_weights(pooled)
 
 
 def test_flops_are_those_that_a_counter_counts(case: tuple[Config, int]) -> None:
     cfg, n_clips = case
-    n_patches = math.prod(cfg.grid(cfg.synth.clip_s))
-    attention = changed(cfg, pooling="attention")
+    grid = cfg.grid(cfg.synth.clip_s)
+    pooled = [changed(cfg, pooling=pooling) for pooling in ("mean", "attention", "bands")]
     for build, built, expected in (
         (autoencoder, cfg, flops.autoencoder_flops(cfg)),
-        (classifier, cfg, flops.classifier_flops(cfg.encoder, n_patches, N_CLASSES, cfg.finetune)),
-        (classifier, attention, flops.classifier_flops(cfg.encoder, n_patches, N_CLASSES, attention.finetune)),
+        *((classifier, each, flops.classifier_flops(cfg.encoder, grid, N_CLASSES, each.finetune)) for each in pooled),
     ):
         _, forward = build(built, n_clips)
         assert counted(forward) == n_clips * expected.forward
@@ -128,7 +129,8 @@ def test_flops_are_those_that_a_counter_counts(case: tuple[Config, int]) -> None
 
 def test_dropped_patches_are_spared_in_training_and_not_in_evaluation(tiny: Config) -> None:
     whole, half = (
-        flops.classifier_flops(tiny.encoder, 64, 10, changed(tiny, patch_drop=share).finetune) for share in (0.0, 0.5)
+        flops.classifier_flops(tiny.encoder, (8, 8), 10, changed(tiny, patch_drop=share).finetune)
+        for share in (0.0, 0.5)
     )
     head = 3 * 2 * tiny.encoder.shape.width * 10
     assert half.forward == whole.forward

@@ -13,5 +13,14 @@ def test_positions_by_hand() -> None:
         for frequency in range(2):
             expected = [f(axis * rate) for axis in (time, frequency) for f in (np.sin, np.cos) for rate in rates]
             np.testing.assert_allclose(positions[time * 2 + frequency], expected, atol=1e-6)
+
+
+def test_positions_of_a_long_grid_are_close_to_those_in_double_precision() -> None:
+    found = sincos_2d(128, 1, 64)[:, :32].numpy()
+    angles = np.arange(128)[:, None] * 10000.0 ** -(np.arange(16) / 16)
+    np.testing.assert_allclose(found, np.hstack([np.sin(angles), np.cos(angles)]), atol=1e-5)
+
+
+def test_a_width_that_is_no_multiple_of_four_is_refused() -> None:
     with pytest.raises(ValueError, match="multiple of 4"):
         sincos_2d(1, 1, 6)

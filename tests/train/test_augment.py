@@ -129,17 +129,28 @@ def test_the_number_of_masks_is_what_it_says(tiny: Config) -> None:
 
 
 def test_patches_are_dropped_evenly_and_never_all() -> None:
-    kept = patch_drop(0.7, 10, 20000, draws())
+    kept = patch_drop(0.7, (10, 1), 20000, draws())
     assert kept is not None
     assert kept.shape == (20000, 3)
     assert (kept.diff(dim=1) > 0).all()
     assert (torch.bincount(kept.flatten()) / 20000).tolist() == pytest.approx([0.3] * 10, abs=0.015)
     together = ((kept == 0).any(dim=1) & (kept == 9).any(dim=1)).float().mean().item()
     assert together == pytest.approx(3 / 10 * 2 / 9, abs=0.01)
-    last = patch_drop(0.99, 10, 2, draws())
+    last = patch_drop(0.99, (10, 4), 2, draws())
     assert last is not None
-    assert last.shape == (2, 1)
-    assert patch_drop(0.0, 10, 2, draws()) is None
+    assert last.shape == (2, 4)
+    assert patch_drop(0.0, (10, 1), 2, draws()) is None
+
+
+def test_as_many_patches_of_each_band_are_kept() -> None:
+    kept = patch_drop(0.5, (8, 3), 2000, draws())
+    assert kept is not None
+    by_band = kept.view(2000, 4, 3)
+    assert (by_band % 3 == torch.arange(3)).all()
+    times = by_band // 3
+    assert (times.diff(dim=1) > 0).all()
+    equal = (times[:, :, 0] == times[:, :, 1]).all(dim=1).float().mean().item()
+    assert equal == pytest.approx(1 / 70, abs=0.01)  # of 8 over 4 choices: the bands are drawn apart
 
 
 def recorded(features_mean: float, features_std: float, tiny: Config) -> Clips:
