@@ -22,8 +22,8 @@ def draw(synth: config.Synth, seed: int, indices: Sequence[int]) -> Score:
 
     Each component draws from its own stream at the address (seed, stream, index), at fixed positions; so no
     clip depends on the others, and no component on what another one draws. What sounds (the number of voices, their
-    sources, parameters, fundamentals and levels; number, lengths, levels and envelopes of the events) is drawn at the
-    number of the clip's identity, how it is heard at the clip's own.
+    sources, parameters, fundamentals and levels; number, lengths, levels and envelopes of the events, and which part of
+    the source each of them plays) is drawn at the number of the clip's identity, how it is heard at the clip's own.
 
     Args:
         synth: the ``synth`` section.
@@ -155,18 +155,21 @@ def _draw_events(  # noqa: PLR0913
 ) -> dict[str, Any]:
     """Draw the events: all times on the sample grid, so that the score says exactly what is played.
 
-    Their number, lengths, levels and envelopes belong to what sounds; when they begin, and where in the
-    source, to how it is heard.
+    Their number, lengths, levels and envelopes, and where in the source they begin, belong to what sounds; when they
+    begin in the clip, to how it is heard.
     """
     n_max, per_event = int(synth.events.count.max), 7
 
     def drawn(numbers: Sequence[int]) -> Float64:
         return uniforms(seed, f"{stream}/events", numbers, 1 + n_max * per_event)
 
-    uniform, own = drawn(identities), drawn(indices)
+    uniform = drawn(identities)
+    own = uniform if synth.identity.n_clips == 1 else drawn(indices)
     count = quantile(synth.events.count, uniform[:, :1])
-    duration, _, _, level, attack, decay, sustain = np.moveaxis(uniform[:, 1:].reshape(-1, n_max, per_event), 2, 0)
-    onset, start = np.moveaxis(own[:, 1:].reshape(-1, n_max, per_event), 2, 0)[1:3]
+    duration, _, start, level, attack, decay, sustain = np.moveaxis(
+        uniform[:, 1:].reshape(-1, n_max, per_event), 2, 0
+    )
+    onset = own[:, 1:].reshape(-1, n_max, per_event)[:, :, 1]
     shortest = synth.events.duration_s_min
     duration_s = shortest + (synth.clip_s / count - shortest) * duration
     n_duration = np.maximum(np.rint(duration_s * synth.sample_rate_hz), 1)
