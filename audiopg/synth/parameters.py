@@ -166,9 +166,7 @@ def _draw_events(  # noqa: PLR0913
     uniform = drawn(identities)
     own = uniform if synth.identity.n_clips == 1 else drawn(indices)
     count = quantile(synth.events.count, uniform[:, :1])
-    duration, _, start, level, attack, decay, sustain = np.moveaxis(
-        uniform[:, 1:].reshape(-1, n_max, per_event), 2, 0
-    )
+    duration, _, start, level, attack, decay, sustain = np.moveaxis(uniform[:, 1:].reshape(-1, n_max, per_event), 2, 0)
     onset = own[:, 1:].reshape(-1, n_max, per_event)[:, :, 1]
     shortest = synth.events.duration_s_min
     duration_s = shortest + (synth.clip_s / count - shortest) * duration
