@@ -65,8 +65,8 @@ class AudioEncoder(nn.Module):
     >>> from audiopg.config.profile import load
     >>> cfg = load("quick")
     >>> model = AudioEncoder(Encoder(cfg.encoder), cfg.features).eval()  # without from_pretrained: random weights
-    >>> model(torch.zeros(1, 16000)).shape  # a second of sound: 7 x 8 patches of width 128
-    torch.Size([1, 56, 128])
+    >>> model(torch.zeros(1, 16000)).shape  # a second of sound: 13 x 8 patches of width 128
+    torch.Size([1, 104, 128])
     """
 
     def __init__(self, encoder: Encoder, features: config.Features) -> None:

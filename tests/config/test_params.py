@@ -61,7 +61,7 @@ def rename(path: str, name: str) -> Callable[[dict[str, Any]], None]:
             put("pretrain/objectives/physics", -1),
             "pretrain.objectives.physics: Input should be greater than or equal to 0, found",
         ),
-        (put("pretrain/accumulate", 3), "pretrain: batch_size = 256 must be a multiple of accumulate = 3"),
+        (put("pretrain/accumulate", 3), "pretrain: batch_size = 128 must be a multiple of accumulate = 3"),
         (put("finetune/accumulate", 5), "finetune: batch_size = 32 must be a multiple of accumulate = 5"),
         (
             put("tasks/drums/finetune", {"accumulate": 7}),
@@ -114,7 +114,7 @@ def rename(path: str, name: str) -> Callable[[dict[str, Any]], None]:
         ),
         (put("synth/f0_hz", {"min": 900, "max": 9000}), "synth: f0_hz must lie between 0 and the Nyquist frequency"),
         (put("synth/f0_hz", {"min": 9, "max": 2}), "synth.f0_hz: min 9.0 is above max 2.0"),
-        (put("synth/clip_s", 1.0), "synth.clip_s = 1 is 100 frames; a multiple of encoder.patch_frames = 16"),
+        (put("synth/clip_s", 1.0), "synth.clip_s = 1 is 100 frames; a multiple of encoder.patch_frames = 8"),
         (put("features/n_fft", 256), "features.n_fft: Input should be 512, 1024 or 2048, found 256"),
         (put("features/window_ms", 40), "features: n_fft = 512 is shorter than the window of 40 ms"),
         (put("synth/sample_rate_hz", 32000), "synth.sample_rate_hz and features.sample_rate_hz must be equal"),

@@ -17,7 +17,12 @@ from audiopg.config import params
 from audiopg.errors import AudiopgError
 from audiopg.provenance import dvc_sync, run_cards, stages, watchdog
 
-FOLD = ("metrics.json", "predictions.csv", "classes.csv", "loss.csv", "classifier.safetensors", "run.json")
+FOLD = (
+    "metrics.json",
+    *(f"{name}.csv" for name in ("predictions", "classes", "loss", "search")),
+    "classifier.safetensors",
+    "run.json",
+)
 LATENT_PICTURES = ("decodability", "angles", "interventions", "embedding", "filters", "attention", "reconstructions")
 LATENT_TABLES = (*LATENT_PICTURES, "best_probes", "units", "filter_spectrum")
 LATENT = (
@@ -29,11 +34,11 @@ LATENT = (
 )
 DECODED = ("frames.f32", "starts.npy")
 PROBE = ("scores.json", "choices.csv", "run.json")
-SUMMARY = ("confusion", "classes", "loss")
+DRAWN = ("confusion", "classes", "loss")
 AGGREGATE = (
     "run.json",
-    *(f"{init}_{name}.csv" for init in ("pretrained", "scratch") for name in SUMMARY),
-    *(f"{name}.png" for name in SUMMARY),
+    *(f"{init}_{name}.csv" for init in ("pretrained", "scratch") for name in (*DRAWN, "search")),
+    *(f"{name}.png" for name in DRAWN),
 )
 TABLE = ("table.csv", "table.md", "pretraining.png", "run.json")
 SOUND = ("clips.csv", "voices.csv", "events.csv", "run.json")

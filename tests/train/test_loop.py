@@ -190,15 +190,14 @@ def test_a_run_with_a_budget_follows_the_clock_and_ends_on_time(
     monkeypatch.setattr(loop, "time", clock)
     rates: list[float] = []
 
-    class Slow(Line):
-        def part(self, step: int, places: range) -> Batch:
-            clock.now += 5.0
-            return super().part(step, places)
+    def slow(run: nn.Module, batch: Batch) -> Tensor:
+        clock.now += 5.0
+        return loss_of(run, batch)
 
     def fit(run: Training, kill_at: int | None = None) -> None:
         run.fit(
-            Slow(kill_at=kill_at),
-            loss_of,
+            Line(kill_at=kill_at),
+            slow,
             CPU,
             "timed",
             checkpoints(tmp_path),
