@@ -93,16 +93,21 @@ class Clips:
         return torch.from_numpy(np.stack([self.cut(row, o) for row, o in zip(rows, offsets, strict=True)]))
 
     def offsets(self, row: int) -> list[int]:
-        """Offsets of the windows that evaluation averages: they cover the recording, evenly, overlapping if need be."""
-        slack = self.n_frames(row) - self.window
-        count = -(-slack // self.window) + 1
-        return [round(number * slack / max(count - 1, 1)) for number in range(count)]
+        """Offsets of the windows of a recording that evaluation averages."""
+        return window_offsets(self.n_frames(row), self.window)
 
     def windows(self, rows: Int64, batch_size: int) -> list[tuple[list[int], list[int]]]:
         """List the windows of some recordings in batches of (places in ``rows``, offsets)."""
         pairs = [(place, offset) for place, row in enumerate(rows.tolist()) for offset in self.offsets(row)]
         batches = [pairs[begin : begin + batch_size] for begin in range(0, len(pairs), batch_size)]
         return [([place for place, _ in batch], [offset for _, offset in batch]) for batch in batches]
+
+
+def window_offsets(n_frames: int, window: int) -> list[int]:
+    """Offsets of windows that cover a recording of at least one window: evenly, overlapping if need be."""
+    slack = n_frames - window
+    count = -(-slack // window) + 1
+    return [round(number * slack / max(count - 1, 1)) for number in range(count)]
 
 
 def load(folder: Path, features: config.Features, clip_s: float) -> Clips:

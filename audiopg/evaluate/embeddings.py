@@ -12,6 +12,7 @@ from torch import Tensor
 from audiopg.arrays import Float32, Float64, Int64
 from audiopg.compute import Backend
 from audiopg.data.clips import Clips
+from audiopg.models.readout import Pooling, combine_windows, over_time, pool, usual_layers
 from audiopg.models.vit import Encoder
 from audiopg.progress import progress
 
@@ -25,32 +26,27 @@ class View(NamedTuple):
 
     layer: int
     pooling: str
-    """``tokens``: mean and deviation over all tokens; ``bands``: `STATISTICS` over time, the bands of frequency side by
-    side."""
+    """Of an encoder as `audiopg.models.readout.Pooling`; of `Statistics` ``moments`` or ``rich``."""
 
 
-STATISTICS = ("mean", "deviation", "change", "largest", "smallest")
-"""Of each number of a band's token over time. The change is the mean size of the difference between neighbours."""
+POOLINGS: tuple[Pooling, ...] = ("moments", "bands")  # that a probe chooses from
 
 
 class Embeddings:
-    """`STATISTICS` of each band of some layers, from which all views of N recordings follow."""
+    """Statistics of each band of some layers, from which all views of N recordings follow."""
 
     def __init__(self, statistics: NDArray[np.float16] | Float32, layers: Sequence[int]) -> None:
         """Take them, shape (N, layers, 5, bands, D), in memory or in a file; and the numbers of the layers."""
         self.statistics = statistics
         self.layers = list(layers)
-        self.views = [View(layer, pooling) for layer in layers for pooling in ("tokens", "bands")]
+        self._poolings = {View(layer, pooling): pooling for layer in layers for pooling in POOLINGS}
+        self.views = list(self._poolings)
 
     def features(self, view: View) -> Float64:
-        """Return one view, shape (N, 2 D) for ``tokens`` and (N, 5 · bands · D) for ``bands``."""
-        found = self.statistics[:, self.layers.index(view.layer)].astype(np.float64)
-        if view.pooling == "bands":
-            return found.reshape(len(found), -1)
-        mean, deviation = found[:, 0], found[:, 1]
-        overall = mean.mean(axis=1)
-        variance = (np.square(deviation) + np.square(mean - overall[:, None])).mean(axis=1)
-        return np.concatenate([overall, np.sqrt(variance)], axis=1)
+        """Return one view, shape (N, P)."""
+        found = torch.from_numpy(self.statistics[:, self.layers.index(view.layer)].astype(np.float64))
+        pooled: Float64 = pool(found, self._poolings[view]).numpy()
+        return pooled
 
 
 class Statistics:
@@ -94,15 +90,6 @@ def rich_statistics(spectrogram: Float32, hop_ms: float) -> Float32:
     return np.stack(rows).astype(np.float32)
 
 
-def layers_of(encoder: Encoder) -> list[int]:
-    """Number the layers that are read: after a half, two and five sixths, and all blocks, and after the last norm.
-
-    All encoders are read at the same ones. Lower layers are left out for time and space; they were not compared.
-    """
-    depth = encoder.size.depth
-    return sorted({depth // 2, depth * 2 // 3, depth * 5 // 6, depth, depth + 1})
-
-
 def embed(clips: Clips, encoder: Encoder, backend: Backend, label: str, file: Path) -> Embeddings:
     """Pool the features of each recording over all of its windows.
 
@@ -116,30 +103,18 @@ def embed(clips: Clips, encoder: Encoder, backend: Backend, label: str, file: Pa
         file: where the statistics lie, in float16: large tasks have gigabytes of them.
     """
     encoder.eval().to(backend.device)
-    layers = layers_of(encoder)
+    layers = usual_layers(encoder.size.depth)
 
     def statistics(spectrogram: Tensor) -> Tensor:
-        return torch.stack([_over_time(tokens) for tokens in encoder.bands(spectrogram, layers)], dim=1)
+        return torch.stack([over_time(tokens) for tokens in encoder.bands(spectrogram, layers)], dim=1)
 
     found = None
     for row, windows in enumerate(_by_recording(statistics, clips, np.arange(len(clips)), backend, label)):
-        mean, square, change, largest, smallest = np.moveaxis(windows, 2, 0)
         if found is None:
             found = np.lib.format.open_memmap(file, "w+", np.float16, (len(clips), *windows.shape[1:]))
-        overall = mean.mean(axis=0)
-        deviation = np.sqrt(np.maximum(square.mean(axis=0) - np.square(overall), 0))
-        parts = [overall, deviation, change.mean(axis=0), largest.max(axis=0), smallest.min(axis=0)]
-        found[row] = np.stack(parts, axis=1)
+        found[row] = combine_windows(torch.from_numpy(windows)).numpy()
     assert found is not None  # a manifest has recordings
     return Embeddings(found, layers)
-
-
-def _over_time(tokens: Tensor) -> Tensor:
-    """Return mean, mean square, mean change, largest and smallest over time, (B, T, bands, D) to (B, 5, bands, D)."""
-    tokens = tokens.double()
-    change = tokens.diff(dim=1).abs().sum(dim=1) / max(tokens.shape[1] - 1, 1)
-    parts = [tokens.mean(dim=1), tokens.square().mean(dim=1), change, tokens.amax(dim=1), tokens.amin(dim=1)]
-    return torch.stack(parts, dim=1)
 
 
 def over_windows(
@@ -169,7 +144,7 @@ def _by_recording(
     batches = clips.windows(rows, BATCH_SIZE)
     waiting: list[Float64] = []
     for numbers, offsets in progress(batches, label, total=len(batches), per_item=BATCH_SIZE):
-        values = function(clips.batch(rows[numbers].tolist(), offsets).to(backend.device)).double().cpu().numpy()
+        values = function(clips.batch(rows[numbers].tolist(), offsets).to(backend.device)).cpu().double().numpy()
         for row, value in zip(rows[numbers].tolist(), values, strict=True):
             waiting.append(value)
             if len(waiting) == len(clips.offsets(row)):

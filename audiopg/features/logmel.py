@@ -1,7 +1,8 @@
 """Log-mel spectrogram, Kaldi's definition, batched and on any device."""
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from audiopg import config
 
 FLOOR = torch.finfo(torch.float32).eps
+
+
+def is_traced() -> bool:
+    """Return whether torch records operators, for a graph: then no value can be looked at, and only its own count."""
+    traced: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return traced or torch.compiler.is_compiling()
 
 
 def mel(f_hz: Float64) -> Float64:
@@ -87,7 +94,6 @@ class LogMel(nn.Module):
             1 / (2 * features.norm_std),
         )
 
-    @torch.no_grad()
     def forward(self, waveform: Tensor) -> Tensor:
         """Compute the spectrogram.
 
@@ -96,9 +102,19 @@ class LogMel(nn.Module):
 
         Returns:
             Shape (B, F, M), float32, with F = ceil(T / hop); silence is about -1.28. On a CPU the same for every
-            batch and number of threads.
+            batch and number of threads. A waveform that takes gradients, tracing and export get torch's operators,
+            which agree within 1e-3.
         """
-        return self._compiled(waveform) if waveform.device.type == "cpu" else self.batched(waveform)
+        numbers_only = waveform.device.type == "cpu" and not (waveform.requires_grad or is_traced())
+        return self._compiled(waveform) if numbers_only else self.batched(waveform)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move the module; whatever the type of the weights, spectrograms are computed in float32."""
+        constants = self.filters, self.window
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if self.filters.dtype != torch.float32:
+            self.filters, self.window = (constant.to(self.filters.device) for constant in constants)
+        return self
 
     def _compiled(self, waveform: Tensor) -> Tensor:
         """Compute the spectrogram in compiled code, which is several times as fast on a CPU."""
@@ -114,7 +130,8 @@ class LogMel(nn.Module):
 
     def batched(self, waveform: Tensor) -> Tensor:
         """Compute the spectrogram with torch's operators, on any device."""
-        n_frames = -(-waveform.shape[-1] // self.hop)
+        # not -(-n // hop): ONNX rounds the quotient of negative numbers up, and Python down
+        n_frames = (waveform.shape[-1] + self.hop - 1) // self.hop
         padding = (n_frames - 1) * self.hop + self.window_length - waveform.shape[-1]
         frames = functional.pad(waveform, (0, max(padding, 0))).unfold(-1, self.window_length, self.hop)
         frames = frames[:, :n_frames]

@@ -152,7 +152,7 @@ class Encoder(nn.Module):
 
         Args:
             spectrogram: shape (B, F, M).
-            layers: numbers of `layers`, in ascending order.
+            layers: numbers of `layers`, at least one, in ascending order.
 
         Yields:
             Shape (B, time, bands, D), the bands from low to high.
@@ -160,7 +160,9 @@ class Encoder(nn.Module):
         n_bands = spectrogram.shape[2] // self.config.patch_mels
         for number, x in enumerate(self._by_layer(spectrogram)):
             if number in layers:
-                yield x.view(len(x), -1, n_bands, x.shape[-1])
+                yield x.view(x.shape[0], -1, n_bands, x.shape[2])
+            if number == layers[-1]:
+                return
 
     def _by_layer(self, spectrogram: Tensor) -> Iterator[Tensor]:
         """Yield the tokens after the patch embedding, each block, and the last norm, each of shape (B, L, D)."""

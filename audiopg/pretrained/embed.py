@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 import torch
@@ -12,22 +13,34 @@ from audiopg.audio.decode import streamed
 from audiopg.audio.files import check_names, search
 from audiopg.audio.opened import require_file
 from audiopg.errors import AudiopgError
-from audiopg.pretrained import hear
+from audiopg.models.readout import USUAL, Pooling, ReadOut
+from audiopg.pretrained.encoder import AudioEncoder
+from audiopg.pretrained.weights import SHIPPED
 from audiopg.progress import progress
 
 WRITERS = {".parquet": parquet.ParquetWriter, ".csv": csv.CSVWriter}
 ROWS = 1 << 12  # rows that are written at a time, at least: small row groups make a slow Parquet file
 
 
-def run(files: Sequence[Path], checkpoint: Path, out: Path, *, timestamps: bool) -> None:
+def run(  # noqa: PLR0913  (one argument per option)
+    files: Sequence[Path],
+    checkpoint: Path | None,
+    out: Path,
+    *,
+    timestamps: bool = False,
+    layers: Sequence[int] | None = None,
+    pooling: str = USUAL.pooling,
+) -> None:
     """Embed recordings.
 
     Args:
         files: recordings, and folders of them, as for `recordings`.
-        checkpoint: weights of an encoder, as for `audiopg.hear.load_model`.
+        checkpoint: weights of an encoder, as for `AudioEncoder.from_pretrained`; those of this package if None.
         out: table to write, ``.parquet`` or ``.csv``, with columns ``path``, ``timestamp_ms`` (float64; only with
             timestamps) and ``e0`` … ``e<D-1>`` (float32).
         timestamps: whether there is a row for each time instead of one for each recording.
+        layers: to read, as for `ReadOut`.
+        pooling: of their tokens, as for `ReadOut`.
 
     Raises:
         AudiopgError: a recording or the checkpoint cannot be read, or the table cannot be written or would replace one
@@ -38,18 +51,25 @@ def run(files: Sequence[Path], checkpoint: Path, out: Path, *, timestamps: bool)
         raise AudiopgError(msg)
     check_names([out])
     paths = recordings(files)
-    read = next((path for path in (*paths, checkpoint) if out.exists() and path.exists() and path.samefile(out)), None)
+    read_too = [checkpoint] if checkpoint else []
+    read = next((path for path in (*paths, *read_too) if out.exists() and path.exists() and path.samefile(out)), None)
     if read is not None:
         msg = f"--out: {out} is {read}, which is read; choose another name for the table"
         raise AudiopgError(msg)
-    model = hear.load_model(str(checkpoint)).to("cuda" if torch.cuda.is_available() else "cpu")
-    size = model.timestamp_embedding_size if timestamps else model.scene_embedding_size
+    readout = ReadOut(tuple(layers) if layers else None, cast(Pooling, pooling))
+    try:
+        encoder = AudioEncoder.from_pretrained(checkpoint or SHIPPED, readout)
+    except ValueError as error:
+        msg = f"--layer, --pooling: {error}"
+        raise AudiopgError(msg) from None
+    encoder.to("cuda" if torch.cuda.is_available() else "cpu")
+    size = encoder.timestamp_embedding_size if timestamps else encoder.embedding_size
     times = [("timestamp_ms", pa.float64())] if timestamps else []
     schema = pa.schema([("path", pa.string()), *times, *((f"e{number}", pa.float32()) for number in range(size))])
     with storage.replacing(out) as temporary, WRITERS[out.suffix](temporary, schema) as writer:
         waiting: list[pa.Table] = []
         for path in progress(paths, "embedding", total=len(paths), unit="files"):
-            waiting.append(_rows(path, model, schema, timestamps=timestamps))
+            waiting.append(_rows(path, encoder, schema, timestamps=timestamps))
             if sum(len(table) for table in waiting) >= ROWS:
                 writer.write_table(pa.concat_tables(waiting).combine_chunks())
                 waiting = []
@@ -76,13 +96,13 @@ def recordings(files: Sequence[Path]) -> list[Path]:
     return list(found)
 
 
-def _rows(path: Path, model: hear.Model, schema: pa.Schema, *, timestamps: bool) -> pa.Table:
+def _rows(path: Path, encoder: AudioEncoder, schema: pa.Schema, *, timestamps: bool) -> pa.Table:
     """Embed one recording."""
-    with streamed(path, model.sample_rate) as sound:
+    with streamed(path, encoder.sample_rate_hz) as sound:
         if timestamps:
-            embeddings, times_ms = model.timestamps(sound)
-            times = [pa.array(times_ms.cpu().numpy())]
+            embeddings, times_ms = encoder.embed_over_time(sound, encoder.sample_rate_hz)
+            times = [pa.array(times_ms.numpy())]
         else:
-            embeddings, times = model.scene(sound)[None], []
+            embeddings, times = encoder.embed(sound, encoder.sample_rate_hz)[None], []
     columns = [pa.array(column) for column in embeddings.T.contiguous().cpu().numpy()]
     return pa.table([pa.array([str(path)] * len(embeddings)), *times, *columns], schema=schema)

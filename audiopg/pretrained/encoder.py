@@ -1,168 +1,236 @@
-"""A pre-trained encoder without params.yaml: its checkpoint, and an exported folder, which takes waveforms."""
+"""A pre-trained encoder as a library: waveforms of any length and rate in, tokens or embeddings out."""
 
-import math
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import torch
 from numpy.typing import ArrayLike
-from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiopg import config, storage, tensors
-from audiopg.audio.files import check_names
-from audiopg.errors import AudiopgError
-from audiopg.features.logmel import LogMel
-from audiopg.file_kind import unlike_tensors
-from audiopg.models.checkpoint import load_encoder
+from audiopg import config
+from audiopg.data.clips import window_offsets
+from audiopg.features.logmel import LogMel, is_traced
+from audiopg.models.readout import STATISTICS, USUAL, ReadOut, combine_windows, over_time, pool
 from audiopg.models.vit import Encoder
-from audiopg.pretrained.waveforms import as_tensor, check_level
+from audiopg.pretrained import weights
+from audiopg.pretrained.waveforms import as_batch, as_tensor, check_level, resampled
 
-CHECKPOINT = "encoder.safetensors"
-WEIGHTS = "model.safetensors"
-CONFIG = "config.json"
-MODEL_TYPE = "audiopg"
-REMEDY = "`audiopg export` writes such a folder"
-
-
-def load_checkpoint(path: Path) -> tuple[Encoder, config.Features]:
-    """Read the weights that pre-training wrote, with the sizes and features in their header.
-
-    Returns:
-        The encoder, in evaluation mode on the CPU, and the features that it takes.
-
-    Raises:
-        AudiopgError: no such file, damaged, not an encoder's, or of another version.
-    """
-    check_names([path])
-    kind = unlike_tensors(path) if path.exists() else ""
-    if kind:
-        inside = next((path / name for name in (CHECKPOINT, WEIGHTS) if (path / name).is_file()), None)
-        remedy = f"name {inside}" if inside else f"`audiopg pretrain` writes those as {CHECKPOINT}"
-        msg = f"{path}: is {kind}, not the weights of an audiopg encoder; {remedy}"
-        raise AudiopgError(msg)
-    header = tensors.read(path)[1]
-    if not {"encoder", "features"} <= header.keys():
-        msg = f"{path}: not the weights of an encoder; `audiopg pretrain` writes them as {CHECKPOINT}"
-        raise AudiopgError(msg)
-    try:
-        encoder = config.Encoder.model_validate_json(header["encoder"])
-        features = config.Features.model_validate_json(header["features"])
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"]
-        msg = f"{path}: written by another version, or not the weights of an encoder ({reason}); pre-train again"
-        raise AudiopgError(msg) from None
-    return load_encoder(path, encoder, features).eval(), features
+LONGEST_HOP_MS = 50.0  # between timestamps; the HEAR benchmark scores onsets with a tolerance of that much
 
 
 class AudioEncoder(nn.Module):
-    """The log-mel front end and the encoder behind it.
+    """The log-mel front end, the encoder behind it, and what is read of its tokens.
 
-    ``AudioEncoder.from_pretrained(folder)`` reads what ``audiopg export`` wrote. The embedding of a clip is the mean of
-    its tokens: ``model(waveform).mean(dim=1)``.
-
-    >>> from audiopg.config.profile import load
-    >>> cfg = load("quick")
-    >>> model = AudioEncoder(Encoder(cfg.encoder), cfg.features).eval()  # without from_pretrained: random weights
-    >>> model(torch.zeros(1, 16000)).shape  # a second of sound: 13 x 8 patches of width 128
-    torch.Size([1, 104, 128])
+    >>> encoder = AudioEncoder.pretrained()
+    >>> embedding = encoder.embed(np.zeros(44_100, np.float32), sample_rate_hz=44_100)  # a second of silence
+    >>> embedding.shape == (encoder.embedding_size,)
+    True
     """
 
-    def __init__(self, encoder: Encoder, features: config.Features) -> None:
-        """Put the front end of the ``features`` section before an encoder."""
+    def __init__(self, encoder: Encoder, features: config.Features, clip_s: float, readout: ReadOut = USUAL) -> None:
+        """Put the front end of the ``features`` section before an encoder.
+
+        Args:
+            encoder: the encoder.
+            features: the section.
+            clip_s: length of a window in s, a whole number of patches: what the encoder learnt from.
+            readout: what an embedding is.
+
+        Raises:
+            ValueError: the encoder has no such layer.
+        """
         super().__init__()
         self.log_mel = LogMel(features)
         self.encoder = encoder
+        self.window = features.n_frames(clip_s)
+        self.layers = readout.numbers(encoder.size.depth)
+        self.pooling = readout.pooling
+        patch = encoder.config.patch_frames
+        # the fewest shifts that divide a patch into whole frames, so that times do not drift
+        divisors = [n for n in range(1, patch + 1) if patch % n == 0]
+        self._n_shifts = next((n for n in divisors if patch // n * features.hop_ms <= LONGEST_HOP_MS), patch)
+        self.hop_ms = patch // self._n_shifts * features.hop_ms
+
+    @classmethod
+    def pretrained(cls, readout: ReadOut = USUAL) -> Self:
+        """Load the encoder that comes with this package, as `from_pretrained`."""
+        return cls.from_pretrained(weights.SHIPPED, readout)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, readout: ReadOut = USUAL) -> Self:
+        """Load an encoder, in evaluation mode on the CPU: no network, no pickle.
+
+        Args:
+            path: a folder that ``audiopg export`` wrote, or weights that pre-training wrote, with their run card next
+                to them.
+            readout: what an embedding is.
+
+        Raises:
+            AudiopgError: as `weights.load`.
+            ValueError: the encoder has no such layer.
+        """
+        return cls(*weights.load(Path(path)), readout).eval()
 
     @property
     def sample_rate_hz(self) -> int:
-        """Sample rate of the waveforms, in Hz."""
+        """Sample rate of what `forward` takes, in Hz."""
         return self.log_mel.features.sample_rate_hz
 
+    @property
+    def embedding_size(self) -> int:
+        """Numbers in an embedding."""
+        per_layer = {"mean": 1, "moments": 2, "bands": len(STATISTICS) * self._n_bands}[self.pooling]
+        return len(self.layers) * per_layer * self.encoder.size.width
+
+    @property
+    def timestamp_embedding_size(self) -> int:
+        """Numbers in an embedding of one time: as the read-out, without statistics over time."""
+        per_layer = {"mean": 1, "moments": 2, "bands": self._n_bands}[self.pooling]
+        return len(self.layers) * per_layer * self.encoder.size.width
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.encoder.embed.weight.device
+
     def forward(self, waveform: Tensor | ArrayLike) -> Tensor:
-        """Encode waveforms of one length.
+        """Encode waveforms of one length as a single window.
+
+        Gradients reach the waveform if it asks for them.
 
         Args:
             waveform: mono at `sample_rate_hz`, shape (B, T), float32, full scale is 1. Silence fills the last patch. An
                 array or nested lists of floating-point numbers are taken to the device of the weights.
 
         Returns:
-            Tokens, time-major, shape (B, L, D), float32: one per patch of the spectrogram.
+            Tokens after the last norm, time-major, shape (B, L, D), of the weights' type: one per patch of the
+            spectrogram.
 
         Raises:
             ValueError: another shape or type, no samples, or some that are not finite or far beyond full scale.
         """
         if not isinstance(waveform, Tensor):
-            waveform = as_tensor(waveform).to(self.encoder.embed.weight.device)
-        if waveform.ndim != 2 or not waveform.numel() or waveform.dtype != torch.float32:  # noqa: PLR2004
+            waveform = as_tensor(waveform).to(self.device)
+        if waveform.ndim != 2 or not waveform.shape[1] or waveform.dtype != torch.float32:  # noqa: PLR2004
             msg = f"waveform: float32 of shape (B, T) is needed, found {waveform.dtype} {tuple(waveform.shape)}"
             raise ValueError(msg)
-        check_level(waveform)
+        if not is_traced():  # a graph has no values to look at
+            check_level(waveform)
         patch = self.encoder.config.patch_frames * self.log_mel.hop
-        missing = math.ceil(waveform.shape[1] / patch) * patch - waveform.shape[1]
-        tokens: Tensor = self.encoder(self.log_mel(functional.pad(waveform, (0, missing))))
+        missing = (waveform.shape[1] + patch - 1) // patch * patch - waveform.shape[1]
+        spectrogram = self.log_mel(functional.pad(waveform, (0, missing)))
+        tokens: Tensor = self.encoder(spectrogram.to(self.encoder.embed.weight.dtype))
         return tokens
 
-    @classmethod
-    def from_checkpoint(cls, path: Path) -> "AudioEncoder":
-        """Read the weights that pre-training wrote; returns and errors as `load_checkpoint`."""
-        return cls(*load_checkpoint(path))
+    @torch.no_grad()
+    def embed(self, waveform: Tensor | ArrayLike, sample_rate_hz: float) -> Tensor:
+        """Embed sounds of any length, by windows that cover them evenly.
 
-    @classmethod
-    def from_pretrained(cls, path: str | Path) -> "AudioEncoder":
-        """Read an exported folder, in evaluation mode on the CPU: no network, no pickle.
+        Each window is encoded by itself, so an embedding does not depend on what else is embedded with it.
 
         Args:
-            path: the folder.
+            waveform: mono, shape (T,) or (B, T), floating-point, full scale is 1: a tensor, an array or nested lists.
+                A sound that is shorter than a window ends in silence.
+            sample_rate_hz: of the waveform, in Hz; another rate than the encoder's is converted.
+
+        Returns:
+            Shape (P,) or (B, P), float32, on the device of the weights, P = `embedding_size`.
 
         Raises:
-            AudiopgError: there is no such folder, a file is missing or damaged, the configuration is not of an audiopg
-                encoder, or the weights are not those that it describes.
+            ValueError: another shape or type, no samples, a rate that is not above 0, or samples that are not finite or
+                far beyond full scale.
         """
-        folder = Path(path)
-        check_names([folder])
-        if not folder.is_dir():
-            problem = f"is {unlike_tensors(folder) or 'a file'}, not a folder" if folder.exists() else "no such folder"
-            msg = f"{folder}: {problem}; {REMEDY}"
-            raise AudiopgError(msg)
-        facts = _facts(folder / CONFIG)
-        encoder, features = _sections(facts, folder / CONFIG)
-        weights = folder / WEIGHTS
-        if not weights.is_file():
-            msg = f"{weights}: no such file; {REMEDY}"
-            raise AudiopgError(msg)
-        if storage.file_digest(weights) != facts.get("weights_sha256"):
-            msg = f"{weights}: damaged, or not the weights that {CONFIG} describes; copy the folder again"
-            raise AudiopgError(msg)
-        try:
-            return cls(load_encoder(weights, encoder, features), features).eval()
-        except AudiopgError:  # the file is whole, so it is for another encoder, or for other features
-            msg = f"{weights}: not made for the encoder and features of {CONFIG}; copy the folder again"
-            raise AudiopgError(msg) from None
+        sounds = as_batch(waveform)
+        found = [self._embed(sound) for sound in self._at_rate(sounds, sample_rate_hz)]
+        embeddings = torch.stack(found) if found else torch.empty(0, device=self.device)
+        return embeddings.view(*sounds.shape[:-1], self.embedding_size)
 
+    @torch.no_grad()
+    def embed_over_time(self, waveform: Tensor | ArrayLike, sample_rate_hz: float) -> tuple[Tensor, Tensor]:
+        """Embed sounds at regular times: patches whose middle lies there, pooled over frequency.
 
-def _facts(path: Path) -> dict[str, Any]:
-    """Read the configuration. It was copied or downloaded, so that no run here can make it again."""
-    try:
-        return storage.read_json(path)
-    except AudiopgError:
-        problem = "not JSON; copy the folder again" if path.is_file() else f"no such file; {REMEDY}"
-        msg = f"{path}: {problem}"
-        raise AudiopgError(msg) from None
+        Windows that begin a fraction of a patch apart give patches that lie closer than a patch is long. Before and
+        after the sound is silence; where windows overlap, their mean is taken.
 
+        Args:
+            waveform: as in `embed`.
+            sample_rate_hz: as in `embed`.
 
-def _sections(facts: dict[str, Any], path: Path) -> tuple[config.Encoder, config.Features]:
-    """Check the configuration and return its two sections."""
-    try:
-        if facts["model_type"] != MODEL_TYPE:
-            msg = f"{path}: model_type is {facts['model_type']!r}, not '{MODEL_TYPE}'; {REMEDY}"
-            raise AudiopgError(msg)
-        return config.Encoder.model_validate(facts["encoder"]), config.Features.model_validate(facts["features"])
-    except ValidationError as error:
-        mistake = error.errors()[0]
-        place = ".".join(str(part) for part in mistake["loc"])
-        msg = f"{path}: {error.title.lower()}.{place}: {mistake['msg']}; {REMEDY}"
-    except (KeyError, TypeError) as error:
-        msg = f"{path}: not the configuration of an encoder ({error}); {REMEDY}"
-    raise AudiopgError(msg)
+        Returns:
+            Embeddings, shape (N, P) or (B, N, P), float32, on the device of the weights, with
+            P = `timestamp_embedding_size`; their times in ms, shape (N,), float64, on the CPU: all multiples of
+            `hop_ms` from 0 that lie before the end of the sound.
+
+        Raises:
+            ValueError: as `embed`.
+        """
+        sounds = as_batch(waveform)
+        found = [self._embed_over_time(sound) for sound in self._at_rate(sounds, sample_rate_hz)]
+        n_times = len(found[0]) if found else 0
+        embeddings = torch.stack(found) if found else torch.empty(0, device=self.device)
+        times_ms = torch.arange(n_times, dtype=torch.float64) * self.hop_ms
+        return embeddings.view(*sounds.shape[:-1], n_times, self.timestamp_embedding_size), times_ms
+
+    @property
+    def _n_bands(self) -> int:
+        return self.log_mel.features.n_mels // self.encoder.config.patch_mels
+
+    def _at_rate(self, sounds: Tensor, sample_rate_hz: float) -> list[Tensor]:
+        """Convert each of some sounds, shape (T,) or (B, T), to the encoder's rate."""
+        every = sounds[None] if sounds.ndim == 1 else sounds
+        return [resampled(sound, sample_rate_hz, self.sample_rate_hz) for sound in every]
+
+    def _embed(self, waveform: Tensor) -> Tensor:
+        """Embed one sound, shape (T,), at the encoder's rate."""
+        hop = self.log_mel.hop
+        offsets = window_offsets(max(-(-len(waveform) // hop), self.window), self.window)
+        windows = [
+            torch.stack([over_time(tokens)[0] for tokens in self._tokens(waveform, offset * hop)]).cpu().double()
+            for offset in offsets
+        ]
+        return pool(combine_windows(torch.stack(windows)), self.pooling).flatten().float().to(self.device)
+
+    def _embed_over_time(self, waveform: Tensor) -> Tensor:
+        """Embed one sound, shape (T,), at the encoder's rate, at regular times, shape (N, P)."""
+        patch, features = self.encoder.config.patch_frames, self.log_mel
+        n_columns = self.window // patch
+        hop = patch // self._n_shifts * features.hop
+        middle = ((patch - 1) * features.hop + features.window_length) // 2
+        n = -(-len(waveform) // hop)
+        sums = torch.zeros(n, self.timestamp_embedding_size, device=self.device)
+        counts = torch.zeros(n, 1, device=self.device)
+        for shift in range(min(self._n_shifts, n)):
+            rows = range(shift, n, self._n_shifts)
+            for first in window_offsets(max(len(rows), n_columns), n_columns):
+                part = rows[first : first + n_columns]
+                here = slice(part.start, part.stop, part.step)
+                tokens = torch.stack(self._tokens(waveform, part.start * hop - middle))[:, 0, : len(part)]
+                sums[here] += self._across_bands(tokens)
+                counts[here] += 1
+        return sums / counts
+
+    def _across_bands(self, tokens: Tensor) -> Tensor:
+        """Pool the bands of each time, (layers, T, bands, D) to (T, P)."""
+        parts = {
+            "mean": lambda: [tokens.mean(dim=2)],
+            "moments": lambda: [tokens.mean(dim=2), tokens.std(dim=2, correction=0)],
+            "bands": lambda: [tokens.flatten(2)],
+        }[self.pooling]()
+        return torch.cat(parts, dim=-1).transpose(0, 1).flatten(1).float()
+
+    def _tokens(self, waveform: Tensor, begin: int) -> list[Tensor]:
+        """Return the tokens of the window that begins at a sample, which may lie before the sound.
+
+        One window per call: the shape of a batch decides how sums are split, and so on their last bit.
+
+        Returns:
+            One tensor per layer of the read-out, shape (1, time, bands, D).
+        """
+        length = (self.window - 1) * self.log_mel.hop + self.log_mel.window_length
+        inside = waveform[max(begin, 0) : begin + length].to(self.device, torch.float32)
+        before = max(-begin, 0)
+        padded = functional.pad(inside, (before, length - before - len(inside)))
+        with torch.autocast(self.device.type, enabled=False):
+            spectrogram = self.log_mel(padded[None])[:, : self.window].to(self.encoder.embed.weight.dtype)
+            return list(self.encoder.bands(spectrogram, self.layers))

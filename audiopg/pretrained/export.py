@@ -7,13 +7,15 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from audiopg import __version__, storage
+from audiopg import __version__, storage, tensors
 from audiopg.errors import AudiopgError
-from audiopg.pretrained.encoder import CONFIG, MODEL_TYPE, WEIGHTS, load_checkpoint
+from audiopg.pretrained import graph
+from audiopg.pretrained.encoder import AudioEncoder
+from audiopg.pretrained.weights import CONFIG, MODEL_TYPE, RUN_CARD, WEIGHTS, read_checkpoint
 from audiopg.report.table import TITLES
 
 CARD = "README.md"
-RUN_CARD = "run.json"
+GRAPH = "model.onnx"
 # The rows of the results table that are about this encoder; the others are for comparison.
 OWN_ROWS = ("pretrained", "probe_linear", "probe_knn")
 METRICS = {"mAP": "mean_average_precision"}  # names of the hub, where they differ
@@ -34,7 +36,7 @@ LEARNT = {
 TAUGHT = "So the encoder was supervised as well, by the synthesiser's score; no recording was involved."
 
 
-def run(encoder_path: Path, results: Path, out: Path) -> None:
+def run(encoder_path: Path, results: Path, out: Path, *, half: bool = False, onnx: bool = False) -> None:
     """Export a pre-trained encoder; `audiopg.pretrained.AudioEncoder` reads the folder back.
 
     Args:
@@ -42,6 +44,8 @@ def run(encoder_path: Path, results: Path, out: Path) -> None:
         results: folder with ``table.csv``, ``table.md`` and the run card of the table.
         out: folder for ``model.safetensors`` and ``run.json`` (the checkpoint and its run card, byte for byte),
             ``config.json`` and ``README.md``.
+        half: whether the weights are rounded to numbers of 16 bit, for a file of half the size.
+        onnx: whether there is ``model.onnx`` as well, as `audiopg.pretrained.graph` writes it.
 
     Raises:
         AudiopgError: something is missing or damaged, the run card describes other weights, the table is based on
@@ -49,7 +53,7 @@ def run(encoder_path: Path, results: Path, out: Path) -> None:
     """
     _check_folder(out)
     card_path, table_card_path = encoder_path.with_name("run.json"), results / "run.json"
-    model, features = load_checkpoint(encoder_path)
+    model, features = read_checkpoint(encoder_path)
     encoder = model.config
     card, table_card = storage.read_json(card_path), storage.read_json(table_card_path)
     _made("pretrain", card_path, card, encoder_path)
@@ -67,23 +71,34 @@ def run(encoder_path: Path, results: Path, out: Path) -> None:
         "num_attention_heads": encoder.shape.n_heads,
         "n_parameters": sum(tensor.numel() for tensor in model.state_dict().values()),
         "features": features.model_dump(mode="json"),
+        "clip_s": card["params"]["synth"]["clip_s"],
         "corpus": card["first_clip"].partition("/")[0],
         "audiopg_version": __version__,
-        "weights_sha256": storage.file_digest(encoder_path),
     }
     digests = {
-        WEIGHTS: facts["weights_sha256"],
+        "checkpoint of the pre-training": storage.file_digest(encoder_path),
         f"{RUN_CARD}, the run card of the pre-training": storage.file_digest(card_path),
         "run card of the results table": storage.file_digest(table_card_path),
         "statements of the code of the pre-training": card["code"],
     }
     frame = pd.read_csv(results / "table.csv")
     text = model_card(facts, card, frame, (results / "table.md").read_text(encoding="utf-8"), digests)
-    for source, name in ((encoder_path, WEIGHTS), (card_path, RUN_CARD)):
-        with storage.replacing(out / name) as temporary:
-            shutil.copyfile(source, temporary)
+    if half:
+        weights, header = tensors.read(encoder_path)
+        tensors.write(out / WEIGHTS, {name: weight.half() for name, weight in weights.items()}, header)
+    else:
+        _copy(encoder_path, out / WEIGHTS)
+    _copy(card_path, out / RUN_CARD)
+    facts["weights_sha256"] = storage.file_digest(out / WEIGHTS)
     storage.write_json(out / CONFIG, facts)
     storage.write_text(out / CARD, text)
+    if onnx:
+        graph.write(AudioEncoder.from_pretrained(out), out / GRAPH)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with storage.replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def _check_folder(out: Path) -> None:

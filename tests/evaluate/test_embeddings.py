@@ -26,7 +26,7 @@ def test_both_poolings_are_of_all_windows_of_a_recording_together(quick: Config,
     clips = recordings(quick)
     found = embed(clips, encoder, CPU, "x", tmp_path / "statistics.npy")
     assert found.statistics.shape == (3, 5, 5, 8, 128)  # recordings, layers, statistics, bands, width
-    assert found.views == [View(layer, pooling) for layer in (3, 4, 5, 6, 7) for pooling in ("tokens", "bands")]
+    assert found.views == [View(layer, pooling) for layer in (3, 4, 5, 6, 7) for pooling in ("moments", "bands")]
     windows = clips.batch([1, 1, 1], [0, 24, 48])
     with torch.no_grad():
         tokens = [encoder.tokens(windows)]
@@ -38,7 +38,7 @@ def test_both_poolings_are_of_all_windows_of_a_recording_together(quick: Config,
         of_tokens = np.concatenate([every.mean((0, 1, 2)), every.std((0, 1, 2))])
         change = np.abs(np.diff(every, axis=1)).mean((0, 1))
         of_bands = [every.mean((0, 1)), every.std((0, 1)), change, every.max((0, 1)), every.min((0, 1))]
-        for view, expected in (("tokens", of_tokens), ("bands", np.ravel(of_bands))):  # kept in float16
+        for view, expected in (("moments", of_tokens), ("bands", np.ravel(of_bands))):  # kept in float16
             np.testing.assert_allclose(found.features(View(layer, view))[1], expected, rtol=2e-3, atol=2e-3)
 
 

@@ -61,7 +61,8 @@ def test_the_table_holds_what_the_interface_returns(
     found = embedded(sounds, weights, tmp_path / f"out{suffix}", timestamps=timestamps)
     model = hear.load_model(str(weights))
     keys = ["path", "timestamp_ms"] if timestamps else ["path"]
-    assert list(found.columns) == [*keys, *(f"e{number}" for number in range(model.scene_embedding_size))]
+    size = model.timestamp_embedding_size if timestamps else model.scene_embedding_size
+    assert list(found.columns) == [*keys, *(f"e{number}" for number in range(size))]
     assert (found.dtypes.iloc[len(keys) :] == np.float32).all()
     assert list(found["path"].unique()) == [str(path) for path in sounds]
     for path in sounds:

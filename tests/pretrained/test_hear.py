@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from audiopg.config import Encoder as Section
 from audiopg.data.clips import Clips
 from audiopg.errors import AudiopgError
 from audiopg.models.checkpoint import save_encoder
+from audiopg.models.readout import ReadOut
 from audiopg.models.vit import Encoder, untrained
 from audiopg.pretrained import hear
 from audiopg.pretrained.encoder import AudioEncoder
 
 HEAR_RATES_HZ = (16_000, 22_050, 32_000, 44_100, 48_000)
+LAST = ReadOut((7,), "mean")  # all tokens after the last norm: what can be checked by hand
 LENGTHS_S = (1 / 16_000, 0.005, 0.02, 0.16, 1.07, 1.28, 1.98, 4.0, 7.013)
 
 
@@ -39,7 +42,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory, tiny: Config) -> Path:
 
 @pytest.fixture(scope="module")
 def model(weights: Path) -> hear.Model:
-    return hear.load_model(str(weights))
+    return hear.load_model(str(weights), LAST)
 
 
 def test_what_the_model_tells_of_itself(model: hear.Model) -> None:
@@ -92,12 +95,15 @@ def test_a_batch_of_no_sounds_is_no_embeddings(model: hear.Model) -> None:
 @pytest.mark.parametrize("seconds", [0.3, 1.28, 2.005, 5.0])
 def test_a_scene_is_what_evaluation_makes_of_the_whole_spectrogram(model: hear.Model, seconds: float) -> None:
     waveform = noise(seconds)
-    spectrogram = model.front.log_mel(functional.pad(waveform, (0, max(0, 20_480 - waveform.shape[1]))))[0]
-    clips = Clips(spectrogram.numpy(), np.array([0, len(spectrogram)]), 128, model.front.log_mel)
+    spectrogram = model.encoder.log_mel(functional.pad(waveform, (0, max(0, 20_480 - waveform.shape[1]))))[0]
+    clips = Clips(spectrogram.numpy(), np.array([0, len(spectrogram)]), 128, model.encoder.log_mel)
     offsets = clips.offsets(0)
     with torch.no_grad():
         expected = (
-            model.front.encoder.layers(clips.batch([0] * len(offsets), offsets))[:, -1, 0].double().mean(dim=0).float()
+            model.encoder.encoder.layers(clips.batch([0] * len(offsets), offsets))[:, -1, 0]
+            .double()
+            .mean(dim=0)
+            .float()
         )
     torch.testing.assert_close(hear.get_scene_embeddings(waveform, model)[0], expected, rtol=0, atol=1e-6)
 
@@ -107,11 +113,11 @@ def test_timestamps_of_a_short_sound_by_hand(model: hear.Model, seconds: float) 
     waveform = noise(seconds)
     embeddings, _ = hear.get_timestamp_embeddings(waveform, model)
     # a patch spans 15 hops and a window of 400 samples: 2800, half of which lie before its middle
-    spectrogram = model.front.log_mel(functional.pad(waveform, (1400, 40_000)))
+    spectrogram = model.encoder.log_mel(functional.pad(waveform, (1400, 40_000)))
     for number, embedding in enumerate(embeddings[0]):
         begin = 4 * (number % 4)
         with torch.no_grad():
-            tokens = model.front.encoder(spectrogram[:, begin : begin + 128])[0]
+            tokens = model.encoder.encoder(spectrogram[:, begin : begin + 128])[0]
         column = number // 4
         expected = tokens[8 * column : 8 * column + 8].mean(dim=0)
         torch.testing.assert_close(embedding, expected, rtol=0, atol=1e-6)
@@ -120,22 +126,20 @@ def test_timestamps_of_a_short_sound_by_hand(model: hear.Model, seconds: float) 
 class Loudness(Encoder):
     """Instead of a token, the mean of its patch: an embedding that knows of no other time."""
 
-    def forward(
-        self, spectrogram: Tensor, visible: Tensor | None = None, drop_path_scale: Tensor | None = None
-    ) -> Tensor:
-        assert visible is drop_path_scale is None
-        return self.patches(spectrogram).mean(dim=-1, keepdim=True).expand(-1, -1, self.size.width)
+    def bands(self, spectrogram: Tensor, layers: Sequence[int]) -> Iterator[Tensor]:
+        assert list(layers) == [7]
+        yield self.patches(spectrogram).mean(dim=-1, keepdim=True).expand(-1, -1, self.size.width).unflatten(1, (-1, 8))
 
 
 @pytest.mark.parametrize("seconds", [1.0, 3.1, 33.33])
 @pytest.mark.parametrize("place", [0.2, 0.5, 0.85])
 def test_timestamps_are_centred_on_what_they_describe(tiny: Config, seconds: float, place: float) -> None:
-    model = hear.Model(AudioEncoder(Loudness(tiny.encoder), tiny.features), 1.28)
+    model = hear.Model(AudioEncoder(Loudness(tiny.encoder), tiny.features, 1.28, LAST))
     waveform = torch.zeros(1, round(seconds * 16_000))
     middle = round(place * seconds * 16_000)
     waveform[:, middle - 160 : middle + 160] = noise(0.02)
     embeddings, times_ms = hear.get_timestamp_embeddings(waveform, model)
-    loudness = (embeddings[0, :, 0] - model.front.log_mel.silence).double()
+    loudness = (embeddings[0, :, 0] - model.encoder.log_mel.silence).double()
     assert (loudness[(times_ms[0] - middle / 16).abs() > 100].abs() < 1e-5).all()
     assert (loudness * times_ms[0]).sum() / loudness.sum() == pytest.approx(middle / 16, abs=6)
 
@@ -143,7 +147,7 @@ def test_timestamps_are_centred_on_what_they_describe(tiny: Config, seconds: flo
 @pytest.mark.parametrize(("patch_frames", "hop_ms"), [(4, 40), (7, 10), (8, 40), (12, 40), (16, 40), (32, 40), (3, 30)])
 def test_times_are_at_most_50_ms_apart_for_any_patch(tiny: Config, patch_frames: int, hop_ms: float) -> None:
     section = Section(size="micro", patch_frames=patch_frames, patch_mels=16)
-    model = hear.Model(AudioEncoder(untrained(section, 1), tiny.features), patch_frames * 0.04)
+    model = hear.Model(AudioEncoder(untrained(section, 1), tiny.features, patch_frames * 0.04))
     _, times_ms = hear.get_timestamp_embeddings(noise(1.0), model)
     assert (times_ms.diff() == hop_ms).all()
 
@@ -173,13 +177,13 @@ def test_the_same_sound_has_the_same_embedding_in_any_company_and_on_any_threads
 
 def test_the_encoder_never_sees_more_than_one_window(model: hear.Model, monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = set()
-    forward = model.front.encoder.forward
+    bands = model.encoder.encoder.bands
 
-    def watched(spectrogram: Tensor) -> Tensor:
+    def watched(spectrogram: Tensor, layers: Sequence[int]) -> Iterator[Tensor]:
         shapes.add(tuple(spectrogram.shape))
-        return forward(spectrogram)
+        return bands(spectrogram, layers)
 
-    monkeypatch.setattr(model.front.encoder, "forward", watched)
+    monkeypatch.setattr(model.encoder.encoder, "bands", watched)
     for seconds in LENGTHS_S:
         both(noise(seconds, 2), model)
     assert shapes == {(1, 128, 128)}
@@ -191,7 +195,7 @@ def test_the_model_knows_nothing_of_global_state(tmp_path: Path, model: hear.Mod
     kept = {name: value.clone() for name, value in model.state_dict().items()}
     path = checkpoint(tmp_path, tiny.model_copy(update={"seed": 7}))
     before = torch.get_rng_state()
-    other = hear.load_model(str(path))
+    other = hear.load_model(str(path), LAST)
     assert not torch.equal(both(sounds, other), expected)
     assert torch.equal(both(sounds, model), expected)
     assert torch.equal(both(sounds, model.train()), expected)
@@ -247,13 +251,10 @@ def test_arrays_and_lists_are_heard_as_the_tensor_that_they_make(model: hear.Mod
         assert torch.equal(both(same, model), expected)
 
 
-def test_no_path_means_what_the_workflow_makes(
-    tmp_path: Path, tiny: Config, model: hear.Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    checkpoint(tmp_path / "results" / "pretrain", tiny)
+def test_no_path_means_the_encoder_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    found = hear.load_model()
-    assert torch.equal(both(noise(0.5), found), both(noise(0.5), model))
+    found = hear.get_scene_embeddings(noise(0.5), hear.load_model())
+    assert torch.equal(found[0], AudioEncoder.pretrained().embed(noise(0.5)[0], 16_000))
 
 
 def refused(path: Path) -> str:
@@ -282,9 +283,9 @@ def test_what_is_somebodys_own_file_is_called_what_it_is(tmp_path: Path, tiny: C
     folder.mkdir()
     assert refused(recording) == f"{recording}: is a WAV recording, {ours}"
     assert refused(foreign) == f"{foreign}: is a PyTorch checkpoint (.pth, .pt) or another ZIP archive, {ours}"
-    assert refused(folder) == f"{folder}: is a folder, {ours}"
+    assert refused(folder) == f"{folder}/config.json: no such file; `audiopg export` writes such a folder"
     path = checkpoint(folder, tiny)
-    assert refused(folder) == f"{folder}: is a folder, not the weights of an audiopg encoder; name {path}"
+    assert refused(folder) == f"{folder}: is the folder of a checkpoint, not of an export; name {path}"
 
 
 def test_a_checkpoint_without_its_own_run_card_is_refused_in_one_line(tmp_path: Path, tiny: Config) -> None:
@@ -298,7 +299,7 @@ def test_a_checkpoint_without_its_own_run_card_is_refused_in_one_line(tmp_path: 
     card.write_text(json.dumps({**whole, "outputs": None}))
     assert "not the run card of encoder.safetensors" in refused(path)
     card.write_text(json.dumps(whole))
-    assert hear.load_model(str(path)).window == 128
+    assert hear.load_model(str(path)).encoder.window == 128
     save_encoder(path, untrained(tiny.encoder, 8), tiny.features)
     assert "not the run card of encoder.safetensors" in refused(path)
     card.unlink()
