@@ -216,6 +216,15 @@ def test_a_job_asks_slurm_for_what_its_rule_needs(cuda: tuple[Any, str]) -> None
             assert job.get("TresPerJob") == ("gres:gpu:1" if rule in GPU_RULES else None), rule
 
 
+def test_a_corpus_is_a_job_per_shard(plain: Any, tmp_path: Path) -> None:
+    project = plain.copy(tmp_path)
+    project.run(*SLURM, "--snakefile", "workflow/corpus.smk", "--config", "clips=30", "clips_per_shard=10")
+    asked = jobs(project)
+    assert {rule: len(submitted) for rule, submitted in asked.items()} == {"shard": 3, "corpus": 1}
+    assert {minutes(job["TimeLimit"]) for job in asked["shard"]} == {120}
+    assert (project.root / "corpus" / "SHA256SUMS").read_text().count("\n") == 3
+
+
 def test_a_failing_stage_and_a_job_over_its_limit_are_shown_with_their_logs(made: Any) -> None:
     limit = ("--forcerun", "code", "latent", "--set-resources", "code:mem_mb=20", "--keep-going")
     out = made.run(*SLURM, *limit, code=1, STUB_FAILS="latent")
