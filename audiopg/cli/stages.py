@@ -217,6 +217,15 @@ def _indices(text: str) -> range:
     return indices
 
 
+def gallery(
+    out_dir: Annotated[Path, typer.Option(help="Folder for gallery.html and its run card.")],
+    params: Params = PARAMS,
+) -> None:
+    """Write a page to hear and see: each source by itself, several together, their physics in words."""
+    config = read_params(params)
+    load("gallery").run(config.synth, config.features, config.seed, out_dir)
+
+
 def checksums(
     folder: Annotated[Path, typer.Argument(help="Folder with shards and their run cards.")],
     clips: Annotated[int, typer.Option(min=1, help="Number of clips that the corpus has.")],

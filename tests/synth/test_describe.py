@@ -100,9 +100,9 @@ def test_a_struck_bar_in_a_room_is_told_in_full() -> None:
     )
     assert describe(score) == (
         "A struck bar, fundamental 440 Hz, 1 mode, struck at 0.5 of the length, amplitudes falling as k^-0.5, the "
-        "first mode fading by 60 dB in 1.25 s, higher ones faster, as frequency^-0.5, frequencies off by factors of 0.5. "
-        "It sounds once, from 0 s on. Heard in a room of 6 m, where sound fades by 60 dB in 500 ms, damped above 2.5 kHz, "
-        "with a burst of pink noise of 40 ms at 300 ms, over white noise of amplitude 0.005."
+        "first mode fading by 60 dB in 1.25 s, higher ones faster, as frequency^-0.5, frequencies off by factors of "
+        "0.5. It sounds once, from 0 s on. Heard in a room of 6 m, where sound fades by 60 dB in 500 ms, damped above "
+        "2.5 kHz, with a burst of pink noise of 40 ms at 300 ms, over white noise of amplitude 0.005."
     )
 
 

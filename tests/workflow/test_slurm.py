@@ -30,7 +30,7 @@ SLURM = (
 )
 # too little for any job, so that what it asks for must come from its rule
 DEFAULTS = ("--default-resources", "mem_mb=1", "runtime=1")
-CPU_RULES = {"code", "prepare", "decode", "aggregate", "table", "render"}
+CPU_RULES = {"code", "prepare", "decode", "aggregate", "table", "render", "gallery"}
 GPU_RULES = {"pretrain", "finetune", "probe", "latent"}
 CONF = """
 ClusterName=loopback
