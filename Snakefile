@@ -113,6 +113,7 @@ include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/latent.smk"
 include: "workflow/rules/table.smk"
 include: "workflow/rules/render.smk"
+include: "workflow/rules/gallery.smk"
 
 
 onstart:
@@ -141,6 +142,7 @@ rule all:
         # files that are not in git: a fresh clone has everything else
         ENCODER,
         "results/sound/clips/run.json",
+        "results/sound/gallery/gallery.html",
         [
             expand(f"{FOLD}/classifier.safetensors", task=task, init=INITS, fold=folds)
             for task, folds in FOLDS.items()

@@ -25,7 +25,7 @@ for _panel, _commands in {
         "check": project.check,
         "cost": project.cost,
     },
-    "Stages of the workflow": {name: getattr(stages, name) for name in [*STAGES, "code"]},
+    "Stages of the workflow": {name: getattr(stages, name) for name in [*STAGES, "checksums", "code"]},
     "Results": {
         "compare": results.compare,
         "verify": results.verify,

@@ -18,6 +18,14 @@ class Init(StrEnum):
     scratch = "scratch"
 
 
+class Format(StrEnum):
+    """How rendered clips lie on the disk."""
+
+    folder = "folder"
+    audiofolder = "audiofolder"
+    webdataset = "webdataset"
+
+
 def fetch(
     tasks: Annotated[list[str] | None, typer.Argument(help="Names of tasks; all of params.yaml if none.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Verify the files that are there, and repair them.")] = False,
@@ -155,19 +163,30 @@ def table(
     load("table").run(config, cards, metrics, latent, loss, run, out_dir)
 
 
-def render(
+def render(  # noqa: PLR0913, PLR0917  (the options)
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     index: Annotated[str, typer.Option(help="Number of a clip, or a range such as 0:16.")] = "0:16",
-    sheet: Annotated[Path | None, typer.Option(help="Picture of the spectrograms; else sheet.png in --out.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Picture of the spectrograms; else sheet.png in --out, if it is a plain folder.")
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="paper or world, at the paper's sizes; else params.yaml.")] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of the corpus; else the seed of the parameters.")
     ] = None,
     twins: Annotated[bool, typer.Option("--twins", help="Two clips of each identity, one after the other.")] = False,
+    form: Annotated[
+        Format, typer.Option("--format", help="Plain folder with tables; or for the packages datasets, webdataset.")
+    ] = Format.folder,
+    clips_per_shard: Annotated[int | None, typer.Option(min=1, help="Only for --format webdataset; else 1000.")] = None,
     params: Params = PARAMS,
 ) -> None:
-    """Render clips of the synthetic corpus: FLAC files, tables of their physics, a sheet of spectrograms."""
+    """Render clips of the synthetic corpus: FLAC files, their physics, a sheet of spectrograms."""
+    from audiopg.data.shards import CLIPS_PER_SHARD
+
     indices = _indices(index)
+    if clips_per_shard is not None and form is not Format.webdataset:
+        msg = f"--clips-per-shard: allowed only with --format webdataset, found --format {form}"
+        raise AudiopgError(msg)
     if preset is None:
         config = read_params(params)
     else:
@@ -176,7 +195,10 @@ def render(
         config = load_profile("paper", preset)
     seed = config.seed if seed is None else seed
     synth = config.synth.with_identities(2) if twins else config.synth
-    load("render").run(synth, config.features, seed, indices, out, sheet or out / "sheet.png")
+    if sheet is None and form is Format.folder:
+        sheet = out / "sheet.png"
+    per_shard = clips_per_shard or CLIPS_PER_SHARD
+    load("render").run(synth, config.features, seed, indices, out, sheet, form.value, per_shard)
 
 
 def _indices(text: str) -> range:
@@ -193,6 +215,25 @@ def _indices(text: str) -> range:
         msg = f"--index: {text} holds no clip"
         raise AudiopgError(msg)
     return indices
+
+
+def gallery(
+    out_dir: Annotated[Path, typer.Option(help="Folder for gallery.html and its run card.")],
+    params: Params = PARAMS,
+) -> None:
+    """Write a page to hear and see: each source by itself, several together, their physics in words."""
+    config = read_params(params)
+    load("gallery").run(config.synth, config.features, config.seed, out_dir)
+
+
+def checksums(
+    folder: Annotated[Path, typer.Argument(help="Folder with shards and their run cards.")],
+    clips: Annotated[int, typer.Option(min=1, help="Number of clips that the corpus has.")],
+) -> None:
+    """Write SHA256SUMS for the shards of a corpus, which must be complete and made alike."""
+    from audiopg.data import shards
+
+    shards.run(folder, clips)
 
 
 def code(out: Annotated[Path, typer.Option(help="JSON file to write.")], params: Params = PARAMS) -> None:

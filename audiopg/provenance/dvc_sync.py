@@ -27,7 +27,8 @@ STAMP = Path(".snakemake/dvc_sync.json")  # the results in both records when the
 CODE = Path("results/code.json")
 # where results are: DVC takes some as whole folders, git takes all files that are there
 FOLDERS = tuple(
-    Path("results", name) for name in ("tasks", "decoded", "finetune", "probe", "summary", "metrics", "sound/clips")
+    Path("results", name)
+    for name in ("tasks", "decoded", "finetune", "probe", "summary", "metrics", "sound/clips", "sound/gallery")
 )
 
 

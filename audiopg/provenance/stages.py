@@ -66,6 +66,7 @@ STAGES = {
         ("seed", "compute", "synth", "features", "encoder", "pretrain", "finetune", "tasks", "probe", "latent"),
     ),
     "render": Stage("audiopg.data.render", ("seed", "synth", "features")),
+    "gallery": Stage("audiopg.data.gallery", ("seed", "synth", "features")),
 }
 
 

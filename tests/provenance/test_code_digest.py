@@ -28,7 +28,8 @@ FOLLOWED = {
     "train/finetune.py": {"finetune"},
     "train/loop.py": {"pretrain", "finetune"},
     "models/vit.py": {"pretrain", "finetune", "probe", "latent"},
-    "synth/score.py": {"pretrain", "latent", "render"},
+    "synth/score.py": {"pretrain", "latent", "render", "gallery"},
+    "synth/describe.py": {"gallery"},
 }
 
 

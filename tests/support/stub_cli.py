@@ -42,7 +42,15 @@ AGGREGATE = (
 )
 TABLE = ("table.csv", "table.md", "pretraining.png", "run.json")
 SOUND = ("clips.csv", "voices.csv", "events.csv", "run.json")
-FOLDERS = {"finetune": FOLD, "probe": PROBE, "aggregate": AGGREGATE, "latent": LATENT, "table": TABLE}
+GALLERY = ("gallery.html", "run.json")
+FOLDERS = {
+    "finetune": FOLD,
+    "probe": PROBE,
+    "aggregate": AGGREGATE,
+    "latent": LATENT,
+    "table": TABLE,
+    "gallery": GALLERY,
+}
 
 
 def main() -> None:

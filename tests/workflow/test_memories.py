@@ -76,12 +76,12 @@ def test_a_seed_concerns_all_that_is_random_a_sound_what_hears_it_and_neither_th
     project.edit("params.yaml", old, new)
     pending = project.pending()
     evaluated = {"finetune", "probe", "aggregate", "latent", "table"}
-    assert rules(project, pending) == {"code", "pretrain", "render"} | evaluated
+    assert rules(project, pending) == {"code", "pretrain", "render", "gallery"} | evaluated
     assert any("/scratch/" in output for output in pending) == scratch
     stages = [f"{stage}@{task}" for stage in ("finetune", "scratch", "probe") for task in (TASK, "instruments")]
     # DVC sees what follows from a new encoder once it is there
     later = [*stages, f"aggregate@{TASK}", "aggregate@instruments"] if scratch else []
-    assert project.stale() == {"code", "pretrain", "latent", "render", "table", *later}
+    assert project.stale() == {"code", "pretrain", "latent", "render", "gallery", "table", *later}
 
 
 @pytest.mark.slow

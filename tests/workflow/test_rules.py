@@ -9,22 +9,23 @@ import pytest
 from snakemake.utils import format as filled
 from support.places import ROOT
 
-RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
+BLOCKS = [
+    (path, block)
+    for path in [*sorted((ROOT / "workflow" / "rules").glob("*.smk")), ROOT / "workflow" / "corpus.smk"]
+    for block in re.findall(r"    shell:\n((?: {8}.*\n)+)", path.read_text(encoding="utf-8"))
+]
 # with the signs of $(dirname …), which is quoted as well
 PLACE = re.compile(r"\{(input|output|params|wildcards|log)[^}]*\}")
 ODD = "a b;touch PWNED"
 
 
-def shell_lines(path: Path) -> str:
-    """The command of a rule, as one text."""
-    block = re.search(r"    shell:\n((?: {8}.*\n)+)", path.read_text(encoding="utf-8"))
-    assert block
-    return "".join(line.strip()[1:-1] for line in block[1].splitlines())
+def test_every_file_has_a_command() -> None:
+    assert {path for path, _ in BLOCKS} >= set((ROOT / "workflow" / "rules").glob("*.smk"))
 
 
-@pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
-def test_every_name_is_one_word(path: Path) -> None:
-    command = shell_lines(path)
+@pytest.mark.parametrize(("path", "block"), BLOCKS, ids=[path.stem for path, _ in BLOCKS])
+def test_every_name_is_one_word(path: Path, block: str) -> None:  # noqa: ARG001  (names the test)
+    command = "".join(line.strip()[1:-1] for line in block.splitlines())
     places = [place[0] for place in PLACE.finditer(command)]
     assert places
     assert all(place.endswith(":q}") for place in places)

@@ -30,7 +30,7 @@ SLURM = (
 )
 # too little for any job, so that what it asks for must come from its rule
 DEFAULTS = ("--default-resources", "mem_mb=1", "runtime=1")
-CPU_RULES = {"code", "prepare", "decode", "aggregate", "table", "render"}
+CPU_RULES = {"code", "prepare", "decode", "aggregate", "table", "render", "gallery"}
 GPU_RULES = {"pretrain", "finetune", "probe", "latent"}
 CONF = """
 ClusterName=loopback
@@ -214,6 +214,15 @@ def test_a_job_asks_slurm_for_what_its_rule_needs(cuda: tuple[Any, str]) -> None
             assert minutes(job["TimeLimit"]) == int(needs[rule]["runtime"]) > 1, rule
             assert job["NumCPUs"] == needs[rule]["threads"], rule
             assert job.get("TresPerJob") == ("gres:gpu:1" if rule in GPU_RULES else None), rule
+
+
+def test_a_corpus_is_a_job_per_shard(plain: Any, tmp_path: Path) -> None:
+    project = plain.copy(tmp_path)
+    project.run(*SLURM, "--snakefile", "workflow/corpus.smk", "--config", "clips=30", "clips_per_shard=10")
+    asked = jobs(project)
+    assert {rule: len(submitted) for rule, submitted in asked.items()} == {"shard": 3, "corpus": 1}
+    assert {minutes(job["TimeLimit"]) for job in asked["shard"]} == {120}
+    assert (project.root / "corpus" / "SHA256SUMS").read_text().count("\n") == 3
 
 
 def test_a_failing_stage_and_a_job_over_its_limit_are_shown_with_their_logs(made: Any) -> None:
