@@ -13,7 +13,7 @@ from audiopg.file_kind import unlike_tensors
 from audiopg.models.checkpoint import load_encoder
 from audiopg.models.vit import Encoder
 
-SHIPPED = Path(__file__).parent / "encoder"
+SHIPPED = Path(__file__).parent / "shipped"
 CHECKPOINT = "encoder.safetensors"
 RUN_CARD = "run.json"
 WEIGHTS = "model.safetensors"
