@@ -21,7 +21,7 @@ def embed(  # noqa: PLR0913  (one argument per option)
         bool, typer.Option("--timestamps", help="About one row every 40 ms, not one per file.")
     ] = False,
     layer: Annotated[
-        list[int] | None, typer.Option(help="Layer to read, from 0; give several for several; else one high up.")
+        list[int] | None, typer.Option(help="Layer to read, from 0; give several for several; else the middle.")
     ] = None,
     pooling: Annotated[str, typer.Option(help="mean, moments or bands.")] = "bands",
 ) -> None:

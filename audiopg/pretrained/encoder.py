@@ -23,7 +23,7 @@ class AudioEncoder(nn.Module):
     """The log-mel front end, the encoder behind it, and what is read of its tokens.
 
     >>> encoder = AudioEncoder.pretrained()
-    >>> embedding = encoder.embed(np.zeros(44_100, np.float32), sample_rate_hz=44_100)  # a second of silence
+    >>> embedding = encoder.embed(torch.zeros(44_100), sample_rate_hz=44_100)  # a second of silence
     >>> embedding.shape == (encoder.embedding_size,)
     True
     """

@@ -42,8 +42,8 @@ def test_a_single_time_has_no_change() -> None:
 
 
 def test_layers_are_counted_from_the_patch_embedding() -> None:
-    assert ReadOut().numbers(depth=12) == (10,)
-    assert ReadOut().numbers(depth=6) == (5,)
+    assert ReadOut().numbers(depth=12) == (6,)
+    assert ReadOut().numbers(depth=6) == (3,)
     assert ReadOut((0, 13)).numbers(depth=12) == (0, 13)
 
 
