@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from support.browser import chromium
 from support.places import ROOT
 from typer.main import get_command
@@ -121,6 +122,16 @@ def test_the_commands_that_the_pages_name_exist() -> None:
         assert name in options, f"{page}: audiopg {name}"
         for option in re.findall(r"(?<!\S)--[a-z0-9-]+", rest):
             assert option in options[name] | {"--help"}, f"{page}: audiopg {name} {option}"
+
+
+@pytest.mark.parametrize("name", ["sound", "embeddings"])
+def test_the_python_of_a_page_runs(name: str) -> None:
+    """Each block after the others, with what the page takes for granted."""
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    known: dict[str, Any] = {"waveform": torch.zeros(66_150)}
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        if "read_parquet" not in block:  # of a file that the command line writes
+            exec(compile(block, name, "exec"), known)  # noqa: S102
 
 
 @pytest.fixture(scope="module")

@@ -169,6 +169,12 @@ def test_a_section_and_twins(clips: Corpus) -> None:
             lambda clips: clips.score(0).edited(voice=0, event=5, level_db=3),
             r"event 5: the voice has \d, counted from 0",
         ),
+        (
+            lambda clips: clips.score(np.flatnonzero(clips[0:20][1]["room_size_m"].isnan()).tolist()).edited(
+                room_size_m=9
+            ),
+            "room_rt60_s: missing in a clip that has none; give room_size_m, room_rt60_s, room_treble_damping",
+        ),
         (lambda clips: clips.score(0).edited(voice=0, pitch=3), "pitch: .* has no such value"),
         (
             lambda clips: clips.render(clips.score(0).edited(voice=0, event=0, onset_s=9.0)),
