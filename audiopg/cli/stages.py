@@ -158,7 +158,7 @@ def table(
 def render(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     index: Annotated[str, typer.Option(help="Number of a clip, or a range such as 0:16.")] = "0:16",
-    sheet: Annotated[Path | None, typer.Option(help="Picture of the spectrograms; else sheet.png in --out.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Picture of the spectrograms to write (PNG).")] = None,
     preset: Annotated[str | None, typer.Option(help="paper or world, at the paper's sizes; else params.yaml.")] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of the corpus; else the seed of the parameters.")
@@ -176,7 +176,7 @@ def render(
         config = load_profile("paper", preset)
     seed = config.seed if seed is None else seed
     synth = config.synth.with_identities(2) if twins else config.synth
-    load("render").run(synth, config.features, seed, indices, out, sheet or out / "sheet.png")
+    load("render").run(synth, config.features, seed, indices, out, sheet)
 
 
 def _indices(text: str) -> range:

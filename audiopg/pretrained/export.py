@@ -10,7 +10,7 @@ import yaml
 from audiopg import __version__, storage
 from audiopg.errors import AudiopgError
 from audiopg.pretrained.encoder import CONFIG, MODEL_TYPE, WEIGHTS, load_checkpoint
-from audiopg.report.table import TITLES
+from audiopg.report.rows import TITLES
 
 CARD = "README.md"
 RUN_CARD = "run.json"
