@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 for _panel, _commands in {
     "Set up a project": {
+        "init": project.init,
         "profile": project.profile,
         "list": project.list_folder,
         "check": project.check,
