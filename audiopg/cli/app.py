@@ -5,6 +5,7 @@ import sys
 
 import typer
 
+from audiopg import extras
 from audiopg.cli import encoders, project, results, stages
 from audiopg.errors import AudiopgError
 from audiopg.provenance import watchdog
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 for _panel, _commands in {
     "Set up a project": {
+        "init": project.init,
         "profile": project.profile,
         "list": project.list_folder,
         "check": project.check,
@@ -43,7 +45,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # when a cluster stops a job, no incomplete files remain
     watchdog.follow()
     try:
-        app()
+        with extras.named():
+            app()
     except AudiopgError as error:
         sys.stderr.write(f"audiopg: {_readable(str(error))}\n")
         sys.exit(2)

@@ -1,5 +1,6 @@
-"""Commands that set a project up: parameters, lists of own recordings, estimated cost."""
+"""Commands that set a project up: its files, parameters, lists of own recordings, estimated cost."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,25 @@ import typer
 
 from audiopg.cli.options import PARAMS, Params, read_params
 from audiopg.errors import AudiopgError
+
+
+def init(folder: Annotated[Path, typer.Argument(help="Folder of the new project.")]) -> None:
+    """Write a new project: the workflow, and the parameters of profile quick."""
+    from importlib.util import find_spec
+
+    from audiopg.cli import new_project
+
+    new_project.write(folder)
+    install = [] if find_spec("snakemake") else ["pip install 'audiopg[workflow]'"]
+    lines = [
+        f"{folder}: a new project with profile {new_project.PROFILE}; next:",
+        f"cd {shlex.quote(str(folder))}",
+        *install,
+        "pip install --no-deps --require-hashes -r requirements-data.txt    # recordings of its tasks",
+        "git init    # DVC records results in a git repository only",
+        "snakemake --cores all",
+    ]
+    typer.echo("\n    ".join(lines))
 
 
 def profile(

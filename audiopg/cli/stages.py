@@ -166,9 +166,7 @@ def table(
 def render(  # noqa: PLR0913, PLR0917  (the options)
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     index: Annotated[str, typer.Option(help="Number of a clip, or a range such as 0:16.")] = "0:16",
-    sheet: Annotated[
-        Path | None, typer.Option(help="Picture of the spectrograms; else sheet.png in --out, if it is a plain folder.")
-    ] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Picture of the spectrograms to write (PNG).")] = None,
     preset: Annotated[str | None, typer.Option(help="paper or world, at the paper's sizes; else params.yaml.")] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of the corpus; else the seed of the parameters.")
@@ -195,8 +193,6 @@ def render(  # noqa: PLR0913, PLR0917  (the options)
         config = load_profile("paper", preset)
     seed = config.seed if seed is None else seed
     synth = config.synth.with_identities(2) if twins else config.synth
-    if sheet is None and form is Format.folder:
-        sheet = out / "sheet.png"
     per_shard = clips_per_shard or CLIPS_PER_SHARD
     load("render").run(synth, config.features, seed, indices, out, sheet, form.value, per_shard)
 

@@ -9,7 +9,8 @@ from audiopg.analysis import activations
 from audiopg.cost import flops
 from audiopg.cost.flops import Flops
 from audiopg.errors import AudiopgError
-from audiopg.evaluate import embeddings, probes
+from audiopg.evaluate import embeddings
+from audiopg.evaluate.protocol import N_DRAWS
 from audiopg.tasks.card import Card
 from audiopg.tasks.registry import find
 from audiopg.tasks.task import Download
@@ -206,7 +207,7 @@ def _probe(cfg: config.Config, task: str, speed: Speed) -> Row:
         n_runs=card.n_folds,
         **_embedding(cfg, cfg.task(task).clip_s, embeddings.BATCH_SIZE, n_encoders=1),
         rates=_rates(cfg, speed),
-        clips_evaluated=round((1 + probes.N_DRAWS) * windows * card.n_clips),
+        clips_evaluated=round((1 + N_DRAWS) * windows * card.n_clips),
     )
 
 

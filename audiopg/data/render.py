@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from audiopg import config, storage
-from audiopg.data import formats, sheet
+from audiopg.data import formats
 from audiopg.data.shards import CLIPS_PER_SHARD, split
 from audiopg.errors import AudiopgError
 from audiopg.features.logmel import LogMel
@@ -88,6 +88,8 @@ def _check_places(cards: Sequence[Path], picture: Path | None) -> None:
 
 def _draw_sheet(world: World, features: config.Features, indices: Sequence[int], path: Path) -> None:
     """Draw the spectrograms of some clips."""
+    from audiopg.data import sheet  # noqa: PLC0415  (needs the extra `workflow`)
+
     log_mel = LogMel(features)
     spectrograms = torch.cat([log_mel(waveforms) for _, waveforms in formats.blocks(world, indices)])
     sheet.draw(spectrograms.numpy(), world.score(indices), features, path)

@@ -86,9 +86,3 @@ def per_class(targets: Float32, scores: Float64, *, multi_label: bool) -> list[t
         for number, has in enumerate(targets.T > 0)
         if has.any()
     ]
-
-
-def mean_and_std(values: list[float]) -> dict[str, float | int]:
-    """Mean and sample standard deviation over folds, as the results show them (0 for a single fold)."""
-    std = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return {"mean": round(float(np.mean(values)), 6), "std": round(std, 6), "n": len(values)}

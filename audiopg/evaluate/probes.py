@@ -15,7 +15,7 @@ from audiopg.data import clips as recordings
 from audiopg.errors import AudiopgError
 from audiopg.evaluate import metrics
 from audiopg.evaluate.embeddings import Statistics, View, embed
-from audiopg.evaluate.protocol import split
+from audiopg.evaluate.protocol import N_DRAWS, split
 from audiopg.evaluate.ridge import RidgePath
 from audiopg.models.checkpoint import load_encoder
 from audiopg.models.vit import Encoder, untrained
@@ -23,7 +23,6 @@ from audiopg.provenance import run_cards, stages
 from audiopg.tasks.card import Card
 from audiopg.tasks.manifest import Manifest
 
-N_DRAWS = 3  # of random weights, which vary; their row is the mean
 OUTPUTS = ("scores.json", "choices.csv")
 
 Predictor = Callable[[Float64], Float64]

@@ -9,6 +9,8 @@ from audiopg.arrays import Float32, Int64
 from audiopg.errors import AudiopgError
 from audiopg.tasks.manifest import Manifest
 
+N_DRAWS = 3  # of random weights, which vary; their row is the mean
+
 
 class Split(NamedTuple):
     """Row numbers of a manifest; no group is in two of them."""

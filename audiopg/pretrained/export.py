@@ -12,7 +12,7 @@ from audiopg.errors import AudiopgError
 from audiopg.pretrained import graph
 from audiopg.pretrained.encoder import AudioEncoder
 from audiopg.pretrained.weights import CONFIG, MODEL_TYPE, RUN_CARD, WEIGHTS, read_checkpoint
-from audiopg.report.table import TITLES
+from audiopg.report.rows import TITLES
 
 CARD = "README.md"
 GRAPH = "model.onnx"

@@ -1,5 +1,6 @@
 """Calls Snakemake and DVC, from inside their own runs as well."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -18,7 +19,11 @@ def call(tool: str, *arguments: str) -> str:
 
     Raises:
         AudiopgError: it fails; the message holds the command and what it says.
+        ModuleNotFoundError: it is not installed.
     """
+    if importlib.util.find_spec(tool) is None:
+        msg = f"No module named '{tool}'"
+        raise ModuleNotFoundError(msg, name=tool)
     done = subprocess.run(
         [sys.executable, "-m", tool, *arguments],
         stdin=subprocess.DEVNULL,

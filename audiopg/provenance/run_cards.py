@@ -20,8 +20,16 @@ def versions() -> dict[str, str]:
     return {
         "audiopg": __version__,
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in PACKAGES},
+        **{name: version for name in PACKAGES if (version := _version(name))},
     }
+
+
+def _version(package: str) -> str:
+    """Return the version of a package; empty if it is not installed, so that no number can depend on it."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def run_digest(stage: str, reads: Mapping[str, Any], inputs: Sequence[Path], *place: str) -> str:

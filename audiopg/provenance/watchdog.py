@@ -9,8 +9,10 @@ import os
 import signal
 import threading
 import time
+from typing import TYPE_CHECKING
 
-import psutil
+if TYPE_CHECKING:
+    import psutil
 
 RUN = "AUDIOPG_RUN"  # id of the process that this one works for: a job's Snakemake, or Snakemake's `dvc repro`
 LOOK_S = 0.1  # how often a process checks that the processes above it still run
@@ -27,6 +29,8 @@ def follow() -> None:
     number = os.environ.get(RUN, "")
     if not number:
         return
+    import psutil  # noqa: PLC0415  (only the workflow needs it, and brings it)
+
     above: list[psutil.Process] = []  # watch the shell in between, too: Snakemake takes its end for the end of the job
     for process in psutil.Process().parents():
         above.append(process)
@@ -37,7 +41,7 @@ def follow() -> None:
     threading.Thread(target=_watch, args=(above,), daemon=True).start()
 
 
-def _watch(above: list[psutil.Process]) -> None:
+def _watch(above: "list[psutil.Process]") -> None:
     while above and all(_alive(process) for process in above):
         time.sleep(LOOK_S)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -45,7 +49,9 @@ def _watch(above: list[psutil.Process]) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _alive(process: psutil.Process) -> bool:
+def _alive(process: "psutil.Process") -> bool:
+    import psutil  # noqa: PLC0415  (as above)
+
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:  # gone in the meantime

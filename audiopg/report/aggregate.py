@@ -6,9 +6,9 @@ from typing import Any
 
 from audiopg import config, storage
 from audiopg.errors import AudiopgError
-from audiopg.evaluate.metrics import mean_and_std
 from audiopg.provenance import run_cards, stages, verify
 from audiopg.report import summary
+from audiopg.report.rows import mean_and_std
 from audiopg.tasks.card import Card
 
 

@@ -7,29 +7,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from audiopg import storage
 from audiopg.errors import AudiopgError
-from audiopg.evaluate.metrics import mean_and_std
-from audiopg.plotting import BLUE, CLASSES, GREY, VERMILION, save
 from audiopg.provenance import verify
+from audiopg.report.rows import TITLES, mean_and_std
 from audiopg.report.significance import NO_TESTS, Tests, tests
-from audiopg.report.table import TITLES
 
 # The questions: does pre-training help, and does the frozen encoder know more than simple features or chance do?
 PAIRS = (("pretrained", "scratch"), ("probe_linear", "logmel_stats"), ("probe_linear", "probe_random"))
 DECIMALS = 6  # of the scores; further ones of a difference are rounding error
 LEAST_SHOWN = 0.001
-DECADE = 10  # values of a parameter that span more are drawn on a logarithmic axis
-DRAWN = {
-    "pretrained": {"color": BLUE, "marker": "o"},
-    "scratch": {"color": VERMILION, "marker": "s"},
-    "probe_linear": {"color": BLUE, "marker": "o", "linestyle": "--", "markerfacecolor": "none"},
-    "probe_random": {"color": CLASSES[1], "marker": "v", "linestyle": "--"},
-    "logmel_stats": {"color": GREY, "marker": "D", "linestyle": "--"},
-}
 
 LEGEND = """\
 Mean ± standard deviation over folds × seeds; a difference is taken within a fold and seed. *t* and *Wilcoxon* are p of
@@ -189,34 +178,6 @@ def _p(p: float) -> str:
     return f"{p:.3f}" if p >= LEAST_SHOWN else f"< {LEAST_SHOWN:g}"
 
 
-def picture(frame: pd.DataFrame, along: str, path: Path) -> None:
-    """Draw the figures of each task over a parameter, mean ± standard deviation, a panel per task and metric.
-
-    Args:
-        frame: as `table`, with a column named ``along`` before.
-        along: the parameter.
-        path: PNG file.
-    """
-    values = {storage.canonical(value): value for value in frame[along]}
-    numbers = _are_numbers(list(values.values()))
-    places = values if numbers else {key: number for number, key in enumerate(values)}
-    panels = list(frame.groupby(["task", "metric"], sort=False))
-    figure = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
-    for panel, ((task, metric), rows) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        for row, style in DRAWN.items():
-            of_row = rows[rows["row"] == row]
-            x = of_row[along].map(storage.canonical).map(places)
-            panel.errorbar(x, of_row["mean"], of_row["std"].fillna(0), capsize=2, label=TITLES[row], **style)
-        panel.set(title=task, xlabel=along, ylabel=f"{metric}, mean ± std")
-        if numbers and min(places.values()) > 0 and max(places.values()) >= DECADE * min(places.values()):
-            panel.set_xscale("log")
-        panel.set_xticks(list(places.values()), [str(value) for value in values.values()], minor=False)
-        panel.minorticks_off()
-        panel.grid(alpha=0.3)
-    figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
-    save(figure, path)
-
-
 def run(
     folders: Sequence[Path], out: Path | None, page: Path | None, along: str | None = None, curve: Path | None = None
 ) -> str:
@@ -239,6 +200,9 @@ def run(
     if curve is not None and along is None:
         msg = "--picture draws figures over a parameter: name it with --along"
         raise AudiopgError(msg)
+    if curve is not None:
+        from audiopg.report import curves  # noqa: PLC0415  (needs the extra `workflow`)
+
     runs = [Run.read(folder) for folder in folders]
     check(runs, along)
     frames = []
@@ -254,5 +218,5 @@ def run(
     if page is not None:
         storage.write_text(page, text)
     if curve is not None and along is not None:
-        picture(frame, along, curve)
+        curves.draw(frame, along, curve)
     return text

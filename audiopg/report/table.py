@@ -11,18 +11,11 @@ from audiopg.analysis.claims import PAPER
 from audiopg.provenance import run_cards, stages, verify
 from audiopg.provenance.verify import some
 from audiopg.report import figures
+from audiopg.report.rows import TITLES
 from audiopg.tasks.card import Card
 
 OUTPUTS = ("table.csv", "table.md", "pretraining.png")
 COLUMNS = ["task", "row", "metric", "mean", "std", "n", "selection", "paper"]
-TITLES = {
-    "pretrained": "pre-trained",
-    "scratch": "scratch",
-    "probe_linear": "linear probe",
-    "probe_knn": "k-NN probe",
-    "probe_random": "random weights",
-    "logmel_stats": "log-mel statistics",
-}
 FINETUNED = {"pretrained", "scratch"}
 # What the other rows choose, and where.
 CHOICES = {

@@ -41,6 +41,14 @@ def test_the_card_is_enough_to_make_them_again(tiny: Config, tmp_path: Path) -> 
             assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
 
 
+def test_without_a_sheet_no_picture_is_drawn(tiny: Config, tmp_path: Path) -> None:
+    render.run(tiny.synth, tiny.features, 7, [4], tmp_path, None)
+    names = {"000004.flac", "clips.csv", "voices.csv", "events.csv", "run.json"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    made = {Path(name).name for name in json.loads((tmp_path / "run.json").read_text())["outputs"]}
+    assert made == names - {"run.json"}
+
+
 @pytest.mark.parametrize("n_clips", [1, 3, 5])
 def test_the_sheet_takes_any_number_of_clips(n_clips: int, tiny: Config, tmp_path: Path) -> None:
     render.run(tiny.synth, tiny.features, 7, range(n_clips), tmp_path, tmp_path / "sheet.png")

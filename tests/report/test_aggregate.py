@@ -9,13 +9,7 @@ from support.outcomes import DRUMS, ENCODER, fold_files, source_files
 from audiopg import storage
 from audiopg.config import Config, params
 from audiopg.errors import AudiopgError
-from audiopg.evaluate.metrics import mean_and_std
 from audiopg.tasks.registry import TASKS
-
-
-def test_mean_and_sample_deviation_by_hand() -> None:
-    assert mean_and_std([0.1, 0.3]) == {"mean": 0.2, "std": pytest.approx(0.141421, abs=1e-6), "n": 2}
-    assert mean_and_std([0.4]) == {"mean": 0.4, "std": 0.0, "n": 1}
 
 
 def test_a_missing_or_double_fold_makes_no_average(cfg: Config) -> None:

@@ -17,7 +17,8 @@ from support.places import ROOT
 from audiopg import storage
 from audiopg.config import Config, params, profile
 from audiopg.errors import AudiopgError
-from audiopg.report import aggregate, compare, significance, table
+from audiopg.report import aggregate, compare, curves, significance, table
+from audiopg.report.rows import TITLES
 
 AUDIOPG = Path(sys.executable).with_name("audiopg")
 SCORES = {
@@ -60,7 +61,7 @@ def cfg() -> Config:
 
 def test_pooled_over_folds_and_seeds_and_paired_within_them() -> None:
     frame = compare.table([a_run(0), a_run(1)]).set_index("row")
-    assert list(frame.index) == [*table.TITLES, *(f"{a} - {b}" for a, b in compare.PAIRS)]
+    assert list(frame.index) == [*TITLES, *(f"{a} - {b}" for a, b in compare.PAIRS)]
     assert set(frame["n_folds"]) == {4}
     assert set(frame["n_seeds"]) == {2}
     assert set(frame["train_share"]) == {0.5}
@@ -124,7 +125,7 @@ def test_curves_show_each_figure_over_the_parameter(
         pretrain = cfg.pretrain.model_copy(update={"n_steps": n_steps})
         folders.append(finish(tmp_path / str(n_steps), cfg.model_copy(update={"pretrain": pretrain}), monkeypatch))
     drawn: list[Any] = []
-    monkeypatch.setattr(compare, "save", lambda figure, path: drawn.append((figure, path)))
+    monkeypatch.setattr(curves, "save", lambda figure, path: drawn.append((figure, path)))
     shown = compare.run(folders, tmp_path / "t.csv", None, "pretrain.n_steps", tmp_path / "t.png")
     rows = list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))
     assert list(rows[0]) == ["pretrain.n_steps", *compare.COLUMNS]
@@ -135,12 +136,12 @@ def test_curves_show_each_figure_over_the_parameter(
     (panel,) = figure.axes
     assert (path, panel.get_xscale(), panel.get_title()) == (tmp_path / "t.png", "log", "drums")
     lines = {container.get_label(): container.lines[0] for container in panel.containers}
-    assert list(lines) == [table.TITLES[row] for row in compare.DRAWN]
+    assert list(lines) == [TITLES[row] for row in curves.DRAWN]
     means = {(row["pretrain.n_steps"], row["row"]): float(row["mean"]) for row in rows}
-    for row in compare.DRAWN:
-        assert list(lines[table.TITLES[row]].get_xdata()) == [100, 1000, 4000]
+    for row in curves.DRAWN:
+        assert list(lines[TITLES[row]].get_xdata()) == [100, 1000, 4000]
         expected = [means[n_steps, row] for n_steps in ("100", "1000", "4000")]
-        assert list(lines[table.TITLES[row]].get_ydata()) == pytest.approx(expected)
+        assert list(lines[TITLES[row]].get_ydata()) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("values", [["b", "a"], [[0.9, 0.95], [0.9, 0.999]]])
@@ -151,8 +152,8 @@ def test_what_is_no_number_is_drawn_in_the_order_given(
     for frame, value in zip(frames, values, strict=True):
         frame.insert(0, "key", [value] * len(frame))
     drawn: list[Any] = []
-    monkeypatch.setattr(compare, "save", lambda figure, _: drawn.append(figure))
-    compare.picture(pd.concat(frames), "key", tmp_path / "t.png")
+    monkeypatch.setattr(curves, "save", lambda figure, _: drawn.append(figure))
+    curves.draw(pd.concat(frames), "key", tmp_path / "t.png")
     (panel,) = drawn[0].axes
     assert [label.get_text() for label in panel.get_xticklabels()] == [str(value) for value in values]
     assert list(panel.containers[0].lines[0].get_xdata()) == [0, 1]
