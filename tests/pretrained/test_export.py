@@ -24,7 +24,7 @@ from audiopg.data.synthetic import SyntheticClips
 from audiopg.errors import AudiopgError
 from audiopg.models.checkpoint import save_encoder
 from audiopg.models.vit import Encoder, untrained
-from audiopg.pretrained import export
+from audiopg.pretrained import card, export
 from audiopg.pretrained.encoder import AudioEncoder
 from audiopg.provenance import run_cards, stages
 from audiopg.report import table
@@ -207,8 +207,8 @@ def test_the_card_tells_what_was_learnt_and_by_whom_it_was_taught(folder: Path, 
     taught = finished(tiny.model_copy(update={"pretrain": section}), tmp_path / "taught")
     export.run(taught.encoder, taught.results, tmp_path / "told")
     plain, told = ((path / "README.md").read_text(encoding="utf-8") for path in (folder, tmp_path / "told"))
-    assert head(folder)["tags"] == export.TAGS
-    assert head(tmp_path / "told")["tags"] == [*export.TAGS, "supervised"]
+    assert head(folder)["tags"] == card.TAGS
+    assert head(tmp_path / "told")["tags"] == [*card.TAGS, "supervised"]
     assert "physics" not in plain
     assert "What it learnt: a decoder reconstructed hidden patches of the spectrogram (weight 1).\n" in plain
     for claim in ("(weight 1); a linear head predicted the physics", "(weight 0.25). So the encoder was supervised"):
