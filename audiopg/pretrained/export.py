@@ -1,6 +1,7 @@
 """An encoder as a folder for a model hub: weights, configuration, and a model card with what they were made from."""
 
 import shutil
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +9,28 @@ import pandas as pd
 
 from audiopg import __version__, storage
 from audiopg.errors import AudiopgError
+from audiopg.pretrained import hub
 from audiopg.pretrained.card import CARD, RUN_CARD, model_card
 from audiopg.pretrained.encoder import CONFIG, MODEL_TYPE, WEIGHTS, load_checkpoint
 
+MODELING = "modeling_audiopg.py"
+PREPROCESSOR = "preprocessor_config.json"
+FILES = (WEIGHTS, RUN_CARD, CONFIG, CARD, MODELING, PREPROCESSOR)
+# Which class of the modeling file each of the hub's loaders takes.
+AUTO_MAP = {
+    auto: f"{Path(MODELING).stem}.AudioPG{auto.removeprefix('Auto')}"
+    for auto in ("AutoConfig", "AutoModel", "AutoFeatureExtractor")
+}
+
 
 def run(encoder_path: Path, results: Path, out: Path) -> None:
-    """Export a pre-trained encoder; `audiopg.pretrained.AudioEncoder` reads the folder back.
+    """Export a pre-trained encoder; `audiopg.pretrained.AudioEncoder` and transformers' `AutoModel` read the folder.
 
     Args:
         encoder_path: weights that the stage ``pretrain`` wrote, with its run card next to them.
         results: folder with ``table.csv``, ``table.md`` and the run card of the table.
         out: folder for ``model.safetensors`` and ``run.json`` (the checkpoint and its run card, byte for byte),
-            ``config.json`` and ``README.md``.
+            ``config.json``, ``README.md``, and what `AutoModel` and `AutoFeatureExtractor` read besides.
 
     Raises:
         AudiopgError: something is missing or damaged, the run card describes other weights, the table is based on
@@ -38,7 +49,9 @@ def run(encoder_path: Path, results: Path, out: Path) -> None:
         raise AudiopgError(msg)
     facts = {
         "model_type": MODEL_TYPE,
-        "architectures": ["AudioEncoder"],
+        "architectures": ["AudioPGModel"],
+        "auto_map": AUTO_MAP,
+        "dtype": "float32",
         "encoder": encoder.model_dump(mode="json"),
         "hidden_size": encoder.shape.width,
         "num_hidden_layers": encoder.shape.depth,
@@ -60,13 +73,29 @@ def run(encoder_path: Path, results: Path, out: Path) -> None:
     for source, name in ((encoder_path, WEIGHTS), (card_path, RUN_CARD)):
         with storage.replacing(out / name) as temporary:
             shutil.copyfile(source, temporary)
+    storage.write_text(out / MODELING, resources.files(hub).joinpath(MODELING).read_text(encoding="utf-8"))
+    storage.write_json(out / PREPROCESSOR, _preprocessor(features.sample_rate_hz))
     storage.write_json(out / CONFIG, facts)
     storage.write_text(out / CARD, text)
 
 
+def _preprocessor(sample_rate_hz: int) -> dict[str, Any]:
+    """Return the configuration of the feature extractor, as transformers itself would save it."""
+    key = "AutoFeatureExtractor"
+    return {
+        "auto_map": {key: AUTO_MAP[key]},
+        "feature_extractor_type": AUTO_MAP[key].partition(".")[2],
+        "feature_size": 1,
+        "padding_side": "right",
+        "padding_value": 0.0,
+        "return_attention_mask": False,
+        "sampling_rate": sample_rate_hz,
+    }
+
+
 def _check_folder(out: Path) -> None:
     """Refuse a folder with files of other origin under the names of an export."""
-    there = [out / name for name in (WEIGHTS, RUN_CARD, CONFIG, CARD) if (out / name).exists()]
+    there = [out / name for name in FILES if (out / name).exists()]
     try:
         known = storage.read_json(out / CONFIG)["model_type"] == MODEL_TYPE
     except (AudiopgError, KeyError, TypeError):

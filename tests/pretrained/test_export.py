@@ -168,6 +168,8 @@ def test_no_pickle_and_no_network(folder: Path, monkeypatch: pytest.MonkeyPatch)
         "README.md",
         "config.json",
         "model.safetensors",
+        "modeling_audiopg.py",
+        "preprocessor_config.json",
         "run.json",
     ]
 
@@ -314,7 +316,7 @@ def test_what_does_not_belong_together_is_not_exported(
     assert not (tmp_path / "hub").exists()
 
 
-@pytest.mark.parametrize("name", ["README.md", "config.json", "run.json", "model.safetensors"])
+@pytest.mark.parametrize("name", export.FILES)
 def test_a_file_of_other_origin_is_not_replaced(name: str, project: Project, tmp_path: Path) -> None:
     """``--out .`` in a project would replace its README, ``--out results`` the run card of its table."""
     (tmp_path / "hub").mkdir()
