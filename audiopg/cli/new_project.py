@@ -12,6 +12,7 @@ from audiopg.errors import AudiopgError
 TEMPLATE = Path(__file__).parent / "template"
 PLACES = {
     "Snakefile": "Snakefile",
+    "corpus.smk": "workflow/corpus.smk",
     "rules": "workflow/rules",
     "report": "workflow/report",
     "slurm": "workflow/slurm",

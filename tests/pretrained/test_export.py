@@ -24,7 +24,7 @@ from audiopg.data.synthetic import SyntheticClips
 from audiopg.errors import AudiopgError
 from audiopg.models.checkpoint import save_encoder
 from audiopg.models.vit import Encoder, untrained
-from audiopg.pretrained import export
+from audiopg.pretrained import card, export
 from audiopg.pretrained.encoder import AudioEncoder
 from audiopg.provenance import run_cards, stages
 from audiopg.report import table
@@ -168,6 +168,8 @@ def test_no_pickle_and_no_network(folder: Path, monkeypatch: pytest.MonkeyPatch)
         "README.md",
         "config.json",
         "model.safetensors",
+        "modeling_audiopg.py",
+        "preprocessor_config.json",
         "run.json",
     ]
 
@@ -207,8 +209,8 @@ def test_the_card_tells_what_was_learnt_and_by_whom_it_was_taught(folder: Path, 
     taught = finished(tiny.model_copy(update={"pretrain": section}), tmp_path / "taught")
     export.run(taught.encoder, taught.results, tmp_path / "told")
     plain, told = ((path / "README.md").read_text(encoding="utf-8") for path in (folder, tmp_path / "told"))
-    assert head(folder)["tags"] == export.TAGS
-    assert head(tmp_path / "told")["tags"] == [*export.TAGS, "supervised"]
+    assert head(folder)["tags"] == card.TAGS
+    assert head(tmp_path / "told")["tags"] == [*card.TAGS, "supervised"]
     assert "physics" not in plain
     assert "What it learnt: a decoder reconstructed hidden patches of the spectrogram (weight 1).\n" in plain
     for claim in ("(weight 1); a linear head predicted the physics", "(weight 0.25). So the encoder was supervised"):
@@ -316,7 +318,7 @@ def test_what_does_not_belong_together_is_not_exported(
     assert not (tmp_path / "hub").exists()
 
 
-@pytest.mark.parametrize("name", ["README.md", "config.json", "run.json", "model.safetensors"])
+@pytest.mark.parametrize("name", export.FILES)
 def test_a_file_of_other_origin_is_not_replaced(name: str, project: Project, tmp_path: Path) -> None:
     """``--out .`` in a project would replace its README, ``--out results`` the run card of its table."""
     (tmp_path / "hub").mkdir()

@@ -1,0 +1,140 @@
+"""The model card of an exported encoder: what a hub reads, and what a person reads."""
+
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from audiopg.errors import AudiopgError
+from audiopg.pretrained.weights import RUN_CARD
+from audiopg.report.rows import TITLES
+
+CARD = "README.md"
+# The rows of the results table that are about this encoder; the others are for comparison.
+OWN_ROWS = ("pretrained", "probe_linear", "probe_knn")
+METRICS = {"mAP": "mean_average_precision"}  # names of the hub, where they differ
+TAGS = [
+    "audio",
+    "audio-representation",
+    "vision-transformer",
+    "self-supervised",
+    "synthetic-data",
+]
+# What each objective adds to the card.
+LEARNT = {
+    "reconstruction": "a decoder reconstructed hidden patches of the spectrogram",
+    "physics": "a linear head predicted the physics of each clip (fundamental, events, level, source and all else that "
+    "varies)",
+    "twins": "clips with the same sources, heard differently, were found among others",
+}
+TAUGHT = "So the encoder was supervised as well, by the synthesiser's score; no recording was involved."
+
+
+def front_matter(name: str, table: pd.DataFrame, *, taught: bool) -> dict[str, Any]:
+    """Return the metadata that a model hub reads: licence, tags, and this encoder's figures per task.
+
+    Args:
+        name: name of the model.
+        table: the results table, columns as `audiopg.report.COLUMNS`.
+        taught: whether pre-training knew more of the clips than their sound.
+    """
+    results = []
+    for task, rows in table[table["row"].isin(OWN_ROWS)].groupby("task", sort=False):
+        metrics = [
+            {
+                "type": METRICS.get(row["metric"], row["metric"]),
+                "name": f"{TITLES[row['row']]}, {row['metric']}, mean of {row['n']} run{'s' * (row['n'] != 1)}",
+                "value": row["mean"],
+            }
+            for row in rows.to_dict("records")
+        ]
+        kind = {"type": "audio-classification", "name": "audio classification"}
+        results.append({"task": kind, "dataset": {"type": str(task), "name": str(task)}, "metrics": metrics})
+    return {
+        "license": "mit",
+        "library_name": "audiopg",
+        "pipeline_tag": "feature-extraction",
+        "tags": [*TAGS, "supervised"] if taught else TAGS,
+        "model-index": [{"name": name, "results": results}],
+    }
+
+
+def model_card(
+    facts: dict[str, Any], card: dict[str, Any], table: pd.DataFrame, shown: str, digests: dict[str, str]
+) -> str:
+    """Write the model card.
+
+    Args:
+        facts: what ``config.json`` holds.
+        card: run card of the pre-training.
+        table: the results table as data.
+        shown: the results table for the eye, Markdown with its own title.
+        digests: sha256 of what the folder was made from, by name.
+    """
+    size, rate_hz = facts["encoder"]["size"], facts["features"]["sample_rate_hz"]
+    name, clip_s = f"audiopg-{size}", card["params"]["synth"]["clip_s"]
+    objectives = _objectives(card)
+    taught = objectives.keys() != {"reconstruction"}
+    metadata = front_matter(name, table, taught=taught)
+    learnt = "; ".join(f"{LEARNT[key]} (weight {weight:g})" for key, weight in objectives.items())
+    head = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=1000)
+    made = "\n".join(f"| {what} | `{digest}` |" for what, digest in digests.items())
+    versions = ", ".join(f"{package} {number}" for package, number in card["versions"].items())
+    return f"""\
+---
+{head}---
+
+# {name}
+
+An encoder of log-mel spectrograms, which learnt from some of their patches: a vision transformer of size `{size}`,
+{facts["n_parameters"]:,} weights, {facts["num_hidden_layers"]} blocks of width {facts["hidden_size"]}.
+It takes mono waveforms at {rate_hz} Hz, and gives one token per patch; the mean of the tokens is a clip's embedding.
+
+```python
+from audiopg.pretrained import AudioEncoder
+
+model = AudioEncoder.from_pretrained("path/to/this/folder")
+tokens = model(waveform)  # waveform: (B, samples), float32 in [-1, 1]; tokens: (B, patches, {facts["hidden_size"]})
+```
+
+The package `audiopg` is all it needs: no pickle, no network. The log-mel front end is part of the model.
+
+## Data
+
+Pre-training heard synthetic sound only, and no recording: {card["clips_seen"]:,} clips of {clip_s:g} s, made by the
+procedural synthesiser of `audiopg`, named `{card["first_clip"]}` to `{card["last_clip"]}`. Each can be made again
+from its name and the parameters in `{RUN_CARD}`. No person, voice or work is in them. Recordings served for the
+figures below alone; the classifiers that were fine-tuned on them are not in this folder.
+
+What it learnt: {learnt}.{f" {TAUGHT}" if taught else ""}
+
+## Limits
+
+It was evaluated on the tasks below and on no others. Figures are of one seed; ± is over folds only. Clips in
+pre-training had {clip_s:g} s; much longer ones meet positions that it has not seen.
+
+## Results
+
+{shown.partition(chr(10))[2].strip()}
+
+## Made from
+
+| what | sha256 |
+|---|---|
+{made}
+
+On {card["device"]} ({card["machine"]}), with {versions}.
+
+## Licence
+
+MIT, code and weights. The data sets of the results have licences of their own.
+"""
+
+
+def _objectives(card: dict[str, Any]) -> dict[str, float]:
+    """Return the objectives of a pre-training that have a weight."""
+    weights = card["params"]["pretrain"].get("objectives")
+    if weights is None:
+        msg = "results/pretrain/run.json: made by an earlier version, which had no pretrain.objectives; pre-train again"
+        raise AudiopgError(msg)
+    return {key: weight for key, weight in weights.items() if weight}
