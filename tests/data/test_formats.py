@@ -153,7 +153,7 @@ def test_the_command_has_the_formats(form: str, tmp_path: Path) -> None:
     )
     assert result.exception is None
     expected = {
-        "folder": {"clips.csv", "voices.csv", "events.csv", "sheet.png", "run.json", "000000.flac", "000001.flac"},
+        "folder": {"clips.csv", "voices.csv", "events.csv", "run.json", "000000.flac", "000001.flac"},
         "audiofolder": {"metadata.jsonl", "run.json", "000000.flac", "000001.flac"},
         "webdataset": {"clips-000000.tar", "clips-000000.json"},
     }
