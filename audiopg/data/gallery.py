@@ -31,7 +31,7 @@ PAGE = """<!doctype html>
 <style>
 body {{ font: 15px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 75rem; padding: 0 1rem;
   color: #1f2328; background: #fff; }}
-.clips {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1.5rem; }}
+.clips {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1.5rem; }}
 figure {{ margin: 0; }}
 figure h3 {{ margin: 0 0 .3rem; }}
 figure h3 small {{ font-weight: normal; color: #59636e; }}

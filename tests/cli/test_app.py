@@ -70,6 +70,7 @@ def test_help_lists_every_stage() -> None:
         "compare",
         "verify",
         "render",
+        "gallery",
         "cost",
         "export",
         "track",
