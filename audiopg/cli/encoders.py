@@ -26,8 +26,12 @@ def export(
     encoder: Encoder,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     results: Annotated[Path, typer.Option(help="Folder with the results table and its run card.")] = Path("results"),
+    push: Annotated[str, typer.Option(help="Repository on a model hub to copy the folder to: user/repo.")] = "",
+    private: Annotated[bool, typer.Option("--private", help="A repository that --push makes is private.")] = False,
 ) -> None:
     """Write the encoder as a folder for a model hub: weights, configuration, model card."""
     from audiopg.pretrained import export as stage
 
     stage.run(encoder, results, out)
+    if push:
+        typer.echo(stage.push(out, push, private=private))

@@ -17,6 +17,7 @@ from audiopg.features.logmel import LogMel
 from audiopg.file_kind import unlike_tensors
 from audiopg.models.checkpoint import load_encoder
 from audiopg.models.vit import Encoder
+from audiopg.pretrained.hub.client import local_folder
 from audiopg.pretrained.waveforms import as_tensor, check_level
 
 CHECKPOINT = "encoder.safetensors"
@@ -59,8 +60,8 @@ def load_checkpoint(path: Path) -> tuple[Encoder, config.Features]:
 class AudioEncoder(nn.Module):
     """The log-mel front end and the encoder behind it.
 
-    ``AudioEncoder.from_pretrained(folder)`` reads what ``audiopg export`` wrote. The embedding of a clip is the mean of
-    its tokens: ``model(waveform).mean(dim=1)``.
+    ``AudioEncoder.from_pretrained(folder)`` reads what ``audiopg export`` wrote, here or on a model hub. The embedding
+    of a clip is the mean of its tokens: ``model(waveform).mean(dim=1)``.
 
     >>> from audiopg.config.profile import load
     >>> cfg = load("quick")
@@ -110,17 +111,18 @@ class AudioEncoder(nn.Module):
         return cls(*load_checkpoint(path))
 
     @classmethod
-    def from_pretrained(cls, path: str | Path) -> "AudioEncoder":
-        """Read an exported folder, in evaluation mode on the CPU: no network, no pickle.
+    def from_pretrained(cls, path: str | Path, revision: str | None = None) -> "AudioEncoder":
+        """Read an exported folder, in evaluation mode on the CPU: no pickle, no code, and no network for a folder here.
 
         Args:
-            path: the folder.
+            path: the folder, or ``"user/repo"`` on a model hub where there is no folder of that name.
+            revision: branch, tag or commit of the repository.
 
         Raises:
-            AudiopgError: there is no such folder, a file is missing or damaged, the configuration is not of an audiopg
-                encoder, or the weights are not those that it describes.
+            AudiopgError: there is no such folder or repository, a file is missing or damaged, the configuration is not
+                of an audiopg encoder, or the weights are not those that it describes.
         """
-        folder = Path(path)
+        folder = local_folder(path, (CONFIG, WEIGHTS), revision)
         check_names([folder])
         if not folder.is_dir():
             problem = f"is {unlike_tensors(folder) or 'a file'}, not a folder" if folder.exists() else "no such folder"

@@ -10,10 +10,10 @@ import pandas as pd
 from audiopg import __version__, storage
 from audiopg.errors import AudiopgError
 from audiopg.pretrained import hub
-from audiopg.pretrained.card import CARD, RUN_CARD, model_card
-from audiopg.pretrained.encoder import CONFIG, MODEL_TYPE, WEIGHTS, load_checkpoint
+from audiopg.pretrained.card import CARD, MODELING, RUN_CARD, model_card
+from audiopg.pretrained.encoder import CONFIG, MODEL_TYPE, WEIGHTS, AudioEncoder, load_checkpoint
+from audiopg.pretrained.hub.client import upload
 
-MODELING = "modeling_audiopg.py"
 PREPROCESSOR = "preprocessor_config.json"
 FILES = (WEIGHTS, RUN_CARD, CONFIG, CARD, MODELING, PREPROCESSOR)
 # Which class of the modeling file each of the hub's loaders takes.
@@ -77,6 +77,28 @@ def run(encoder_path: Path, results: Path, out: Path) -> None:
     storage.write_json(out / PREPROCESSOR, _preprocessor(features.sample_rate_hz))
     storage.write_json(out / CONFIG, facts)
     storage.write_text(out / CARD, text)
+
+
+def push(folder: Path, repository: str, *, private: bool = False) -> str:
+    """Copy an exported folder to a repository on a model hub, which is made if need be.
+
+    Args:
+        folder: what `run` wrote; other files in it stay here.
+        repository: ``"user/repo"``.
+        private: whether a new repository is private; if not, the settings of its owner decide.
+
+    Returns:
+        Address of the commit.
+
+    Raises:
+        AudiopgError: the folder is not whole, nobody is logged in, or the hub refuses or cannot be reached.
+    """
+    AudioEncoder.from_pretrained(folder)
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        msg = f"{folder / missing[0]}: no such file; export the encoder again"
+        raise AudiopgError(msg)
+    return upload(folder, repository, FILES, private=private)
 
 
 def _preprocessor(sample_rate_hz: int) -> dict[str, Any]:
