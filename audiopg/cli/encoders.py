@@ -31,14 +31,18 @@ def embed(  # noqa: PLR0913  (one argument per option)
     stage.run(files, checkpoint, out, timestamps=timestamps, layers=layer, pooling=pooling)
 
 
-def export(
+def export(  # noqa: PLR0913, PLR0917  (the options)
     encoder: Encoder,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     results: Annotated[Path, typer.Option(help="Folder with the results table and its run card.")] = Path("results"),
     half: Annotated[bool, typer.Option("--half", help="Weights of 16 bit: half the size.")] = False,
     onnx: Annotated[bool, typer.Option("--onnx", help="Also model.onnx: waveforms in, embeddings out.")] = False,
+    push: Annotated[str, typer.Option(help="Repository on a model hub to copy the folder to: user/repo.")] = "",
+    private: Annotated[bool, typer.Option("--private", help="A repository that --push makes is private.")] = False,
 ) -> None:
     """Write the encoder as a folder for a model hub: weights, configuration, model card."""
     from audiopg.pretrained import export as stage
 
     stage.run(encoder, results, out, half=half, onnx=onnx)
+    if push:
+        typer.echo(stage.push(out, push, private=private))

@@ -10,10 +10,12 @@ from audiopg.pretrained.weights import RUN_CARD
 from audiopg.report.rows import TITLES
 
 CARD = "README.md"
+MODELING = "modeling_audiopg.py"
 # The rows of the results table that are about this encoder; the others are for comparison.
 OWN_ROWS = ("pretrained", "probe_linear", "probe_knn")
 METRICS = {"mAP": "mean_average_precision"}  # names of the hub, where they differ
 TAGS = [
+    "audiopg",
     "audio",
     "audio-representation",
     "vision-transformer",
@@ -27,6 +29,16 @@ LEARNT = {
     "varies)",
     "twins": "clips with the same sources, heard differently, were found among others",
 }
+# As CITATION.cff has it.
+CITATION = """\
+@inproceedings{audiopg,
+  title = {AudioPG},
+  author = {{The authors of AudioPG}},
+  booktitle = {ICMR 2026},
+  year = {2026},
+  eprint = {2606.14791},
+  archivePrefix = {arXiv}
+}"""
 TAUGHT = "So the encoder was supervised as well, by the synthesiser's score; no recording was involved."
 
 
@@ -52,7 +64,7 @@ def front_matter(name: str, table: pd.DataFrame, *, taught: bool) -> dict[str, A
         results.append({"task": kind, "dataset": {"type": str(task), "name": str(task)}, "metrics": metrics})
     return {
         "license": "mit",
-        "library_name": "audiopg",
+        "library_name": "transformers",  # it tells the hub how to show the folder's use
         "pipeline_tag": "feature-extraction",
         "tags": [*TAGS, "supervised"] if taught else TAGS,
         "model-index": [{"name": name, "results": results}],
@@ -90,14 +102,34 @@ An encoder of log-mel spectrograms, which learnt from some of their patches: a v
 {facts["n_parameters"]:,} weights, {facts["num_hidden_layers"]} blocks of width {facts["hidden_size"]}.
 It takes mono waveforms at {rate_hz} Hz, and gives one token per patch; the mean of the tokens is a clip's embedding.
 
+The log-mel front end is part of the model.
+
+## Use
+
+With transformers 5, and without `audiopg`:
+
+```python
+from transformers import AutoFeatureExtractor, AutoModel
+
+folder = "path/to/this/folder"  # or "user/repo"
+extractor = AutoFeatureExtractor.from_pretrained(folder, trust_remote_code=True)
+model = AutoModel.from_pretrained(folder, trust_remote_code=True)
+output = model(**extractor(sounds, sampling_rate={rate_hz}, return_tensors="pt"))  # sounds: a list of arrays in [-1, 1]
+output.pooler_output      # (B, {facts["hidden_size"]}): the embeddings
+output.last_hidden_state  # (B, patches, {facts["hidden_size"]}): the tokens
+```
+
+Shorter sounds of a batch end in silence, which the encoder hears: give sounds of one length, or one at a time.
+`trust_remote_code` runs `{MODELING}`, which imports torch, transformers and NumPy only.
+
+With `audiopg`, which runs no code of the folder:
+
 ```python
 from audiopg.pretrained import AudioEncoder
 
-model = AudioEncoder.from_pretrained("path/to/this/folder")
+model = AudioEncoder.from_pretrained("path/to/this/folder")  # or "user/repo"
 tokens = model(waveform)  # waveform: (B, samples), float32 in [-1, 1]; tokens: (B, patches, {facts["hidden_size"]})
 ```
-
-The package `audiopg` is all it needs: no pickle, no network. The log-mel front end is part of the model.
 
 ## Data
 
@@ -128,6 +160,12 @@ On {card["device"]} ({card["machine"]}), with {versions}.
 ## Licence
 
 MIT, code and weights. The data sets of the results have licences of their own.
+
+## Citation
+
+```bibtex
+{CITATION}
+```
 """
 
 

@@ -14,7 +14,9 @@ from audiopg.features.logmel import LogMel, is_traced
 from audiopg.models.readout import STATISTICS, USUAL, ReadOut, combine_windows, over_time, pool
 from audiopg.models.vit import Encoder
 from audiopg.pretrained import weights
+from audiopg.pretrained.hub.client import local_folder
 from audiopg.pretrained.waveforms import as_batch, as_tensor, check_level, resampled
+from audiopg.pretrained.weights import CONFIG, WEIGHTS
 
 LONGEST_HOP_MS = 50.0  # between timestamps; the HEAR benchmark scores onsets with a tolerance of that much
 
@@ -58,19 +60,21 @@ class AudioEncoder(nn.Module):
         return cls.from_pretrained(weights.SHIPPED, readout)
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, readout: ReadOut = USUAL) -> Self:
-        """Load an encoder, in evaluation mode on the CPU: no network, no pickle.
+    def from_pretrained(cls, path: str | Path, readout: ReadOut = USUAL, revision: str | None = None) -> Self:
+        """Load an encoder, in evaluation mode on the CPU: no pickle, no code, and no network for what is here.
 
         Args:
-            path: a folder that ``audiopg export`` wrote, or weights that pre-training wrote, with their run card next
-                to them.
+            path: a folder that ``audiopg export`` wrote; weights that pre-training wrote, with their run card next to
+                them; or ``"user/repo"`` on a model hub, where there is no folder of that name.
             readout: what an embedding is.
+            revision: branch, tag or commit of the repository.
 
         Raises:
-            AudiopgError: as `weights.load`.
+            AudiopgError: as `weights.load`, or the repository cannot be read.
             ValueError: the encoder has no such layer.
         """
-        return cls(*weights.load(Path(path)), readout).eval()
+        here = path if str(path).endswith(".safetensors") else local_folder(path, (CONFIG, WEIGHTS), revision)
+        return cls(*weights.load(Path(here)), readout).eval()
 
     @property
     def sample_rate_hz(self) -> int:

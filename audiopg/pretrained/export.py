@@ -10,12 +10,12 @@ import pandas as pd
 from audiopg import __version__, storage, tensors
 from audiopg.errors import AudiopgError
 from audiopg.pretrained import graph, hub
-from audiopg.pretrained.card import CARD, model_card
+from audiopg.pretrained.card import CARD, MODELING, model_card
 from audiopg.pretrained.encoder import AudioEncoder
+from audiopg.pretrained.hub.client import upload
 from audiopg.pretrained.weights import CONFIG, MODEL_TYPE, RUN_CARD, WEIGHTS, read_checkpoint
 
 GRAPH = "model.onnx"
-MODELING = "modeling_audiopg.py"
 PREPROCESSOR = "preprocessor_config.json"
 FILES = (WEIGHTS, RUN_CARD, CONFIG, CARD, MODELING, PREPROCESSOR)
 # Which class of the modeling file each of the hub's loaders takes.
@@ -92,6 +92,28 @@ def run(encoder_path: Path, results: Path, out: Path, *, half: bool = False, onn
 def _copy(source: Path, target: Path) -> None:
     with storage.replacing(target) as temporary:
         shutil.copyfile(source, temporary)
+
+
+def push(folder: Path, repository: str, *, private: bool = False) -> str:
+    """Copy an exported folder to a repository on a model hub, which is made if need be.
+
+    Args:
+        folder: what `run` wrote; other files in it stay here.
+        repository: ``"user/repo"``.
+        private: whether a new repository is private; if not, the settings of its owner decide.
+
+    Returns:
+        Address of the commit.
+
+    Raises:
+        AudiopgError: the folder is not whole, nobody is logged in, or the hub refuses or cannot be reached.
+    """
+    AudioEncoder.from_pretrained(folder)
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        msg = f"{folder / missing[0]}: no such file; export the encoder again"
+        raise AudiopgError(msg)
+    return upload(folder, repository, FILES, private=private)
 
 
 def _preprocessor(sample_rate_hz: int) -> dict[str, Any]:
