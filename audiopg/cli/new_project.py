@@ -7,8 +7,8 @@ from audiopg import storage
 from audiopg.config import profile
 from audiopg.errors import AudiopgError
 
-# In a checkout these are links to the repository's own files, in a wheel the files. Their names there mean nothing to
-# git and DVC, which would otherwise take the folder for a project.
+# In a checkout these are links to the repository's own files; in a wheel they are files. Git and DVC know none of the
+# names: they would otherwise take the folder for a project.
 TEMPLATE = Path(__file__).parent / "template"
 PLACES = {
     "Snakefile": "Snakefile",
