@@ -82,8 +82,9 @@ def test_the_shown_table_is_the_committed_one() -> None:
 def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
-    for requirement in project["dependencies"]:
-        assert re.search(rf"\b{re.split('[<>=]', requirement)[0]}\b", page), requirement
+    extras = [name for listed in project["optional-dependencies"].values() for name in listed]
+    for requirement in [*project["dependencies"], *extras]:
+        assert re.search(rf"\b{re.split('[<>=[]', requirement)[0]}\b", page), requirement
 
 
 def test_the_readme_is_a_door() -> None:
@@ -116,7 +117,20 @@ def test_the_commands_that_the_pages_name_exist() -> None:
         for found in re.findall(r"\baudiopg ([a-z]+)((?: +[^`\n|&;#]+)?)", page.read_text(encoding="utf-8"))
         if found[0] in options or found[1].lstrip().startswith("--")
     ]
-    users = {"profile", "list", "cost", "fetch", "render", "compare", "verify", "track", "sync", "embed", "export"}
+    users = {
+        "init",
+        "profile",
+        "list",
+        "cost",
+        "fetch",
+        "render",
+        "compare",
+        "verify",
+        "track",
+        "sync",
+        "embed",
+        "export",
+    }
     assert {name for _, name, _ in named} >= users
     for page, name, rest in named:
         assert name in options, f"{page}: audiopg {name}"
