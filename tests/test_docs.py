@@ -138,6 +138,7 @@ def test_the_commands_that_the_pages_name_exist() -> None:
             assert option in options[name] | {"--help"}, f"{page}: audiopg {name} {option}"
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # the workers of data loaders
 @pytest.mark.parametrize("name", ["sound", "embeddings"])
 def test_the_python_of_a_page_runs(name: str) -> None:
     """Each block after the others, with what the page takes for granted."""

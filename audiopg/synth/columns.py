@@ -1,6 +1,6 @@
-"""A score as columns: every number of it in one matrix and back, and its physics as arrays by name."""
+"""A score as named columns of numbers, and back: one flat table that a program can edit, learn from or store."""
 
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -10,80 +10,121 @@ from numpy.typing import NDArray
 from audiopg.arrays import Float64
 from audiopg.synth.score import Score, Voice
 
-Column = NDArray[Any]
+Columns = dict[str, NDArray[Any]]
+
+# the columns of `Score.room_places`: parts of length, width and height
+PLACES = tuple(f"room_{what}_{axis}_fraction" for what in ("source", "microphone") for axis in "xyz")
 
 
-def numbers(score: Score) -> tuple[list[str], Float64]:
-    """Return every number of a score: their names, and their values, shape (B, P); NaN where one has no meaning."""
-    names: list[str] = []
-    columns: list[Float64] = []
+def columns(score: Score) -> Columns:
+    """Return all numbers of some clips by name, with the unit at the end of the name.
 
-    def collect(name: str, column: Column) -> Column:
-        places = list(np.ndindex(column.shape[1:]))
-        names.extend(f"{name}[{','.join(map(str, place))}]" if place else name for place in places)
-        columns.append(column.astype(np.float64).reshape(len(score), -1))
-        return column
+    Only the source that plays has parameters, so that parameters of equal name share a column.
 
-    _mapped(score, collect)
-    return names, np.concatenate(columns, axis=1)
-
-
-def with_numbers(template: Score, values: Float64) -> Score:
-    """Return a score like ``template`` with other numbers, in the order of `numbers`, shape (B, P)."""
-    taken = 0
-
-    def take(_: str, column: Column) -> Column:
-        nonlocal taken
-        size = column[0].size
-        part = values[:, taken : taken + size].reshape(len(values), *column.shape[1:])
-        taken += size
-        return part.astype(column.dtype)
-
-    return _mapped(template, take)
-
-
-def _mapped(score: Score, change: Callable[[str, Column], Column]) -> Score:
-    """Return a score whose every column went through a function, in a fixed order."""
-
-    def columns(table: Score | Voice, prefix: str) -> dict[str, Any]:
-        found = {field.name: getattr(table, field.name) for field in fields(table)}
-        arrays = {name: column for name, column in found.items() if isinstance(column, np.ndarray)}
-        return {name: change(prefix + name, column) for name, column in arrays.items()}
-
-    voices = []
+    Returns:
+        The clips' columns, shape (B,), such as ``cutoff_hz``; those of the V voices, shape (B, V), such as ``f0_hz``,
+        or (B, V, N) where a parameter has several values; those of the E events of each voice, shape (B, V, E), such as
+        ``event_onset_s``. Numbers as the score has them.
+    """
+    table: Columns = {}
+    for name, values in _arrays(score):
+        table |= dict(zip(PLACES, values.T, strict=True)) if name == "room_places" else {name: values}
+    for name, _ in _arrays(score.voices[0]):
+        table[name] = np.stack([getattr(voice, name) for voice in score.voices], axis=1)
+    for name, width in _widths(score.voices[0]).items():
+        table[name] = np.full((len(score), len(score.voices), *width), np.nan)
     for number, voice in enumerate(score.voices):
-        parameters = {
-            source: {name: change(f"voice_{number}.{source}.{name}", column) for name, column in known.items()}
-            for source, known in voice.parameters.items()
-        }
-        voices.append(replace(voice, **columns(voice, f"voice_{number}."), parameters=parameters))
-    return replace(score, **columns(score, ""), voices=tuple(voices))
+        for source, name, rows in _played(score, voice):
+            values = voice.parameters[source][name][rows]
+            table[name][(rows, number, *_first(values.shape[1:]))] = values
+    return table
 
 
-def physics(score: Score) -> dict[str, Column]:
-    """Return the physics of some clips by name, those of the voices side by side, without the keys of the hash."""
+def from_columns(table: Mapping[str, NDArray[Any]], like: Score) -> Score:
+    """Return the score with these numbers, as `columns` gives them.
 
-    def shown(table: Score | Voice) -> dict[str, Column]:
-        return {
-            name: column
-            for name, column in vars(table).items()
-            if isinstance(column, np.ndarray) and not name.endswith("key")
-        }
+    Args:
+        table: any number of clips.
+        like: a score with the same sources and the same largest numbers of voices, events and values; also without
+            clips.
+    """
+    own: dict[str, Any] = {
+        name: table[name].astype(values.dtype) for name, values in _arrays(like) if name != "room_places"
+    }
+    places = np.stack([table[name] for name in PLACES], axis=1)
+    voices = tuple(_voice(table, like, number) for number in range(len(like.voices)))
+    return replace(like, **own, room_places=places, voices=voices)
 
-    voices = [shown(voice) | _parameters(score, voice) for voice in score.voices]
-    return shown(score) | {name: np.stack([voice[name] for voice in voices], axis=1) for name in voices[0]}
+
+def names(table: Mapping[str, NDArray[Any]]) -> tuple[str, ...]:
+    """Return a name for each number of a clip, in the order of `flat`: ``cutoff_hz``, ``voice0/event_onset_s/1``."""
+    found = []
+    for name, values in table.items():
+        for place in np.ndindex(*values.shape[1:]):
+            voice = [f"voice{number}" for number in place[:1]]
+            found.append("/".join([*voice, name, *(str(number) for number in place[1:])]))
+    return tuple(found)
 
 
-def _parameters(score: Score, voice: Voice) -> dict[str, Column]:
-    """Return the parameters of whichever source plays a voice; sources share the column of a name."""
-    found: dict[str, Column] = {}
-    for number, source in enumerate(score.sources):
-        rows = voice.source == number
-        for name, column in voice.parameters[source].items():
-            if column.ndim == 1:
-                found.setdefault(name, np.full(len(score), np.nan))[rows] = column[rows]
-                continue
-            longest = max(other[name].shape[1] for other in voice.parameters.values() if name in other)
-            table = found.setdefault(name, np.full((len(score), longest), np.nan))
-            table[rows, : column.shape[1]] = column[rows]
-    return found
+def flat(table: Mapping[str, NDArray[Any]]) -> Float64:
+    """Put all columns side by side, shape (B, P); float64 holds each number of a score exactly."""
+    return np.concatenate([values.reshape(len(values), -1).astype(np.float64) for values in table.values()], axis=1)
+
+
+def from_flat(vectors: Float64, like: Mapping[str, NDArray[Any]]) -> Columns:
+    """Cut numbers, shape (B, P), into columns of the names, shapes and types of ``like``.
+
+    What does not fit the type of a column, as a part of a key, comes out as another number.
+    """
+    table: Columns = {}
+    at = 0
+    for name, values in like.items():
+        shape = values.shape[1:]
+        width = int(np.prod(shape))
+        with np.errstate(invalid="ignore"):
+            table[name] = vectors[:, at : at + width].reshape(-1, *shape).astype(values.dtype)
+        at += width
+    return table
+
+
+def _arrays(table: Score | Voice) -> Iterator[tuple[str, NDArray[Any]]]:
+    for field in fields(table):
+        values = getattr(table, field.name)
+        if isinstance(values, np.ndarray):
+            yield field.name, values
+
+
+def _first(shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """Index the first values of a wider table."""
+    return tuple(slice(n) for n in shape)
+
+
+def _widths(voice: Voice) -> dict[str, tuple[int, ...]]:
+    """Return the shape of a voice's parameters, that of the source with the most values."""
+    widths: dict[str, tuple[int, ...]] = {}
+    for parameters in voice.parameters.values():
+        for name, values in parameters.items():
+            widths[name] = max(widths.get(name, ()), values.shape[1:])
+    return widths
+
+
+def _played(score: Score, voice: Voice) -> Iterator[tuple[str, str, NDArray[np.int64]]]:
+    """List source and parameter with the clips in which this voice plays them."""
+    for position, source in enumerate(score.sources):
+        rows = np.flatnonzero(voice.source == position)
+        for name in voice.parameters[source]:
+            yield source, name, rows
+
+
+def _voice(table: Mapping[str, NDArray[Any]], like: Score, number: int) -> Voice:
+    """Take one voice out of the columns; sources that do not play have no parameters."""
+    voice = like.voices[number]
+    own: dict[str, Any] = {name: table[name][:, number].astype(values.dtype) for name, values in _arrays(voice)}
+    playing = replace(voice, **own)
+    parameters: dict[str, dict[str, Float64]] = {source: {} for source in like.sources}
+    for source, name, rows in _played(like, playing):
+        width = voice.parameters[source][name].shape[1:]
+        column = np.full((len(table[name]), *width), np.nan)
+        column[rows] = table[name][(rows, number, *_first(width))]
+        parameters[source][name] = column
+    return replace(playing, parameters=parameters)

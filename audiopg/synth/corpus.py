@@ -1,210 +1,275 @@
-"""The corpus as a library: waveforms with their physics by index, for any loop or data loader."""
+"""A corpus as a library: any clip by its number, with its physics, for loops, data loaders and edits by hand."""
 
+import operator
 from collections.abc import Iterator, Sequence
+from typing import SupportsIndex
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from pydantic import ValidationError
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset, get_worker_info
+from torch.utils.data import Dataset
 
 from audiopg import config
 from audiopg.arrays import Float64
-from audiopg.config import profile
+from audiopg.config.profile import COMPLETE, load
 from audiopg.errors import AudiopgError
-from audiopg.synth.columns import numbers, physics, with_numbers
-from audiopg.synth.readable import ReadableScore, readable
+from audiopg.synth import clip_physics
+from audiopg.synth.clip_physics import ClipPhysics
+from audiopg.synth.clip_score import ClipScore
+from audiopg.synth.columns import columns, flat, from_columns, from_flat, names
 from audiopg.synth.score import Score
+from audiopg.synth.score_check import check
+from audiopg.synth.stream import Stream
 from audiopg.synth.world import World
 
-Item = tuple[Tensor, dict[str, Tensor]]
-"""A waveform, shape (T,), or several, shape (B, T), and their physics."""
+N_CLIPS = 1_000_000
 
 
-def corpus(  # noqa: PLR0913  (all have a default)
+def corpus(
     synth: str | config.Synth = "world",
     seed: int = 0,
-    clip_s: float | None = 2.56,
+    clip_s: float | None = None,
     *,
-    n_clips: int = 1_000_000,
-    clips_per_identity: int = 1,
+    n_clips: int = N_CLIPS,
+    twins: bool = False,
     device: torch.device | str = "cpu",
 ) -> "Corpus":
-    """Open a corpus of synthetic sound.
+    """Return a corpus of synthetic clips, whose clips are made when they are asked for.
 
     Args:
-        synth: a preset, ``world`` or ``paper``, or a ``synth`` section of your own.
-        seed: names the corpus, a whole number from 0; the same seed and index is the same clip, always and everywhere.
-        clip_s: length of the clips in s; None keeps that of the section.
-        n_clips: where the corpus ends, so that it has a length; a larger one begins with the same clips.
-        clips_per_identity: so many clips with consecutive numbers are the same sources, heard differently.
-        device: where clips are rendered and delivered.
+        synth: name of a preset (``paper``, ``world``), or a section ``synth`` of parameters.
+        seed: names the corpus; with another one all clips are others.
+        clip_s: length of a clip in s; None takes that of the preset, 10.24 s, or of the section.
+        n_clips: length of the corpus, at most 2^53. It changes no clip.
+        twins: clips 0 and 1 are the same sources heard differently, 2 and 3, and so on.
+        device: where waveforms and physics are made.
 
     Raises:
-        ValueError: an unknown preset, or a value that is not allowed.
+        ValueError: an argument is not allowed; the message is one line that says what is.
 
-    >>> waveform, physics = corpus("world", seed=0)[7]
-    >>> waveform.shape, physics["n_voices"].item(), physics["f0_hz"].shape
-    (torch.Size([40960]), 3, torch.Size([3]))
+    >>> clips = corpus("world", seed=0, clip_s=2.56)
+    >>> for audio, physics in clips.batches(4, stop=8):
+    ...     print(tuple(audio.shape), tuple(physics["cutoff_hz"].shape))
+    (4, 40960) (4,)
+    (4, 40960) (4,)
     """
-    counts = (("seed", seed, 0), ("n_clips", n_clips, 1), ("clips_per_identity", clips_per_identity, 1))
-    for name, value, least in counts:
-        if not isinstance(value, int) or value < least:
-            msg = f"{name}: a whole number from {least} is needed, found {value!r}"
-            raise ValueError(msg)
-    try:
-        section = profile.load("paper", synth).synth if isinstance(synth, str) else synth
-        values = section.with_identities(clips_per_identity).model_dump()
-        if clip_s is not None:
-            values["clip_s"] = clip_s
-        world = World(config.Synth.model_validate(values), seed, device)
-    except AudiopgError as error:
-        raise ValueError(str(error)) from None
-    except ValidationError as error:
-        mistake = error.errors()[0]
-        place = ".".join(str(part) for part in mistake["loc"]) or "synth"
-        msg = f"{place}: {mistake['msg'].removeprefix('Value error, ')}; change it, or give a section of your own"
-        raise ValueError(msg) from None
-    return Corpus(world, n_clips)
+    if isinstance(synth, str):
+        try:
+            synth = load(COMPLETE, synth).synth
+        except AudiopgError as error:
+            raise ValueError(str(error)) from None
+    if twins:
+        synth = synth.with_identities(2)
+    return Corpus(synth if clip_s is None else _with_length(synth, clip_s), seed, n_clips, device)
 
 
-class Corpus(Dataset[Item]):
-    """Clips by index, each with its physics; `corpus` opens one.
+class ClipIndexError(IndexError, ValueError):
+    """A corpus has no clip of this number."""
 
-    The physics of B clips are tensors by name, with the unit at the end of the name: of a clip, shape (B,); of a voice,
-    such as ``f0_hz`` and the parameters of its source, (B, V); of an event, such as ``event_onset_s``, (B, V, E); of
-    parameters with several values, such as one per partial, (B, V, N). Numbers are float32, counts and classes int64.
-    NaN (-1 for ``source``) means that a quantity has no meaning there: no such voice or event, another source, no room.
-    ``source`` is a position in `sources`.
+
+class Corpus(Dataset[tuple[Tensor, ClipPhysics]]):
+    """Clips by number: the same number is the same clip in any batch, order, process and worker.
+
+    A map-style data set for ``torch.utils.data.DataLoader``, which gets each batch from one call of the renderer.
     """
 
-    def __init__(self, world: World, n_clips: int) -> None:
-        """Take the player of the corpus, and where the corpus ends."""
-        self.world = world
+    def __init__(self, synth: config.Synth, seed: int, n_clips: int, device: torch.device | str) -> None:
+        """Take a section, as `corpus` does.
+
+        Raises:
+            ValueError: an argument is not allowed.
+        """
+        _check_whole("seed", seed, 0, 2**63 - 1)
+        _check_whole("n_clips", n_clips, 1, 2**53)
+        try:
+            torch.empty(0, device=device)
+            self._world = World(synth, seed, device)
+        except AudiopgError as error:
+            raise ValueError(str(error)) from None
+        except (RuntimeError, AssertionError) as error:
+            msg = f"device '{device}' cannot be used here; take 'cpu' ({str(error).splitlines()[0]})"
+            raise ValueError(msg) from None
+        self.synth = synth
+        self.seed = seed
         self.n_clips = n_clips
-        self.sources = tuple(world.synth.sources)
-        self._template = world.score([0])
-        self.names = tuple(numbers(self._template)[0])
-        """Of the numbers of `vector`."""
+        self._none = self._world.score([])
+        self.names = names(columns(self._none))
 
-    def __repr__(self) -> str:
-        """Say what it is."""
-        synth = self.world.synth
-        return f"Corpus({len(self)} clips of {synth.clip_s:g} s at {synth.sample_rate_hz} Hz, seed {self.world.seed})"
+    @property
+    def device(self) -> torch.device:
+        """Where waveforms and physics are made."""
+        return self._world.device
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Samples per second."""
+        return self.synth.sample_rate_hz
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the classes in ``physics["source"]``."""
+        return tuple(self.synth.sources)
 
     def __len__(self) -> int:
-        """Count the clips."""
+        """Count the clips of the corpus: the `n_clips` that it was given."""
         return self.n_clips
 
-    def __getitem__(self, index: int | slice) -> Item:
-        """Return one clip, its waveform of shape (T,), or those of a slice, (B, T), and their physics.
+    def __repr__(self) -> str:
+        """Write what the corpus is, in one line."""
+        return (
+            f"<corpus of {self.n_clips} clips of {self.synth.clip_s:g} s at {self.sample_rate_hz} Hz, "
+            f"seed {self.seed}, {len(self.sources)} sources, on {self.device}>"
+        )
+
+    def __getitem__(self, index: SupportsIndex | slice) -> tuple[Tensor, ClipPhysics]:
+        """Return one clip, or those of a slice.
+
+        Returns:
+            Waveform in [-1, 1], shape (T,), and its physics; of a slice, shape (B, T). float32.
 
         Raises:
-            IndexError: the corpus ends before it.
+            ValueError: the index is no whole number, or there is no such clip (also an IndexError).
         """
         if isinstance(index, slice):
-            return self._items(range(*index.indices(len(self))))
-        waveform, physics = self._items([self._checked(index)])
-        return waveform[0], {name: values[0] for name, values in physics.items()}
+            return self._play(self._numbers(index))
+        audio, physics = self._play(self._numbers(index))
+        return audio[0], physics.rows()[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Item]:
-        """Return several clips, rendered together: what a data loader asks for."""
-        waveforms, physics = self._items([self._checked(index) for index in indices])
-        return [
-            (waveform, {name: values[row] for name, values in physics.items()})
-            for row, waveform in enumerate(waveforms)
-        ]
+    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, ClipPhysics]]:
+        """Return clips, rendered together; ``DataLoader`` asks for a batch in this way."""
+        audio, physics = self._play(self._numbers(indices))
+        return list(zip(audio.unbind(), physics.rows(), strict=True))
 
-    def batches(self, batch_size: int, start: int = 0) -> Iterator[Item]:
-        """Yield the clips from ``start`` to the end, in batches; the last one may be smaller.
+    def batches(self, batch_size: int, start: int = 0, stop: int | None = None) -> Iterator[tuple[Tensor, ClipPhysics]]:
+        """Return clips start, start + 1, … in batches, to the end of the corpus; the last one can be smaller.
+
+        Returns:
+            Waveforms in [-1, 1], shape (B, T), float32, and their physics.
 
         Raises:
-            ValueError: a size below 1, or a start outside of the corpus.
+            ValueError: batch_size, start or stop is not allowed.
         """
-        yield from self.stream(batch_size, start)
+        clips = self._clips(batch_size, start, stop)
+        return (self[first : min(first + batch_size, clips.stop)] for first in clips[::batch_size])
 
-    def stream(self, batch_size: int, start: int = 0) -> "Stream":
-        """Return the same batches for a `DataLoader` with ``batch_size=None``: its workers and ranks share them.
+    def stream(self, batch_size: int, start: int = 0, stop: int | None = None) -> Stream:
+        """Return the same batches, shared between the workers of a ``DataLoader`` and the ranks of a training.
+
+        Each clip comes once, from one worker of one rank: ``DataLoader(corpus.stream(32), batch_size=None)``.
 
         Raises:
             ValueError: as `batches`.
         """
-        for name, value, least in (("batch_size", batch_size, 1), ("start", start, 0)):
-            if not isinstance(value, int) or value < least or (name == "start" and value >= len(self)):
-                msg = (
-                    f"{name}: a whole number from {least} is needed, found {value!r}; the corpus has {len(self)} clips"
-                )
-                raise ValueError(msg)
-        return Stream(self, batch_size, start)
+        return Stream(self, batch_size, self._clips(batch_size, start, stop))
 
-    def score(self, index: int | Sequence[int]) -> ReadableScore:
-        """Return the score of a clip or of several; it prints as tables.
+    def score(self, index: SupportsIndex | slice | Sequence[int]) -> ClipScore:
+        """Return what a clip, or several, are made of; ``print`` shows it, and `ClipScore.edit` changes it.
 
         Raises:
-            IndexError: the corpus ends before it.
+            ValueError: as `__getitem__`.
         """
-        indices = [index] if isinstance(index, int) else index
-        return readable(self.world.score([self._checked(each) for each in indices]))
+        return ClipScore.of(self._world.score(self._numbers(index)), self.seed)
 
     def render(self, score: Score) -> Tensor:
-        """Play a score, edited or not; returns and errors as `World.render`."""
-        return self.world.render(score)
+        """Play a score, drawn or edited.
 
-    def vector(self, score: Score) -> Float64:
-        """Return every number of a score, shape (B, P), named by `names`; NaN where it has no meaning."""
-        return numbers(score)[1]
-
-    def from_vector(self, vector: ArrayLike) -> ReadableScore:
-        """Return the score that `vector` wrote; it renders the same waveforms to the bit.
+        Returns:
+            Waveforms, peak 1, one row per clip of the score: shape (B, T), float32.
 
         Raises:
-            ValueError: another shape.
+            ValueError: a number is missing, or outside of what can be played, as an event that is not in the clip.
         """
-        values = np.asarray(vector, np.float64)
-        if values.ndim != 2 or values.shape[1] != len(self.names):  # noqa: PLR2004
-            msg = f"vector: shape (B, {len(self.names)}) is needed, found {values.shape}"
-            raise ValueError(msg)
-        return readable(with_numbers(self._template, values))
+        check(score, self._world.grid)
+        return self._world.render(score)
 
-    def _items(self, indices: Sequence[int]) -> Item:
-        score = self.world.score(indices)
-        return self.world.render(score), {
-            name: torch.from_numpy(column.astype(np.float32 if column.dtype.kind == "f" else np.int64)).to(
-                self.world.device
+    def physics(self, score: Score) -> ClipPhysics:
+        """Return the physics of a score as tensors."""
+        return clip_physics.read(score, self.device)
+
+    def vector(self, score: Score) -> Float64:
+        """Return all numbers of a score, one row per clip, in the order of `names`, shape (B, P).
+
+        They are complete: keys of the noise and the clip's own number too. NaN where there is nothing.
+        """
+        return flat(columns(score))
+
+    def from_vector(self, vector: ArrayLike) -> ClipScore:
+        """Return the score of a vector, shape (P,) or (B, P); it renders to the same bits as the vector's origin.
+
+        Raises:
+            ValueError: it has another shape, or a count, class or key is no whole number.
+        """
+        vectors = np.atleast_2d(np.asarray(vector, dtype=np.float64))
+        if vectors.ndim != 2 or vectors.shape[1] != len(self.names):  # noqa: PLR2004
+            msg = (
+                f"a vector of shape {np.shape(vector)}; allowed: (P,) or (B, P), P = {len(self.names)} as corpus.names"
             )
-            for name, column in physics(score).items()
-        }
+            raise ValueError(msg)
+        table = from_flat(vectors, columns(self._none))
+        changed = (flat(table) != vectors) & ~(np.isnan(vectors) & np.isnan(flat(table)))
+        if changed.any():
+            row, column = np.argwhere(changed)[0].tolist()
+            msg = f"{self.names[column]}: {vectors[row, column]:.17g}; a whole number is needed, as `vector` gives"
+            raise ValueError(msg)
+        return ClipScore.of(from_columns(table, self._none), self.seed)
 
-    def _checked(self, index: int) -> int:
-        """Count a negative index from the end, and refuse what is outside."""
-        number = int(index)
-        if not -len(self) <= number < len(self):
-            msg = f"clip {number}: the corpus has {len(self)}; open it with a larger n_clips"
-            raise IndexError(msg)
-        return number % len(self)
+    def _play(self, numbers: Sequence[int]) -> tuple[Tensor, ClipPhysics]:
+        """Make clips and their physics from one score."""
+        score = self._world.score(numbers)
+        return self._world.render(score), clip_physics.read(score, self.device)
+
+    def _numbers(self, index: SupportsIndex | slice | Sequence[int]) -> Sequence[int]:
+        """Turn what a user may ask for into numbers of clips.
+
+        Raises:
+            ValueError: as `__getitem__`.
+        """
+        every = range(self.n_clips)
+        try:
+            if isinstance(index, slice):
+                return every[index]
+            if isinstance(index, Sequence) and not isinstance(index, str):
+                return [every[each] for each in index]
+            return [every[operator.index(index)]]
+        except IndexError:
+            msg = f"index {index}: the corpus has clips 0 to {self.n_clips - 1}; a larger n_clips gives more"
+            raise ClipIndexError(msg) from None
+        except TypeError:
+            msg = f"index {index!r}: whole numbers and slices of them are allowed, from 0 to {self.n_clips - 1}"
+            raise ValueError(msg) from None
+
+    def _clips(self, batch_size: int, start: int, stop: int | None) -> range:
+        """Return the clips of a loop.
+
+        Raises:
+            ValueError: as `batches`.
+        """
+        stop = self.n_clips if stop is None else stop
+        _check_whole("batch_size", batch_size, 1, self.n_clips)
+        _check_whole("stop", stop, 0, self.n_clips)
+        _check_whole("start", start, 0, stop)
+        return range(start, stop)
 
 
-class Stream(IterableDataset[Item]):
-    """Batches of a corpus, each of which goes to one worker of one process."""
-
-    def __init__(self, clips: Corpus, batch_size: int, start: int) -> None:
-        """Take the corpus, the clips of a batch, and the first clip."""
-        self.clips = clips
-        self.firsts = range(start, len(clips), batch_size)
-
-    def __len__(self) -> int:
-        """Count the batches of all workers and processes together."""
-        return len(self.firsts)
-
-    def __iter__(self) -> Iterator[Item]:
-        """Yield this worker's part, in order."""
-        worker, spread = get_worker_info(), torch.distributed
-        rank, n_ranks = (spread.get_rank(), spread.get_world_size()) if _is_distributed() else (0, 1)
-        number, n_workers = (worker.id, worker.num_workers) if worker else (0, 1)
-        for first in self.firsts[rank * n_workers + number :: n_ranks * n_workers]:
-            yield self.clips[first : first + self.firsts.step]
+def _with_length(synth: config.Synth, clip_s: float) -> config.Synth:
+    """Return the section with another length of its clips."""
+    try:
+        return config.Synth.model_validate({**synth.model_dump(), "clip_s": clip_s})
+    except ValidationError as error:
+        events, transient = synth.events, synth.transient
+        shortest_s = max(events.duration_s_min * events.count.max, transient.duration_s.max)
+        msg = (
+            f"clip_s: {clip_s!r} is not allowed; allowed: a number of seconds from {shortest_s:g}, for "
+            f"{events.count.max:g} events of {events.duration_s_min:g} s; for shorter clips, give a section `synth` "
+            "with fewer or shorter events"
+        )
+        raise ValueError(msg) from error
 
 
-def _is_distributed() -> bool:
-    return torch.distributed.is_available() and torch.distributed.is_initialized()
+def _check_whole(name: str, value: object, low: int, high: int) -> None:
+    """Refuse what is no whole number between two limits."""
+    if not isinstance(value, int | np.integer) or not low <= value <= high:
+        msg = f"{name}: {value!r} is not allowed; allowed: a whole number from {low} to {high}"
+        raise ValueError(msg)
