@@ -54,8 +54,7 @@ def write_folder(world: World, indices: Sequence[int], out: Path) -> list[Path]:
                 if header:
                     path = stack.enter_context(storage.replacing(out / f"{name}.csv"))
                     files[name] = stack.enter_context(path.open("w", encoding="utf-8", newline=""))
-                columns = _voice_columns(score) if name == "voices" else table.columns
-                table.reindex(columns=columns).to_csv(files[name], index=False, header=header)
+                table.to_csv(files[name], index=False, header=header)
     return [*made, *(out / f"{name}.csv" for name in files)]
 
 
@@ -107,10 +106,3 @@ def _append(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     entry = tarfile.TarInfo(name)  # its time is 0, its owner root without a name
     entry.size = len(data)
     tar.addfile(entry, io.BytesIO(data))
-
-
-def _voice_columns(score: Score) -> list[str]:
-    """Return the columns of the table of voices if every source plays, so that all parts of it have the same."""
-    parameters = [name for source in score.sources for name in score.voices[0].parameters[source]]
-    fixed = ("clip", "voice", "source", "primitive", "f0_hz", "level_db", "n_events", "key")
-    return list(dict.fromkeys([*fixed, *parameters]))

@@ -216,12 +216,13 @@ class AudioEncoder(nn.Module):
 
     def _across_bands(self, tokens: Tensor) -> Tensor:
         """Pool the bands of each time, (layers, T, bands, D) to (T, P)."""
-        parts = {
-            "mean": lambda: [tokens.mean(dim=2)],
-            "moments": lambda: [tokens.mean(dim=2), tokens.std(dim=2, correction=0)],
-            "bands": lambda: [tokens.flatten(2)],
-        }[self.pooling]()
-        return torch.cat(parts, dim=-1).transpose(0, 1).flatten(1).float()
+        if self.pooling == "bands":
+            pooled = tokens.flatten(2)
+        else:
+            pooled = tokens.mean(dim=2)
+            if self.pooling == "moments":
+                pooled = torch.cat([pooled, tokens.std(dim=2, correction=0)], dim=-1)
+        return pooled.transpose(0, 1).flatten(1).float()
 
     def _tokens(self, waveform: Tensor, begin: int) -> list[Tensor]:
         """Return the tokens of the window that begins at a sample, which may lie before the sound.

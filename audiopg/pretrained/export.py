@@ -41,7 +41,7 @@ def run(encoder_path: Path, results: Path, out: Path, *, half: bool = False, onn
             another encoder, or files that are not of an export would be replaced.
     """
     _check_folder(out)
-    card_path, table_card_path = encoder_path.with_name("run.json"), results / "run.json"
+    card_path, table_card_path = encoder_path.with_name(RUN_CARD), results / RUN_CARD
     model, features = read_checkpoint(encoder_path)
     encoder = model.config
     card, table_card = storage.read_json(card_path), storage.read_json(table_card_path)

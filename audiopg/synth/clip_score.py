@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from audiopg.synth.columns import PLACES, columns, from_columns
+from audiopg.synth.columns import columns, from_columns
 from audiopg.synth.score import Score
-from audiopg.synth.tables import tables
+from audiopg.synth.tables import PLACES, tables
 
 WIDTH = 110  # characters of a line
 SHOWN_CLIPS, SHOWN_VALUES = 8, 4

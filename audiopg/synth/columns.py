@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 
 from audiopg.arrays import Float64
 from audiopg.synth.score import Score, Voice
+from audiopg.synth.tables import PLACES
 
 Columns = dict[str, NDArray[Any]]
-
-# the columns of `Score.room_places`: parts of length, width and height
-PLACES = tuple(f"room_{what}_{axis}_fraction" for what in ("source", "microphone") for axis in "xyz")
 
 
 def columns(score: Score) -> Columns:

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from audiopg.arrays import Float64
 from audiopg.config.synth import SHORTEST_RT60_S, SMALLEST_ROOM_M
-from audiopg.synth.columns import PLACES, columns
+from audiopg.synth.columns import columns
 from audiopg.synth.score import Score, Voice
 from audiopg.synth.sources import PRIMITIVES
 from audiopg.synth.sources.primitive import Grid
+from audiopg.synth.tables import PLACES
 
 
 class Bounds(NamedTuple):

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from audiopg.arrays import Float64
 from audiopg.synth.score import Score, Voice, clip_name
 
+# the columns of `Score.room_places`: parts of length, width and height
+PLACES = tuple(f"room_{what}_{axis}_fraction" for what in ("source", "microphone") for axis in "xyz")
+
 
 def tables(score: Score, seed: int) -> dict[str, pd.DataFrame]:
     """Return the physics of some clips.
@@ -16,9 +19,9 @@ def tables(score: Score, seed: int) -> dict[str, pd.DataFrame]:
     Returns:
         ``clips``, ``voices`` and ``events``; they share the columns ``clip`` and, the last two, ``voice``. An empty
         cell means that a parameter has no meaning there. Where a voice has several values of a parameter, as one per
-        partial, the cell is a JSON list. A
-        voice's ``key`` is that of its noise and of its grains' times and levels (`excited.grain_times`). Places in a
-        room are fractions of its length, width and height.
+        partial, the cell is a JSON list. ``voices`` has the parameters of all sources of the corpus. A voice's ``key``
+        is that of its noise and of its grains' times and levels (`excited.grain_times`). Places in a room are
+        fractions of its length, width and height.
     """
     clips = pd.DataFrame(
         {
@@ -28,14 +31,14 @@ def tables(score: Score, seed: int) -> dict[str, pd.DataFrame]:
             **{name: column for name, column in _columns(score).items() if name not in {"index", "n_voices"}},
         }
     )
-    places = np.asarray(score.room_places).T
-    for number, axis in enumerate(("source_x", "source_y", "source_z", "microphone_x", "microphone_y", "microphone_z")):
-        clips[f"room_{axis}_fraction"] = places[number]
+    clips = clips.assign(**dict(zip(PLACES, score.room_places.T, strict=True)))
     voices = [_voice_table(score, number, voice) for number, voice in enumerate(score.voices)]
     events = [_event_table(score, number, voice) for number, voice in enumerate(score.voices)]
     return {
         "clips": clips.replace([np.inf, -np.inf], np.nan).replace({"microphone_low_hz": {0.0: np.nan}}),
-        "voices": pd.concat(voices).sort_values(["clip", "voice"], ignore_index=True),
+        "voices": pd.concat(voices)
+        .reindex(columns=_voice_columns(score))
+        .sort_values(["clip", "voice"], ignore_index=True),
         "events": pd.concat(events).sort_values(["clip", "voice", "event"], ignore_index=True),
     }
 
@@ -69,6 +72,13 @@ def _voice_table(score: Score, number: int, voice: Voice) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def _voice_columns(score: Score) -> list[str]:
+    """Return the columns of the voices, with the parameters of all sources: parts of a corpus have the same."""
+    fixed = ("clip", "voice", "source", "primitive", "f0_hz", "level_db", "n_events", "key")
+    parameters = [name for source in score.sources for name in score.voices[0].parameters[source]]
+    return list(dict.fromkeys([*fixed, *parameters]))
 
 
 def _cell(value: Float64) -> float | str:
