@@ -60,6 +60,11 @@ class Backend:
         out: list[float] = sums.tolist()
         return out
 
+    def sum_over_processes(self, tensor: Tensor) -> None:
+        """Add up a tensor over all processes, in place; nothing is read back."""
+        if self.world_size > 1:
+            distributed.all_reduce(tensor)
+
     @contextmanager
     def lost_peer_errors(self) -> Iterator[None]:
         """Report in one line that another process has ended, without which this one cannot go on.

@@ -147,7 +147,7 @@ def run(cfg: config.Config, resume: Path, curves: Path, outputs: Outputs) -> Non
         budget_s=math.inf if recipe.budget_min is None else 60 * recipe.budget_min,
         accumulate=recipe.accumulate,
     )
-    checkpoints = Checkpoints(resume, run_digest, recipe.save_every)
+    checkpoints = Checkpoints(resume, run_digest, 60 * recipe.save_every_min)
     training.fit(
         corpus,
         objective(corpus, backend.device),

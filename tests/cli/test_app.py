@@ -172,7 +172,8 @@ def written_ns(path: Path) -> int:
 @pytest.mark.slow
 def test_a_kill_at_any_moment_changes_no_weight(project: Path) -> None:
     path = project / "params.yaml"
-    path.write_text(path.read_text().replace("n_steps: 12 ", "n_steps: 120 "))
+    text = path.read_text().replace("n_steps: 12 ", "n_steps: 120 ")
+    path.write_text(text.replace("save_every_min: 10 ", "save_every_min: 1e-9 "))
     whole = audiopg(*pretraining(project, "whole"))
     assert whole.returncode == 0, whole.stderr
     command = [str(AUDIOPG), *pretraining(project, "killed")]
@@ -203,7 +204,7 @@ def test_a_rule_whose_processes_are_all_told_to_end_keeps_its_state(project: Pat
     prefix = re.search(r'^shell\.prefix\("(.*)"\)$', (ROOT / "Snakefile").read_text(), re.MULTILINE)
     assert prefix
     path, log = project / "params.yaml", project / "pretrain.log"
-    text = path.read_text().replace("n_steps: 12 ", "n_steps: 100000 ").replace("save_every: 5 ", "save_every: 100000 ")
+    text = path.read_text().replace("n_steps: 12 ", "n_steps: 100000 ")
     path.write_text(text)
     script = f"{prefix[1]} {shlex.join([str(AUDIOPG), *pretraining(project, 'stopped')])} 2>&1 | tee -i {log} >&2"
     environment = {**os.environ, watchdog.RUN: str(os.getpid())}
@@ -225,7 +226,8 @@ def test_ctrl_c_and_sigterm_are_one_line(number: signal.Signals, project: Path) 
     """SIGTERM keeps the step in progress as well."""
     path, few = project / "params.yaml", "n_steps: 12 "
     assert few in path.read_text()
-    path.write_text(path.read_text().replace(few, "n_steps: 100000 "))  # it cannot end before the signal comes
+    text = path.read_text().replace(few, "n_steps: 100000 ")  # it cannot end before the signal comes
+    path.write_text(text.replace("save_every_min: 10 ", "save_every_min: 1e-9 "))
     command = [str(AUDIOPG), *pretraining(project, "stopped")]
     states = project / "stopped.resume"
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
