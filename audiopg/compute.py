@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -13,12 +14,15 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from audiopg import gpus
 from audiopg.errors import AudiopgError
+from audiopg.progress import say
 
 if TYPE_CHECKING:
     from audiopg import config
 
 COMPILERS = ("c++", "g++", "clang++", "gcc", "cc", "clang")
+HIDDEN = ("", "-1", "NoDevFiles")  # values of CUDA_VISIBLE_DEVICES that leave no device
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ def backend(compute: "config.Compute", n_threads: int, *, trains: bool = False) 
     """Choose the device and precision, and set the number of CPU threads; join the other processes of a torchrun.
 
     The number of threads comes from the parameters, not from the machine: it can change the last bit of a sum.
+    The first line of the stage names the device and the precision.
 
     Args:
         compute: the ``compute`` section.
@@ -111,22 +116,31 @@ def backend(compute: "config.Compute", n_threads: int, *, trains: bool = False) 
         trains: whether the stage shares its work with other processes.
 
     Raises:
-        AudiopgError: CUDA is asked for, but missing or without a device for each process; a compiler is asked for, but
-            missing; or torchrun has started a stage that does not share its work.
+        AudiopgError: as `check`; CUDA has no device for each process; or torchrun has started a stage that does not
+            share its work.
     """
     torch.set_num_threads(n_threads)
     threadpool_limits(n_threads)  # NumPy's and scikit-learn's matrix products
     check(compute, trains=trains)
-    device = torch.device("cuda" if compute.device != "cpu" and torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if compute.device != "cpu" and cuda_works() else "cpu")
     dtype = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}.get(
         compute.precision, torch.bfloat16 if bfloat16_gains(device) else None
     )
-    if not distributed.is_torchelastic_launched():
-        return Backend(device, dtype, compute.compile)
-    if not trains:
+    if distributed.is_torchelastic_launched() and not trains:
         msg = "torchrun: only pretrain and finetune share their work between processes; call audiopg without torchrun"
         raise AudiopgError(msg)
-    return _join(Backend(device, dtype, compute.compile))
+    alone = Backend(device, dtype, compute.compile)
+    say(described(alone, trains=trains))
+    return _join(alone) if distributed.is_torchelastic_launched() else alone
+
+
+def described(backend: Backend, *, trains: bool) -> str:
+    """Return the line that names device and precision; all that is not training is computed in float32."""
+    device = backend.device
+    model = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
+    training = str(backend.autocast_dtype or torch.float32).removeprefix("torch.")
+    precision = f"{training}, evaluation in float32" if trains else "float32"
+    return f"device: {device.type}{model}, precision: {precision}"
 
 
 def check(compute: "config.Compute", *, trains: bool) -> None:
@@ -137,14 +151,47 @@ def check(compute: "config.Compute", *, trains: bool) -> None:
         trains: whether the stage compiles models if asked to.
 
     Raises:
-        AudiopgError: CUDA is asked for, but missing; or a compiler is asked for, but missing.
+        AudiopgError: CUDA is asked for, but missing; there is a GPU, and torch cannot use it; or a compiler is asked
+            for, but missing.
     """
-    if compute.device == "cuda" and not torch.cuda.is_available():
-        msg = "params.yaml: compute.device: cuda asked for, but this machine has no CUDA device; use auto or cpu"
-        raise AudiopgError(msg)
+    if compute.device != "cpu" and not cuda_works():
+        if gpus.present():
+            msg = f"torch cannot use the GPU of this machine: {obstacle()}; for the CPU set compute.device: cpu"
+            raise AudiopgError(msg)
+        if compute.device == "cuda":
+            msg = "params.yaml: compute.device: cuda asked for, but this machine has no CUDA device; use auto or cpu"
+            raise AudiopgError(msg)
     if trains and compute.compile and not any(shutil.which(name) for name in COMPILERS):
         msg = "params.yaml: compute.compile: true needs a C++ compiler such as g++; install one or use false"
         raise AudiopgError(msg)
+
+
+def cuda_works() -> bool:
+    """Return whether torch can use a GPU, without the warning by which it says that it cannot."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.cuda.is_available()
+
+
+def obstacle() -> str:
+    """Say why torch cannot use the GPU that is there, and what to do."""
+    built, driver = f"torch {torch.__version__}", gpus.driver()
+    if torch.version.cuda is None:
+        return f"{built} was built without CUDA; install one that was built with it"
+    old = gpus.too_old(driver, torch.version.cuda)
+    if old:
+        newest = gpus.newest_cuda(driver)
+        other = f" or a torch for CUDA {newest}" if newest else ""
+        return f"{old} ({built}); install a newer driver{other} (docs/dependencies.md)"
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "all") in HIDDEN:
+        return f"CUDA_VISIBLE_DEVICES={os.environ['CUDA_VISIBLE_DEVICES']} hides it; unset it"
+    if not driver:
+        return "no driver answers; see what nvidia-smi says"
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        return f"{str(error).splitlines()[0]} ({built}, driver {driver})"
+    return f"no device is visible ({built}, driver {driver})"
 
 
 def _join(alone: Backend) -> Backend:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from support.places import ROOT
 
-from audiopg import tensors
+from audiopg import compute, gpus, tensors
 from audiopg.cli import app
 from audiopg.cli.options import read_params
 from audiopg.config import profile
@@ -118,11 +118,42 @@ def test_what_a_user_can_cause_is_one_line_and_code_2(
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its own
     with pytest.raises(SystemExit) as stopped:
         app.main()
-    shown = capsys.readouterr().err
+    shown = capsys.readouterr().err.removeprefix("device: cpu, precision: float32\n")
     assert stopped.value.code == 2
     assert shown.startswith(f"audiopg: {message}")
     assert shown.count("\n") == 1
     assert sorted(path.name for path in project.iterdir()) == ["params.yaml"]
+
+
+OUTPUTS = [f"--{name}=x" for name in ("encoder", "state", "loss", "card")]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["pretrain", "--resume=x", "--curves=x", *OUTPUTS],
+        ["probe", "--task=drums", "--manifest=x", "--card=x", "--decoded=x", "--encoder=x", "--out-dir=x"],
+        ["latent", "--encoder=x", "--state=x", "--out-dir=x"],
+    ],
+)
+def test_a_stage_refuses_a_gpu_that_torch_cannot_use(
+    arguments: list[str],
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    n_threads: int,  # noqa: ARG001  (a stage sets them)
+) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(sys, "argv", ["audiopg", *arguments])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its own
+    monkeypatch.setattr(compute, "cuda_works", lambda: False)
+    monkeypatch.setattr(compute, "obstacle", lambda: "driver 1 is too old")
+    monkeypatch.setattr(gpus, "present", lambda: True)
+    with pytest.raises(SystemExit) as stopped:
+        app.main()
+    assert stopped.value.code == 2
+    line = "torch cannot use the GPU of this machine: driver 1 is too old; for the CPU set compute.device: cpu"
+    assert capsys.readouterr().err == f"audiopg: {line}\n"
 
 
 def test_a_list_does_not_replace_a_recording(tmp_path: Path) -> None:
