@@ -6,7 +6,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -21,6 +21,7 @@ from audiopg.progress import say
 if TYPE_CHECKING:
     from audiopg import config
 
+CPU = torch.device("cpu")
 COMPILERS = ("c++", "g++", "clang++", "gcc", "cc", "clang")
 HIDDEN = ("", "-1", "NoDevFiles")  # values of CUDA_VISIBLE_DEVICES that leave no device
 
@@ -34,6 +35,10 @@ class Backend:
     compiles: bool = False
     rank: int = 0
     world_size: int = 1
+    synth_device: torch.device = CPU
+    """What plays synthetic clips."""
+    n_feeders: int = 1
+    """Threads that make batches while the device is at others; a GPU leaves the CPU's cores to them."""
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context of a forward pass."""
@@ -85,11 +90,8 @@ class Backend:
             raise AudiopgError(msg) from error
 
     def to_device(self, tensor: Tensor) -> Tensor:
-        """Move a tensor to the device; a copy from CPU to CUDA does not block the CPU."""
-        if tensor.device.type == self.device.type:
-            return tensor
-        pinned = tensor.pin_memory() if self.device.type == "cuda" else tensor
-        return pinned.to(self.device, non_blocking=True)
+        """Move a tensor to the device, as `sent`."""
+        return sent(tensor, self.device)
 
     @property
     def is_main_process(self) -> bool:
@@ -102,6 +104,14 @@ class Backend:
         dtype = self.autocast_dtype or torch.float32
         processes = f", {self.world_size} processes" if self.world_size > 1 else ""
         return f"{self.device.type} {str(dtype).removeprefix('torch.')}{processes}"
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device; a copy from CPU to CUDA does not block the CPU."""
+    if tensor.device.type == device.type:
+        return tensor
+    pinned = tensor.pin_memory() if device.type == "cuda" else tensor
+    return pinned.to(device, non_blocking=True)
 
 
 def backend(compute: "config.Compute", n_threads: int, *, trains: bool = False) -> Backend:
@@ -129,7 +139,13 @@ def backend(compute: "config.Compute", n_threads: int, *, trains: bool = False) 
     if distributed.is_torchelastic_launched() and not trains:
         msg = "torchrun: only pretrain and finetune share their work between processes; call audiopg without torchrun"
         raise AudiopgError(msg)
-    alone = Backend(device, dtype, compute.compile)
+    alone = Backend(
+        device,
+        dtype,
+        compute.compile,
+        synth_device=device if compute.synth_device == "cuda" else CPU,
+        n_feeders=max(n_threads - 1, 1) if device.type == "cuda" else 1,
+    )
     say(described(alone, trains=trains))
     return _join(alone) if distributed.is_torchelastic_launched() else alone
 
@@ -161,6 +177,9 @@ def check(compute: "config.Compute", *, trains: bool) -> None:
         if compute.device == "cuda":
             msg = "params.yaml: compute.device: cuda asked for, but this machine has no CUDA device; use auto or cpu"
             raise AudiopgError(msg)
+    if compute.synth_device == "cuda" and (compute.device == "cpu" or not cuda_works()):
+        msg = "params.yaml: compute.synth_device: cuda asked for, but nothing is computed on a CUDA device; use auto"
+        raise AudiopgError(msg)
     if trains and compute.compile and not any(shutil.which(name) for name in COMPILERS):
         msg = "params.yaml: compute.compile: true needs a C++ compiler such as g++; install one or use false"
         raise AudiopgError(msg)
@@ -208,7 +227,8 @@ def _join(alone: Backend) -> Backend:
         cuda = device.type == "cuda"
         distributed.init_process_group("nccl" if cuda else "gloo", device_id=device if cuda else None)
         atexit.register(distributed.destroy_process_group)
-    return Backend(device, alone.autocast_dtype, alone.compiles, rank, world_size)
+    synth_device = alone.synth_device if alone.synth_device == CPU else device
+    return replace(alone, device=device, rank=rank, world_size=world_size, synth_device=synth_device)
 
 
 def bfloat16_gains(device: torch.device) -> bool:

@@ -14,7 +14,7 @@ DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def section(**changes: object) -> config.Compute:
-    return config.Compute.model_validate({"device": "cpu", "precision": "float32", "compile": False} | changes)
+    return config.Compute.model_validate({"device": "cpu", "precision": "float32", "compile": False, "synth_device": "auto"} | changes)
 
 
 @pytest.mark.parametrize("precision", DTYPES)
@@ -112,3 +112,15 @@ def test_each_obstacle_has_its_reason(card: Path, n_threads: int, monkeypatch: p
     assert "no driver answers; see what nvidia-smi says" in refused(n_threads)
     monkeypatch.setattr(torch.version, "cuda", None)
     assert f"torch {torch.__version__} was built without CUDA" in refused(n_threads)
+
+
+def test_clips_are_played_on_the_cpu_by_several_feeders_beside_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "cuda_works", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a card")
+    for asked, played in (("auto", "cpu"), ("cpu", "cpu"), ("cuda", "cuda")):
+        found = compute.backend(section(device="auto", synth_device=asked), 4)
+        assert (found.device.type, found.synth_device.type, found.n_feeders) == ("cuda", played, 3)
+    found = compute.backend(section(device="cpu"), 4)
+    assert (found.synth_device.type, found.n_feeders) == ("cpu", 1)
+    with pytest.raises(AudiopgError, match="compute.synth_device: cuda asked for, but nothing is computed on a CUDA"):
+        compute.backend(section(device="cpu", synth_device="cuda"), 4)

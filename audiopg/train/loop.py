@@ -133,7 +133,11 @@ class Training:
         left = progress(self._left(), label, total=self.n_steps or 0, done=self.step, per_item=data.n_clips(self.step))
         sigterm = Sigterm()
         began_s, waited_s = time.monotonic() - self.elapsed_s, self.waited_s
-        with backend.lost_peer_errors(), nullcontext() if checkpoints is None else sigterm, checkpoints or nullcontext():
+        with (
+            backend.lost_peer_errors(),
+            nullcontext() if checkpoints is None else sigterm,
+            checkpoints or nullcontext(),
+        ):
             run = backend.runner(self.model)
             if curves is not None:
                 curves.begin(self)
@@ -272,8 +276,8 @@ class Training:
         return state
 
     def _keep(self, checkpoints: Checkpoints, backend: "Backend", *, asked: bool) -> None:
-        """Save the state when it is due, and when the process is asked to end; then end it."""
-        if backend.is_main_process and (asked or checkpoints.due()):
+        """Save the state when it is due, at the end of a long run, and when the process is asked to end; then end it."""
+        if backend.is_main_process and (asked or checkpoints.due() or (self.finished and checkpoints.begun)):
             clock = {"elapsed_s": repr(self.elapsed_s), "waited_s": repr(self.waited_s)}
             checkpoints.save(self.step, self._state(), clock)
         if asked:

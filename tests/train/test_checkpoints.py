@@ -158,10 +158,11 @@ def test_a_state_is_the_one_at_the_time_of_saving_and_one_is_written_at_a_time(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What follows changes the weights while they are written."""
-    going, begun, write = threading.Event(), [], tensors.write
+    going, first, begun, write = threading.Event(), threading.Event(), [], tensors.write
 
     def slow(path: Path, *given: object) -> None:
         begun.append(path.name)
+        first.set()
         assert going.wait(10)
         write(path, *given)  # type: ignore[arg-type]
 
@@ -172,6 +173,7 @@ def test_a_state_is_the_one_at_the_time_of_saving_and_one_is_written_at_a_time(
         weights.fill_(1.0)
         second = threading.Thread(target=checkpoints.save, args=(2, {"weights": weights}, {}))
         second.start()
+        assert first.wait(10)
         second.join(0.2)
         assert second.is_alive()
         assert begun == ["000000001.safetensors"]

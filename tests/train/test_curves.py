@@ -14,7 +14,6 @@ from support.places import ROOT
 from support.regression import CPU, EveryFive, Line, loss_of, training
 
 from audiopg.train import curves
-from audiopg.train.checkpoints import Checkpoints
 from audiopg.train.curves import Curves
 
 CURVES = ("loss", "learning_rate", "clips_per_s", "waiting_share")
