@@ -57,7 +57,7 @@ class Backend:
     def runner(self, model: nn.Module) -> nn.Module:
         """Wrap a model for a training step: compiled if asked for, its gradients averaged over the processes."""
         if self.compiles:
-            model = cast(nn.Module, torch.compile(model))
+            model = cast(nn.Module, torch.compile(model, fullgraph=True))
         return DistributedDataParallel(model) if self.world_size > 1 else model
 
     def all_reduce_sum(self, values: Sequence[float]) -> list[float]:
@@ -146,16 +146,15 @@ def backend(compute: "config.Compute", n_threads: int, *, trains: bool = False) 
         synth_device=device if compute.synth_device == "cuda" else CPU,
         n_feeders=max(n_threads - 1, 1) if device.type == "cuda" else 1,
     )
-    say(described(alone, trains=trains))
+    say(described(alone))
     return _join(alone) if distributed.is_torchelastic_launched() else alone
 
 
-def described(backend: Backend, *, trains: bool) -> str:
+def described(backend: Backend) -> str:
     """Return the line that names device and precision; all that is not training is computed in float32."""
     device = backend.device
     model = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
-    training = str(backend.autocast_dtype or torch.float32).removeprefix("torch.")
-    precision = f"{training}, evaluation in float32" if trains else "float32"
+    precision = str(backend.autocast_dtype or torch.float32).removeprefix("torch.")
     return f"device: {device.type}{model}, precision: {precision}"
 
 

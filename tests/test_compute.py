@@ -14,7 +14,9 @@ DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def section(**changes: object) -> config.Compute:
-    return config.Compute.model_validate({"device": "cpu", "precision": "float32", "compile": False, "synth_device": "auto"} | changes)
+    return config.Compute.model_validate(
+        {"device": "cpu", "precision": "float32", "compile": False, "synth_device": "auto"} | changes
+    )
 
 
 @pytest.mark.parametrize("precision", DTYPES)
@@ -49,8 +51,8 @@ def test_torchrun_is_refused_where_work_is_not_shared(n_threads: int, monkeypatc
 
 def test_the_first_line_names_device_and_precision(n_threads: int, capsys: pytest.CaptureFixture[str]) -> None:
     compute.backend(section(precision="bfloat16"), n_threads, trains=True)
-    assert capsys.readouterr().err == "device: cpu, precision: bfloat16, evaluation in float32\n"
-    compute.backend(section(precision="bfloat16"), n_threads)
+    assert capsys.readouterr().err == "device: cpu, precision: bfloat16\n"
+    compute.backend(section(precision="float32"), n_threads)
     assert capsys.readouterr().err == "device: cpu, precision: float32\n"
 
 

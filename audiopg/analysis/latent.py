@@ -253,7 +253,8 @@ def run(cfg: config.Config, encoder_path: Path, state_path: Path, out: Path) -> 
             not vary.
     """
     # each corpus has one thread, which is faster than all on one batch, and no result depends on their number
-    backend = compute.backend(cfg.compute, 1)
+    # small differences are measured here, which bfloat16 would round away
+    backend = compute.backend(cfg.compute.model_copy(update={"precision": "float32"}), 1)
     encoders = {
         "pretrained": load_encoder(encoder_path, cfg.encoder, cfg.features).eval().to(backend.device),
         "random": untrained(cfg.encoder, cfg.seed).eval().to(backend.device),

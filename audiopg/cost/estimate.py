@@ -205,7 +205,7 @@ def _probe(cfg: config.Config, task: str, speed: Speed) -> Row:
         stage="probe",
         task=task,
         n_runs=card.n_folds,
-        **_embedding(cfg, cfg.task(task).clip_s, embeddings.BATCH_SIZE, n_encoders=1),
+        **_embedding(cfg, cfg.task(task).clip_s, embeddings.BATCH_SIZE["cuda"], n_encoders=1),
         rates=_rates(cfg, speed),
         clips_evaluated=round((1 + N_DRAWS) * windows * card.n_clips),
     )

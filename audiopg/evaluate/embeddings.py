@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audiopg.ahead import ahead
 from audiopg.arrays import Float32, Float64, Int64
 from audiopg.compute import Backend
 from audiopg.data.clips import Clips
@@ -16,7 +17,7 @@ from audiopg.models.readout import Pooling, combine_windows, over_time, pool, us
 from audiopg.models.vit import Encoder
 from audiopg.progress import progress
 
-BATCH_SIZE = 64
+BATCH_SIZE = {"cpu": 64, "cuda": 256}  # windows at a time
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 MODULATIONS_HZ = (0.5, 2, 4, 8, 16, 32)  # edges of the bands of modulation; speech has most at 2 to 8 Hz
 
@@ -98,7 +99,7 @@ def embed(clips: Clips, encoder: Encoder, backend: Backend, label: str, file: Pa
     Args:
         clips: the recordings.
         encoder: the encoder in evaluation.
-        backend: the device; the encoder is moved there. Evaluation is in float32 everywhere.
+        backend: device and precision; the encoder is moved there.
         label: what to call it in the progress lines.
         file: where the statistics lie, in float16: large tasks have gigabytes of them.
     """
@@ -120,13 +121,13 @@ def embed(clips: Clips, encoder: Encoder, backend: Backend, label: str, file: Pa
 def over_windows(
     function: Callable[[Tensor], Tensor], clips: Clips, rows: Int64, backend: Backend, label: str
 ) -> Iterator[Float64]:
-    """Average a function over the windows of each recording, in float32 for any precision of training.
+    """Average a function over the windows of each recording, in the precision of training.
 
     Args:
         function: takes spectrograms, shape (B, F, M), on the backend's device, and returns one row for each.
         clips: all recordings.
         rows: numbers of the recordings that are wanted.
-        backend: the device.
+        backend: device and precision.
         label: what to call it in the progress lines.
 
     Yields:
@@ -141,11 +142,20 @@ def _by_recording(
     function: Callable[[Tensor], Tensor], clips: Clips, rows: Int64, backend: Backend, label: str
 ) -> Iterator[Float64]:
     """Yield what a function returns for the windows of each recording, shape (windows, …); as `over_windows`."""
-    batches = clips.windows(rows, BATCH_SIZE)
+    size = BATCH_SIZE[backend.device.type]
+    batches = clips.windows(rows, size)
+
+    def inputs(batch: tuple[list[int], list[int]]) -> Tensor:
+        numbers, offsets = batch
+        with backend.device_context():
+            return backend.to_device(clips.batch(rows[numbers].tolist(), offsets))
+
     waiting: list[Float64] = []
-    for numbers, offsets in progress(batches, label, total=len(batches), per_item=BATCH_SIZE):
-        values = function(clips.batch(rows[numbers].tolist(), offsets).to(backend.device)).cpu().double().numpy()
-        for row, value in zip(rows[numbers].tolist(), values, strict=True):
+    found = zip(batches, ahead(inputs, batches), strict=True)
+    for (numbers, _), windows in progress(found, label, total=len(batches), per_item=size):
+        with backend.autocast():
+            values = function(windows)
+        for row, value in zip(rows[numbers].tolist(), values.double().cpu().numpy(), strict=True):
             waiting.append(value)
             if len(waiting) == len(clips.offsets(row)):
                 yield np.stack(waiting)

@@ -122,6 +122,8 @@ class Classifier(nn.Module):
     def forward(
         self, spectrogram: Tensor, visible: Tensor | None = None, drop_path_scale: Tensor | None = None
     ) -> Tensor:
-        """Return logits, shape (B, C), of normalised log-mel spectrograms, as `embedding`."""
-        logits: Tensor = self.head((self.embedding(spectrogram, visible, drop_path_scale) - self.centre) / self.spread)
+        """Return logits, shape (B, C), float32, of normalised log-mel spectrograms, as `embedding`."""
+        read = (self.embedding(spectrogram, visible, drop_path_scale).float() - self.centre) / self.spread
+        with torch.autocast(read.device.type, enabled=False):  # in the three digits of bfloat16 many logits are equal
+            logits: Tensor = self.head(read)
         return logits

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from audiopg import config
 from audiopg.models.heads import Projection
-from audiopg.models.positions import sincos_2d
+from audiopg.models.positions import Positions
 from audiopg.models.vit import NORM_EPS, Block, Encoder
 
 
@@ -33,6 +33,7 @@ class Decoder(nn.Module):
         """Take the encoder's width, ``pretrain.decoder``, and the numbers in a patch."""
         super().__init__()
         self.embed = nn.Linear(width, decoder.width)
+        self.positions = Positions(decoder.width)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder.width))
         self.blocks = nn.ModuleList(Block(decoder.width, decoder.n_heads) for _ in range(decoder.depth))
         self.norm = nn.LayerNorm(decoder.width, eps=NORM_EPS)
@@ -54,7 +55,7 @@ class Decoder(nn.Module):
         index = visible[..., None].expand(-1, -1, tokens.shape[-1])
         hidden = self.mask_token.to(tokens.dtype).repeat(len(tokens), n_time * n_frequency, 1)
         x = hidden.scatter(1, index, tokens)
-        x = x + sincos_2d(n_time, n_frequency, tokens.shape[-1], x.device).to(x.dtype)
+        x = x + self.positions(n_time, n_frequency, x.device).to(x.dtype)
         for block in self.blocks:
             x = block(x)
         out: Tensor = self.predict(self.norm(x)).float()

@@ -1,7 +1,9 @@
 """Fixed two-dimensional sine-cosine positions, computed for any grid of patches."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from audiopg.features.logmel import is_traced
 
 CPU = torch.device("cpu")
 
@@ -37,3 +39,26 @@ def sincos_2d(n_time: int, n_frequency: int, width: int, device: torch.device = 
     time = waves(n_time)[:, None].expand(-1, n_frequency, -1)
     frequency = waves(n_frequency).expand(n_time, -1, -1)
     return torch.cat([time, frequency], dim=2).reshape(n_time * n_frequency, width)
+
+
+class Positions(nn.Module):
+    """`sincos_2d` of a width, kept for the grid that was asked for last.
+
+    They are part of no state, since they follow from the grid. A graph that is compiled or exported computes them anew:
+    it has to take grids of any size.
+    """
+
+    def __init__(self, width: int) -> None:
+        """Take the width D of the embedding."""
+        super().__init__()
+        self.width = width
+        self._kept: tuple[tuple[int, int, torch.device], Tensor] | None = None
+
+    def forward(self, n_time: int, n_frequency: int, device: torch.device) -> Tensor:
+        """Return the positions of a grid on a device, as `sincos_2d`."""
+        if is_traced():
+            return sincos_2d(n_time, n_frequency, self.width, device)
+        kept, key = self._kept, (n_time, n_frequency, device)
+        if kept is None or kept[0] != key:
+            kept = self._kept = key, sincos_2d(n_time, n_frequency, self.width, device)
+        return kept[1]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiopg import rng
-from audiopg.models.positions import sincos_2d
+from audiopg.models.positions import Positions
 
 if TYPE_CHECKING:
     from audiopg import config
@@ -81,6 +81,7 @@ class Encoder(nn.Module):
         self.size = encoder.shape
         width = self.size.width
         self.embed = nn.Linear(encoder.patch_frames * encoder.patch_mels, width)
+        self.positions = Positions(width)
         self.blocks = nn.ModuleList(Block(width, self.size.n_heads) for _ in range(self.size.depth))
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
 
@@ -111,7 +112,7 @@ class Encoder(nn.Module):
         n_time = spectrogram.shape[1] // self.config.patch_frames
         n_frequency = spectrogram.shape[2] // self.config.patch_mels
         patches = self.patches(spectrogram)
-        positions = sincos_2d(n_time, n_frequency, self.size.width, patches.device).to(patches.dtype)
+        positions = self.positions(n_time, n_frequency, patches.device).to(patches.dtype)
         if visible is None:
             return self.embed(patches) + positions  # type: ignore[no-any-return]
         chosen = patches.gather(1, visible[..., None].expand(-1, -1, patches.shape[-1]))

@@ -47,7 +47,7 @@ class Batches:
 
     @property
     def per_epoch(self) -> int:
-        """Steps of one epoch; the last batch may be smaller."""
+        """Steps of one epoch; the last batch is filled up."""
         return -(-len(self.rows) // self.recipe.batch_size)
 
     @property
@@ -86,15 +86,17 @@ class Batches:
         return rng.generator(self.seed, f"{self.stream}/cutmix", step).random() < 0.5  # noqa: PLR2004  (one of two)
 
     def order(self, epoch: int) -> Int64:
-        """Return the recordings of one epoch in their order, as many as there are in training.
+        """Return the recordings of one epoch in their order, as many as its batches have places.
 
-        ``shuffled`` has each of them once. ``balanced`` draws with replacement, by the sum over a recording's labels of
-        1 / the label's number of recordings, so that all classes are seen equally often.
+        ``shuffled`` has each of them once, and the first of them again where the last batch has places left: all
+        batches have one shape, for which a compiled model has one graph. ``balanced`` draws with replacement, by the
+        sum over a recording's labels of 1 / the label's number of recordings: all classes are seen equally often.
         """
         draw = rng.generator(self.seed, f"{self.stream}/order", epoch)
+        n_places = self.per_epoch * self.recipe.batch_size
         if self.recipe.sampling == "shuffled":
-            return draw.permutation(self.rows)
-        return draw.choice(self.rows, len(self.rows), p=self._chances)
+            return np.resize(draw.permutation(self.rows), n_places)
+        return draw.choice(self.rows, n_places, p=self._chances)
 
     @cached_property
     def _chances(self) -> Float64:

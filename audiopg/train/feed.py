@@ -2,22 +2,19 @@
 
 import itertools
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
 
+from audiopg.ahead import ahead
 from audiopg.compute import Backend
 from audiopg.errors import AudiopgError
 
 if TYPE_CHECKING:
     from audiopg import config
 
-Made = TypeVar("Made")
-Piece = TypeVar("Piece")
 Batch = tuple[Tensor, Tensor, *tuple[Tensor | None, ...]]
 """Spectrograms, what goes with each of them, and what the model draws, such as drop-path factors; None for nothing."""
 
@@ -98,32 +95,6 @@ class Feed(Iterator[tuple[float, Batch]]):
         spectrograms, others, *drawn = self.data.part(step, part.places)
         sent = (None if tensor is None else to_device(tensor) for tensor in drawn)
         return part.share, (to_device(spectrograms), to_device(others), *sent)
-
-
-def ahead(make: Callable[[Piece], Made], pieces: Iterable[Piece], n_threads: int = 1) -> Iterator[Made]:
-    """Make things while their predecessors are in use, and give them in order.
-
-    Args:
-        make: makes one.
-        pieces: what each is made from.
-        n_threads: with one, the next thing is made while one is in use; with several, two are ready or in the making
-            for each thread.
-
-    Raises:
-        Exception: what ``make`` raises, where its result would have come.
-    """
-    n_ahead = 1 if n_threads == 1 else 2 * n_threads
-    pool = ThreadPoolExecutor(n_threads)
-    try:
-        coming: deque[Future[Made]] = deque()
-        for piece in pieces:
-            coming.append(pool.submit(make, piece))
-            if len(coming) > n_ahead:
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def check_division(

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
-from audiopg.models.positions import sincos_2d
+from audiopg.models.positions import Positions, sincos_2d
 
 
 def test_positions_by_hand() -> None:
@@ -24,3 +25,13 @@ def test_positions_of_a_long_grid_are_close_to_those_in_double_precision() -> No
 def test_a_width_that_is_no_multiple_of_four_is_refused() -> None:
     with pytest.raises(ValueError, match="multiple of 4"):
         sincos_2d(1, 1, 6)
+
+
+def test_what_is_kept_is_that_of_the_grid_that_is_asked_for() -> None:
+    positions, cpu = Positions(8), torch.device("cpu")
+    first = positions(3, 2, cpu)
+    assert positions(3, 2, cpu) is first
+    assert torch.equal(first, sincos_2d(3, 2, 8))
+    assert torch.equal(positions(2, 3, cpu), sincos_2d(2, 3, 8))
+    assert torch.equal(positions(3, 2, cpu), first)
+    assert not positions.state_dict()

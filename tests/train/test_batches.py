@@ -9,12 +9,14 @@ from audiopg import rng
 from audiopg.config import Config
 
 
-def test_an_epoch_shows_each_training_clip_once(tiny: Config) -> None:
+def test_an_epoch_shows_each_training_clip_once_and_fills_its_last_batch_with_the_first(tiny: Config) -> None:
     rows = np.arange(1, 18)
     data = batches(tiny, rows, n_epochs=2, batch_size=5)
     assert data.n_steps == 8
     for epoch in range(2):
         seen = torch.cat([data.batch(epoch * 4 + step)[0] for step in range(4)])
+        assert torch.equal(seen[17:], seen[:3])
+        seen = seen[:17]
         expected = data.clips.batch(rows.tolist(), [0] * 17)
         assert sorted(seen.sum((1, 2)).tolist()) == sorted(expected.sum((1, 2)).tolist())
     again, other = batches(tiny, rows, batch_size=5), batches(tiny, rows, batch_size=5, seed=1)
@@ -33,9 +35,9 @@ def test_labels_are_smoothed_as_stated(tiny: Config) -> None:
 def test_balanced_sampling_shows_rare_labels_as_often_as_common_ones(tiny: Config) -> None:
     rare = np.zeros((24, 3))
     rare[:, 0], rare[:2, 0], rare[0, 1], rare[1, 2] = 1, 0, 1, 1
-    data = batches(tiny, np.arange(20), targets=rare, sampling="balanced")
+    data = batches(tiny, np.arange(20), targets=rare, sampling="balanced", batch_size=8)
     drawn = np.concatenate([data.order(epoch) for epoch in range(200)])
-    assert len(data.order(0)) == 20
+    assert len(data.order(0)) == 24
     assert drawn.max() < 20
     assert rare[drawn].mean(axis=0) == pytest.approx([1 / 3] * 3, abs=0.03)
     assert np.array_equal(data.order(7), data.order(7))
@@ -61,11 +63,11 @@ def test_the_domain_of_mixup_changes_the_sound_and_not_the_labels(tiny: Config) 
 
 
 def test_what_is_off_moves_no_draw(tiny: Config) -> None:
-    """Batches as they were before there was anything but shifts and mixup, drawn here once more."""
+    """Batches of shifts and mixup alone, drawn here once more."""
     data = batches(tiny, np.arange(1, 18), batch_size=5, shift_frames=6, mixup_alpha=0.8, label_smoothing=0.1)
     for step in range(8):
         order = rng.generator(0, "x/order", step // 4).permutation(np.arange(1, 18))
-        rows = order[step % 4 * 5 :][:5]
+        rows = np.concatenate([order, order[:3]])[step % 4 * 5 :][:5]
         draw = rng.generator(0, "x/augment", step)
         offsets = np.floor(draw.random(len(rows)) * 7).astype(int) - 6
         share = 1 - draw.beta(0.8, 0.8)

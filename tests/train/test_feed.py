@@ -9,10 +9,11 @@ import torch
 from support.regression import CPU, Killed, Line
 
 from audiopg import config
+from audiopg.ahead import ahead
 from audiopg.config import Config
 from audiopg.errors import AudiopgError
 from audiopg.train import feed
-from audiopg.train.feed import Feed, ahead, check_division, parts
+from audiopg.train.feed import Feed, check_division, parts
 
 
 @pytest.mark.parametrize("n_parts", [1, 2, 3, 7])
