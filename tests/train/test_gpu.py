@@ -20,10 +20,7 @@ from audiopg.models.vit import initialise, untrained
 from audiopg.train import finetune
 
 GPU = "cuda"
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-]
+pytestmark = pytest.mark.gpu
 
 
 @pytest.fixture(autouse=True)
