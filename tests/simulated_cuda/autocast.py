@@ -3,10 +3,10 @@
 from typing import Any
 
 import torch
-from simulated_cuda.tensor import CudaTensor
-from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
+
+from simulated_cuda.tensor import CudaTensor
 
 _autocast = torch.autocast
 # What a CUDA device computes in float32 and a CPU, whose autocast is underneath, does not; of torch's own list.

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from simulated_cuda.counts import Kind
-from simulated_cuda.tensor import CudaTensor, count, is_pinned, pinned
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
+
+from simulated_cuda.counts import Kind
+from simulated_cuda.tensor import CudaTensor, count, is_pinned, pinned
 
 # Operators without a kernel, beside all that return a view.
 FREE = {
@@ -100,7 +101,7 @@ def _has_mask(name: str, args: Any) -> bool:
     return bool(masks) and not fills
 
 
-def _copy(func: Any, target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:  # noqa: FBT001, FBT002
+def _copy(func: Any, target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
     """Copy into a tensor, within the device or across."""
     ends = (isinstance(target, CudaTensor), isinstance(source, CudaTensor))
     if all(ends):

@@ -8,13 +8,14 @@ from unittest import mock
 
 import torch
 import torch.utils._foreach_utils
+from torch import Tensor
+from torch.optim.optimizer import _foreach_supported_types as OPTIMIZED
+
 from simulated_cuda import transfers
 from simulated_cuda.autocast import Autocast
 from simulated_cuda.counts import Counts, Kind
 from simulated_cuda.operators import OnDevice
 from simulated_cuda.tensor import CUDA, CudaTensor, Device, count, is_pinned
-from torch import Tensor
-from torch.optim.optimizer import _foreach_supported_types as OPTIMIZED
 
 
 class Stream:
@@ -109,7 +110,7 @@ def _placed(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def _grouped(group: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that names the device of each group of tensors, for which torch's own asks its C++."""
 
-    def grouped(lists: Any, with_indices: bool = False) -> Any:  # noqa: FBT001, FBT002
+    def grouped(lists: Any, with_indices: bool = False) -> Any:
         found = group(lists, with_indices)
         return {(each[0][0][0].device, dtype): each for (_, dtype), each in found.items()}
 
@@ -146,7 +147,9 @@ def simulation() -> Iterator[Counts]:
                 is_pinned=is_pinned,
             )
         )
-        stack.enter_context(mock.patch.multiple(torch, tensor=_placed(torch.tensor), as_tensor=_placed(torch.as_tensor)))
+        stack.enter_context(
+            mock.patch.multiple(torch, tensor=_placed(torch.tensor), as_tensor=_placed(torch.as_tensor))
+        )
         stack.enter_context(mock.patch.object(torch.accelerator, "current_stream", Stream))
         stack.enter_context(mock.patch.object(torch, "autocast", Autocast))
         grouped = _grouped(torch._C._group_tensors_by_device_and_dtype)
@@ -156,7 +159,7 @@ def simulation() -> Iterator[Counts]:
             types.append(CudaTensor)
             stack.callback(types.remove, CudaTensor)
         # `Module.to` keeps the parameters' identity, as with a real device
-        torch.__future__.set_swap_module_params_on_conversion(True)  # noqa: FBT003
+        torch.__future__.set_swap_module_params_on_conversion(True)
         stack.callback(torch.__future__.set_swap_module_params_on_conversion, swaps)
         stack.enter_context(OnDevice())
         yield counts

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from simulated_cuda.counts import Counts, Kind
 from torch import Tensor
+
+from simulated_cuda.counts import Counts, Kind
 
 CUDA = torch.device("cuda", 0)
 NO_NUMPY = "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
@@ -25,7 +26,7 @@ class CudaTensor(Tensor):
     held: Tensor
 
     @staticmethod
-    def __new__(cls, held: Tensor) -> "CudaTensor":
+    def __new__(cls: type[Tensor], held: Tensor) -> "CudaTensor":
         """Wrap the tensor that has the numbers."""
         made: CudaTensor = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
             cls,
@@ -75,7 +76,7 @@ class CudaTensor(Tensor):
             raise TypeError(NO_NUMPY)
         return self.detach().cpu().numpy()
 
-    def __array__(self, dtype: Any = None) -> np.ndarray[Any, Any]:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         """Refuse."""
         raise TypeError(NO_NUMPY)
 

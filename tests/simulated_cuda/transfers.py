@@ -3,10 +3,11 @@
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from simulated_cuda.counts import Kind
 from simulated_cuda.operators import crossing
 from simulated_cuda.tensor import CUDA, CudaTensor, count, is_pinned, pinned
-from torch import Tensor
 
 _to = Tensor.to
 _CPU = torch.device("cpu")
@@ -16,7 +17,7 @@ class _Up(torch.autograd.Function):
     """Copies to the device."""
 
     @staticmethod
-    def forward(ctx: Any, tensor: Tensor, non_blocking: bool) -> Tensor:  # type: ignore[override]  # noqa: ARG004, FBT001
+    def forward(ctx: Any, tensor: Tensor, non_blocking: bool) -> Tensor:  # type: ignore[override]  # noqa: ARG004
         crossing(tensor, non_blocking=non_blocking, operator="to_cuda")
         return CudaTensor(tensor.detach().clone())
 
@@ -29,7 +30,7 @@ class _Down(torch.autograd.Function):
     """Copies to the CPU; a copy that nobody waits for is in pinned memory."""
 
     @staticmethod
-    def forward(ctx: Any, tensor: CudaTensor, non_blocking: bool) -> Tensor:  # type: ignore[override]  # noqa: ARG004, FBT001
+    def forward(ctx: Any, tensor: CudaTensor, non_blocking: bool) -> Tensor:  # type: ignore[override]  # noqa: ARG004
         count(Kind.COPY if non_blocking else Kind.SYNC, "to_cpu")
         copied = tensor.detach().held.clone()
         return pinned(copied) if non_blocking else copied
@@ -74,7 +75,7 @@ def cpu(tensor: Tensor) -> Tensor:
     return to(tensor, _CPU)
 
 
-def cuda(tensor: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:  # noqa: ARG001, FBT001, FBT002
+def cuda(tensor: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:  # noqa: ARG001
     """Do what `Tensor.cuda` does."""
     return to(tensor, CUDA, non_blocking=non_blocking)
 

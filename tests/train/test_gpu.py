@@ -50,8 +50,9 @@ def test_loss_and_gradients_are_those_of_the_cpu(tiny: Config) -> None:
 @pytest.mark.parametrize("objectives", [{}, {"physics": 0.5}, {"reconstruction": 0.0, "twins": 1.0}])
 def test_pretraining_has_the_losses_of_the_cpu(tiny: Config, tmp_path: Path, objectives: dict[str, float]) -> None:
     tiny = tiny.model_copy(update={"synth": tiny.synth.with_identities(2)})
-    expected = run(changed(tiny, objectives=objectives), tmp_path / "cpu")
-    found = run(changed(tiny, objectives=objectives, compute={"device": GPU}), tmp_path / "gpu")
+    # at 1e-3 the loss of twins magnifies differences of 1e-5 between the renderers to 4 %
+    expected = run(changed(tiny, objectives=objectives, lr=1e-4), tmp_path / "cpu")
+    found = run(changed(tiny, objectives=objectives, lr=1e-4, compute={"device": GPU}), tmp_path / "gpu")
     assert storage.read_json(found.card)["device"] == f"{GPU} float32"
     assert losses(found) == pytest.approx(losses(expected), rel=1e-3)
 
