@@ -20,7 +20,7 @@ FLOAT32 = {
 class _InFloat32(TorchFunctionMode):
     """Casts the arguments of such functions."""
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call a function."""
         kwargs = kwargs or {}
         if getattr(func, "__name__", "") in FLOAT32 and torch.is_autocast_enabled("cpu"):

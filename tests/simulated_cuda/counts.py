@@ -107,7 +107,7 @@ def _label(what: str, event: Event) -> str:
 
 def site() -> Site:
     """Return the innermost line of the package that is in use in this thread."""
-    frame = sys._getframe(1)  # noqa: SLF001  (`inspect` and `traceback` read source files, thousands of times)
+    frame = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
         if code.co_filename.startswith(PACKAGE):

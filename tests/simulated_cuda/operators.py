@@ -30,7 +30,7 @@ MIXED = (
 class OnDevice(TorchDispatchMode):
     """Makes tensors on the device where torch is asked for some; each thread has to enter it."""
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operator."""
         return run(func, args, kwargs or {})
 
@@ -97,7 +97,7 @@ def _has_mask(name: str, args: Any) -> bool:
     if name not in INDEXING:
         return False
     masks = [each for each in args[1] if each is not None and each.dtype in (torch.bool, torch.uint8)]
-    fills = len(args) > 2 and args[2].numel() == 1 and len(masks) == 1  # noqa: PLR2004  (the values)
+    fills = len(args) > 2 and args[2].numel() == 1 and len(masks) == 1
     return bool(masks) and not fills
 
 

@@ -41,7 +41,7 @@ class CudaTensor(Tensor):
         return made
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG003
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operator in a thread that has not entered the simulation."""
         from simulated_cuda.operators import run  # noqa: PLC0415  (it knows this class)
 
@@ -91,7 +91,7 @@ class CudaTensor(Tensor):
             memo[id(self)] = made
         return memo[id(self)]  # type: ignore[no-any-return]
 
-    def __repr__(self, *, tensor_contents: object = None) -> str:  # noqa: ARG002
+    def __repr__(self, *, tensor_contents: object = None) -> str:
         """Show the numbers; only for people, so it counts nothing."""
         return f"CudaTensor({self.held!r})"
 
