@@ -1,12 +1,12 @@
 """How the simulated device runs an operator of torch."""
 
 from collections.abc import Iterator
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map
 
 from simulated_cuda.counts import Kind
 from simulated_cuda.tensor import CudaTensor, count, is_pinned, pinned
@@ -35,6 +35,34 @@ class OnDevice(TorchDispatchMode):
         return run(func, args, kwargs or {})
 
 
+class Operator(NamedTuple):
+    """What matters of an operator of torch."""
+
+    name: str
+    launches: bool
+    waits: bool
+    written: tuple[tuple[int | None, str], ...]
+    """For each result, place and name of the argument that it is; without a place, it is a new tensor."""
+
+
+@cache
+def known(func: Any) -> Operator:
+    """Return what matters of an operator."""
+    name = func._schema.name.partition("::")[2]
+    arguments = {
+        frozenset(argument.alias_info.before_set): (place, argument.name)
+        for place, argument in enumerate(func._schema.arguments)
+        if argument.alias_info is not None and argument.alias_info.is_write
+    }
+    written = [
+        arguments[frozenset(each.alias_info.before_set)]
+        if each.alias_info is not None and each.alias_info.is_write
+        else (None, "")
+        for each in func._schema.returns
+    ]
+    return Operator(name, not func.is_view and name not in FREE, name in WAITING, tuple(written))
+
+
 def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Run an operator where its tensors are, or where it is to make one.
 
@@ -49,18 +77,19 @@ def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return pinned(func(*_held(args), **_held(kwargs | {"pin_memory": False})))
     if not (involved or asked):
         return func(*args, **kwargs)
-    name = func._schema.name.partition("::")[2]
+    operator = known(func)
+    name = operator.name
     if name == "copy_":
         return _copy(func, *args, **kwargs)
     if involved:
         _check(name, tensors, args)
-    if name in WAITING or _has_mask(name, args) or (name == "repeat_interleave" and kwargs.get("output_size") is None):
+    if operator.waits or _has_mask(name, args) or (name == "repeat_interleave" and kwargs.get("output_size") is None):
         count(Kind.SYNC, name)
-    if not func.is_view and name not in FREE:
+    if operator.launches:
         count(Kind.LAUNCH, name)
     # the C++ of torch, which takes the tensors for those of a CPU, may name that device
     there = kwargs if device is None else kwargs | {"device": torch.device("cpu")}
-    return _returned(func, func(*_held(args), **_held(there)), args, kwargs)
+    return _returned(operator, func(*_held(args), **_held(there)), args, kwargs)
 
 
 def _tensors(nested: Any) -> Iterator[Tensor]:
@@ -75,11 +104,21 @@ def _tensors(nested: Any) -> Iterator[Tensor]:
 
 
 def _held(nested: Any) -> Any:
-    return tree_map(lambda each: each.held if isinstance(each, CudaTensor) else each, nested)
+    """Return arguments with the numbers in place of the tensors of the device; torch's own `tree_map` takes longer."""
+    if isinstance(nested, CudaTensor):
+        return nested.held
+    if isinstance(nested, list | tuple):
+        return [_held(each) for each in nested]
+    if isinstance(nested, dict):
+        return {name: _held(each) for name, each in nested.items()}
+    return nested
 
 
 def _wrapped(nested: Any) -> Any:
-    return tree_map(lambda each: CudaTensor(each) if isinstance(each, Tensor) else each, nested)
+    """Return results as tensors of the device."""
+    if isinstance(nested, Tensor):
+        return CudaTensor(nested)
+    return type(nested)(map(_wrapped, nested)) if isinstance(nested, list | tuple) else nested
 
 
 def _check(name: str, tensors: list[Tensor], args: Any) -> None:
@@ -117,22 +156,11 @@ def crossing(host: Tensor, *, non_blocking: bool, operator: str) -> None:
     count(Kind.COPY if non_blocking and is_pinned(host) else Kind.SYNC, operator)
 
 
-def _returned(func: Any, results: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+def _returned(operator: Operator, results: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Wrap results; what was written in place is the argument itself."""
-    returns, arguments = func._schema.returns, func._schema.arguments
-    if not any(each.alias_info is not None and each.alias_info.is_write for each in returns):
-        return _wrapped(results)
-    given = {argument.name: value for argument, value in zip(arguments, args, strict=False)} | kwargs
-    written = {
-        frozenset(argument.alias_info.before_set): given.get(argument.name)
-        for argument in arguments
-        if argument.alias_info is not None and argument.alias_info.is_write
-    }
     several = results if isinstance(results, tuple) else (results,)
     found = [
-        _wrapped(result)
-        if each.alias_info is None or not each.alias_info.is_write
-        else written[frozenset(each.alias_info.before_set)]
-        for each, result in zip(returns, several, strict=True)
+        _wrapped(result) if place is None else args[place] if place < len(args) else kwargs[name]
+        for (place, name), result in zip(operator.written, several, strict=False)
     ]
-    return tuple(found) if isinstance(results, tuple) else found[0]
+    return tuple(found) if isinstance(results, tuple) else (found or [None])[0]

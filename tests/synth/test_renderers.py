@@ -241,7 +241,9 @@ def test_a_gpu_plays_the_same_clips(preset: config.Synth) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("edge", EDGES)
+@pytest.mark.parametrize(
+    "edge", [pytest.param(edge, marks=pytest.mark.slow) if edge == "events of a sample" else edge for edge in EDGES]
+)
 def test_a_gpu_agrees_at_every_edge(edge: str, world: config.Synth) -> None:
     if edge == "a low rate":
         pytest.skip("the same code as at other rates")
