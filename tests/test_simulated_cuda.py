@@ -163,17 +163,36 @@ def test_each_operator_that_computes_is_a_launch(
 
 def test_nobody_waits_for_a_copy_with_pinned_memory(simulated_cuda: Counts) -> None:
     x, target = on_device(3), torch.empty(3, pin_memory=True)
-    assert target.is_pinned()
+    assert target[1:].is_pinned()  # a part too
     simulated_cuda.clear()
     target.copy_(x, non_blocking=True)
-    x.copy_(target[:], non_blocking=True)  # a part of pinned memory is pinned
     back = x.to("cpu", non_blocking=True)
     compute.Backend(torch.device("cuda"), None).to_device(torch.ones(3))
     assert back.is_pinned()
-    assert (simulated_cuda.total(COPY), simulated_cuda.total(SYNC)) == (4, 0)
+    assert (simulated_cuda.total(COPY), simulated_cuda.total(SYNC)) == (3, 0)
+    torch.cuda.synchronize()
     assert target.tolist() == back.tolist() == [1, 2, 3]
     with pytest.raises(RuntimeError, match="only dense CPU tensors can be pinned"):
         x.pin_memory()
+
+
+def test_a_copy_that_nobody_waits_for_has_wrong_numbers_until_somebody_does(simulated_cuda: Counts) -> None:
+    x = on_device(2)
+    first, event = x.to("cpu", non_blocking=True), torch.cuda.Event()
+    event.record()
+    second = torch.empty(2, pin_memory=True).copy_(x.mul_(2), non_blocking=True)
+    number = x.long().sum().to("cpu", non_blocking=True)
+    assert first.isnan().all()
+    simulated_cuda.clear()
+    assert event.query()
+    assert first.tolist() == [1, 2]  # as they were when the copy was asked for
+    assert simulated_cuda.total(SYNC) == 0
+    event.synchronize()
+    assert second.isnan().all()
+    assert number != 6
+    assert x[0].item() == 2
+    assert second.tolist() == [2, 4]
+    assert number == 6
 
 
 def test_events_are_counted_at_the_line_of_the_package_and_its_thread(simulated_cuda: Counts) -> None:

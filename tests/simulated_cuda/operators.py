@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from simulated_cuda.counts import Kind
-from simulated_cuda.tensor import CudaTensor, count, is_pinned, pinned
+from simulated_cuda.tensor import CudaTensor, Current, count, is_pinned, pinned
 
 # Operators without a kernel, beside all that return a view.
 FREE = {
@@ -145,15 +145,21 @@ def _copy(func: Any, target: Tensor, source: Tensor, non_blocking: bool = False)
     ends = (isinstance(target, CudaTensor), isinstance(source, CudaTensor))
     if all(ends):
         count(Kind.LAUNCH, "copy_")
-    else:
-        crossing(target if ends[1] else source, non_blocking=non_blocking, operator="copy_")
+    elif crossing(target if ends[1] else source, non_blocking=non_blocking, operator="copy_") and ends[1]:
+        Current.device.send(_held(source), target)
+        return target
     func(_held(target), _held(source))
     return target
 
 
-def crossing(host: Tensor, *, non_blocking: bool, operator: str) -> None:
-    """Count a copy between the device and a tensor of the CPU; only pinned memory lets the CPU go on at once."""
-    count(Kind.COPY if non_blocking and is_pinned(host) else Kind.SYNC, operator)
+def crossing(host: Tensor, *, non_blocking: bool, operator: str) -> bool:
+    """Count a copy between the device and a tensor of the CPU; return whether the CPU goes on at once.
+
+    It does with pinned memory only.
+    """
+    free = non_blocking and is_pinned(host)
+    count(Kind.COPY if free else Kind.SYNC, operator)
+    return free
 
 
 def _returned(operator: Operator, results: Any, args: Any, kwargs: dict[str, Any]) -> Any:

@@ -15,7 +15,7 @@ from simulated_cuda import transfers
 from simulated_cuda.autocast import Autocast
 from simulated_cuda.counts import Counts, Kind
 from simulated_cuda.operators import OnDevice
-from simulated_cuda.tensor import CUDA, CudaTensor, Device, count, is_pinned
+from simulated_cuda.tensor import CUDA, CudaTensor, Current, Device, count, is_pinned
 
 
 class Stream:
@@ -40,29 +40,34 @@ class Stream:
         """Have the device wait, not the CPU."""
 
     def record_event(self, event: "Event | None" = None) -> "Event":
-        """Return an event that has passed."""
-        return event or Event()
+        """Return an event after all that was asked for."""
+        event = event or Event()
+        event.record()
+        return event
 
 
 class Event:
-    """A moment of a stream, always passed."""
+    """A moment of a stream."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         """Take any options."""
+        self.moment = 0
 
-    def record(self, stream: Stream | None = None) -> None:
-        """Do nothing, as all is done."""
+    def record(self, stream: Stream | None = None) -> None:  # noqa: ARG002
+        """Take the moment after all that was asked for."""
+        self.moment = Current.device.n_sent
 
     def wait(self, stream: Stream | None = None) -> None:
         """Have the device wait, not the CPU."""
 
     def query(self) -> bool:
-        """Return whether it has passed."""
+        """Return that it has passed, which takes no time here."""
+        Current.device.reach(self.moment)
         return True
 
     def synchronize(self) -> None:
         """Wait."""
-        count(Kind.SYNC, "event")
+        count(Kind.SYNC, "event", self.moment)
 
 
 class Properties:
@@ -133,9 +138,9 @@ def simulation() -> Iterator[Counts]:
 
     What is true of this machine, such as a real device, is out of sight while it lasts.
     """
-    counts, swaps = Counts(), torch.__future__.get_swap_module_params_on_conversion()
+    device, swaps = Device(), torch.__future__.get_swap_module_params_on_conversion()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.object(Device, "counts", counts))
+        stack.enter_context(mock.patch.object(Current, "device", device))
         stack.enter_context(mock.patch.multiple(torch.cuda, **DRIVER))
         stack.enter_context(
             mock.patch.multiple(
@@ -162,4 +167,4 @@ def simulation() -> Iterator[Counts]:
         torch.__future__.set_swap_module_params_on_conversion(True)
         stack.callback(torch.__future__.set_swap_module_params_on_conversion, swaps)
         stack.enter_context(OnDevice())
-        yield counts
+        yield device.counts

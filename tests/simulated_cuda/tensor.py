@@ -1,6 +1,7 @@
 """The tensor of the simulated device."""
 
 import copy
+import threading
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,41 @@ NO_NUMPY = "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() t
 
 
 class Device:
-    """The one device there is, and the counts of the simulation that lasts."""
+    """The one device there is: counts of the simulation that lasts, and copies to the CPU that are on their way."""
 
-    counts = Counts()
+    def __init__(self) -> None:
+        """Start with nothing asked for."""
+        self.counts = Counts()
+        self._lock = threading.Lock()
+        self._sent: list[tuple[Tensor, Tensor]] = []
+        self._n_arrived = 0
+
+    def send(self, numbers: Tensor, target: Tensor) -> None:
+        """Begin a copy that nobody waits for; until somebody does, the target has wrong numbers in it."""
+        with self._lock:
+            self._sent.append((numbers.detach().clone(), target))
+        target.fill_(torch.nan if target.is_floating_point() else 77)
+
+    @property
+    def n_sent(self) -> int:
+        """How many copies were begun, a moment in the queue of the device."""
+        with self._lock:
+            return self._n_arrived + len(self._sent)
+
+    def reach(self, moment: int | None = None) -> None:
+        """End all copies that were begun before a moment, or all."""
+        with self._lock:
+            n = len(self._sent) if moment is None else max(moment - self._n_arrived, 0)
+            for numbers, target in self._sent[:n]:
+                target.copy_(numbers)
+            del self._sent[:n]
+            self._n_arrived += n
+
+
+class Current:
+    """Holds the device of the simulation that lasts."""
+
+    device = Device()
 
 
 class CudaTensor(Tensor):
@@ -107,6 +140,8 @@ def pinned(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def count(kind: Kind, operator: str) -> None:
-    """Count an event of the simulation that lasts."""
-    Device.counts.add(kind, operator)
+def count(kind: Kind, operator: str, moment: int | None = None) -> None:
+    """Count what the device is asked for; if it is a wait, the copies before it, or before a moment, have arrived."""
+    Current.device.counts.add(kind, operator)
+    if kind is Kind.SYNC:
+        Current.device.reach(moment)

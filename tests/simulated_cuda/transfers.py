@@ -7,7 +7,7 @@ from torch import Tensor
 
 from simulated_cuda.counts import Kind
 from simulated_cuda.operators import crossing
-from simulated_cuda.tensor import CUDA, CudaTensor, count, is_pinned, pinned
+from simulated_cuda.tensor import CUDA, CudaTensor, Current, count, is_pinned, pinned
 
 _to = Tensor.to
 _CPU = torch.device("cpu")
@@ -31,9 +31,13 @@ class _Down(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, tensor: CudaTensor, non_blocking: bool) -> Tensor:  # type: ignore[override]  # noqa: ARG004
+        held = tensor.detach().held
         count(Kind.COPY if non_blocking else Kind.SYNC, "to_cpu")
-        copied = tensor.detach().held.clone()
-        return pinned(copied) if non_blocking else copied
+        if not non_blocking:
+            return held.clone()
+        target = pinned(torch.empty_like(held))
+        Current.device.send(held, target)
+        return target
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]  # noqa: ARG004
