@@ -1,5 +1,6 @@
 """What the device was asked to do, by the line of the package that asked."""
 
+import os
 import sys
 import threading
 from collections import Counter
@@ -9,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import audiopg
 
-PACKAGE = f"{Path(audiopg.__file__).parent}/"
+PACKAGE = f"{Path(audiopg.__file__).parent}{os.sep}"
 ELSEWHERE = "elsewhere"
 
 
@@ -111,6 +112,6 @@ def site() -> Site:
     while frame is not None:
         code = frame.f_code
         if code.co_filename.startswith(PACKAGE):
-            return Site(code.co_filename.removeprefix(PACKAGE), frame.f_lineno, code.co_qualname)
+            return Site(code.co_filename.removeprefix(PACKAGE).replace(os.sep, "/"), frame.f_lineno, code.co_qualname)
         frame = frame.f_back  # type: ignore[assignment]
     return Site(ELSEWHERE, 0, "")
