@@ -2,12 +2,12 @@
 # Its params are the parameters that it reads and the digest of its code, so that Snakemake
 # runs it again when one of them changes.
 import os
-import shutil
 import sys
 from pathlib import Path
 
 from snakemake.utils import min_version
 
+from audiopg import gpus
 from audiopg.config import params
 from audiopg.errors import AudiopgError
 from audiopg.provenance import dvc_sync, watchdog
@@ -32,6 +32,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 shell.prefix("trap '' TERM; set -euo pipefail; ")
 
 
+def refuse(error):
+    """End the run as every command ends that meets what it cannot do."""
+    sys.stderr.write(f"audiopg: {error}\n")
+    sys.exit(2)
+
+
 try:
     CONFIG = params.load(Path("params.yaml"))
     CARDS = {
@@ -46,12 +52,12 @@ try:
         dvc_sync.guard()
     watchdog.lead()
 except AudiopgError as error:
-    sys.exit(f"audiopg: {error}")
+    refuse(error)
 
 FOLDS = {name: range(1, card.n_folds + 1) for name, card in CARDS.items()}
 INITS = ["pretrained", "scratch"]
 # the profile lets one job at a time have the GPU; on the CPU, folds run in parallel
-GPUS = {"cpu": 0, "cuda": 1, "auto": int(shutil.which("nvidia-smi") is not None)}
+GPUS = {"cpu": 0, "cuda": 1, "auto": int(gpus.present())}
 GPU = GPUS[CONFIG.compute.device]
 ENCODER = "results/pretrain/encoder.safetensors"
 MANIFEST = "results/tasks/{task}/manifest.csv"
@@ -122,7 +128,7 @@ onstart:
     try:
         preflight.check(CONFIG, computes_here=workflow.local_exec)
     except AudiopgError as error:
-        sys.exit(f"audiopg: {error}")
+        refuse(error)
     dvc_sync.begin()
 
 

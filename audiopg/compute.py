@@ -3,9 +3,10 @@
 import atexit
 import os
 import shutil
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -13,12 +14,16 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from audiopg import gpus
 from audiopg.errors import AudiopgError
+from audiopg.progress import say
 
 if TYPE_CHECKING:
     from audiopg import config
 
+CPU = torch.device("cpu")
 COMPILERS = ("c++", "g++", "clang++", "gcc", "cc", "clang")
+HIDDEN = ("", "-1", "NoDevFiles")  # values of CUDA_VISIBLE_DEVICES that leave no device
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,10 @@ class Backend:
     compiles: bool = False
     rank: int = 0
     world_size: int = 1
+    synth_device: torch.device = CPU
+    """What plays synthetic clips."""
+    n_feeders: int = 1
+    """Threads that make batches while the device is at others; a GPU leaves the CPU's cores to them."""
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context of a forward pass."""
@@ -60,6 +69,11 @@ class Backend:
         out: list[float] = sums.tolist()
         return out
 
+    def sum_over_processes(self, tensor: Tensor) -> None:
+        """Add up a tensor over all processes, in place; nothing is read back."""
+        if self.world_size > 1:
+            distributed.all_reduce(tensor)
+
     @contextmanager
     def lost_peer_errors(self) -> Iterator[None]:
         """Report in one line that another process has ended, without which this one cannot go on.
@@ -76,11 +90,8 @@ class Backend:
             raise AudiopgError(msg) from error
 
     def to_device(self, tensor: Tensor) -> Tensor:
-        """Move a tensor to the device; a copy from CPU to CUDA does not block the CPU."""
-        if tensor.device.type == self.device.type:
-            return tensor
-        pinned = tensor.pin_memory() if self.device.type == "cuda" else tensor
-        return pinned.to(self.device, non_blocking=True)
+        """Move a tensor to the device, as `sent`."""
+        return sent(tensor, self.device)
 
     @property
     def is_main_process(self) -> bool:
@@ -95,10 +106,19 @@ class Backend:
         return f"{self.device.type} {str(dtype).removeprefix('torch.')}{processes}"
 
 
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device; a copy from CPU to CUDA does not block the CPU."""
+    if tensor.device.type == device.type:
+        return tensor
+    pinned = tensor.pin_memory() if device.type == "cuda" else tensor
+    return pinned.to(device, non_blocking=True)
+
+
 def backend(compute: "config.Compute", n_threads: int, *, trains: bool = False) -> Backend:
     """Choose the device and precision, and set the number of CPU threads; join the other processes of a torchrun.
 
     The number of threads comes from the parameters, not from the machine: it can change the last bit of a sum.
+    The first line of the stage names the device and the precision.
 
     Args:
         compute: the ``compute`` section.
@@ -106,22 +126,37 @@ def backend(compute: "config.Compute", n_threads: int, *, trains: bool = False) 
         trains: whether the stage shares its work with other processes.
 
     Raises:
-        AudiopgError: CUDA is asked for, but missing or without a device for each process; a compiler is asked for, but
-            missing; or torchrun has started a stage that does not share its work.
+        AudiopgError: as `check`; CUDA has no device for each process; or torchrun has started a stage that does not
+            share its work.
     """
     torch.set_num_threads(n_threads)
     threadpool_limits(n_threads)  # NumPy's and scikit-learn's matrix products
     check(compute, trains=trains)
-    device = torch.device("cuda" if compute.device != "cpu" and torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if compute.device != "cpu" and cuda_works() else "cpu")
     dtype = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}.get(
         compute.precision, torch.bfloat16 if bfloat16_gains(device) else None
     )
-    if not distributed.is_torchelastic_launched():
-        return Backend(device, dtype, compute.compile)
-    if not trains:
+    if distributed.is_torchelastic_launched() and not trains:
         msg = "torchrun: only pretrain and finetune share their work between processes; call audiopg without torchrun"
         raise AudiopgError(msg)
-    return _join(Backend(device, dtype, compute.compile))
+    alone = Backend(
+        device,
+        dtype,
+        compute.compile,
+        synth_device=device if compute.synth_device == "cuda" else CPU,
+        n_feeders=max(n_threads - 1, 1) if device.type == "cuda" else 1,
+    )
+    say(described(alone, trains=trains))
+    return _join(alone) if distributed.is_torchelastic_launched() else alone
+
+
+def described(backend: Backend, *, trains: bool) -> str:
+    """Return the line that names device and precision; all that is not training is computed in float32."""
+    device = backend.device
+    model = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
+    training = str(backend.autocast_dtype or torch.float32).removeprefix("torch.")
+    precision = f"{training}, evaluation in float32" if trains else "float32"
+    return f"device: {device.type}{model}, precision: {precision}"
 
 
 def check(compute: "config.Compute", *, trains: bool) -> None:
@@ -132,14 +167,50 @@ def check(compute: "config.Compute", *, trains: bool) -> None:
         trains: whether the stage compiles models if asked to.
 
     Raises:
-        AudiopgError: CUDA is asked for, but missing; or a compiler is asked for, but missing.
+        AudiopgError: CUDA is asked for, but missing; there is a GPU, and torch cannot use it; or a compiler is asked
+            for, but missing.
     """
-    if compute.device == "cuda" and not torch.cuda.is_available():
-        msg = "params.yaml: compute.device: cuda asked for, but this machine has no CUDA device; use auto or cpu"
+    if compute.device != "cpu" and not cuda_works():
+        if gpus.present():
+            msg = f"torch cannot use the GPU of this machine: {obstacle()}; for the CPU set compute.device: cpu"
+            raise AudiopgError(msg)
+        if compute.device == "cuda":
+            msg = "params.yaml: compute.device: cuda asked for, but this machine has no CUDA device; use auto or cpu"
+            raise AudiopgError(msg)
+    if compute.synth_device == "cuda" and (compute.device == "cpu" or not cuda_works()):
+        msg = "params.yaml: compute.synth_device: cuda asked for, but nothing is computed on a CUDA device; use auto"
         raise AudiopgError(msg)
     if trains and compute.compile and not any(shutil.which(name) for name in COMPILERS):
         msg = "params.yaml: compute.compile: true needs a C++ compiler such as g++; install one or use false"
         raise AudiopgError(msg)
+
+
+def cuda_works() -> bool:
+    """Return whether torch can use a GPU, without the warning by which it says that it cannot."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.cuda.is_available()
+
+
+def obstacle() -> str:
+    """Say why torch cannot use the GPU that is there, and what to do."""
+    built, driver = f"torch {torch.__version__}", gpus.driver()
+    if torch.version.cuda is None:
+        return f"{built} was built without CUDA; install one that was built with it"
+    old = gpus.too_old(driver, torch.version.cuda)
+    if old:
+        newest = gpus.newest_cuda(driver)
+        other = f" or a torch for CUDA {newest}" if newest else ""
+        return f"{old} ({built}); install a newer driver{other} (docs/dependencies.md)"
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "all") in HIDDEN:
+        return f"CUDA_VISIBLE_DEVICES={os.environ['CUDA_VISIBLE_DEVICES']} hides it; unset it"
+    if not driver:
+        return "no driver answers; see what nvidia-smi says"
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        return f"{str(error).splitlines()[0]} ({built}, driver {driver})"
+    return f"no device is visible ({built}, driver {driver})"
 
 
 def _join(alone: Backend) -> Backend:
@@ -156,7 +227,8 @@ def _join(alone: Backend) -> Backend:
         cuda = device.type == "cuda"
         distributed.init_process_group("nccl" if cuda else "gloo", device_id=device if cuda else None)
         atexit.register(distributed.destroy_process_group)
-    return Backend(device, alone.autocast_dtype, alone.compiles, rank, world_size)
+    synth_device = alone.synth_device if alone.synth_device == CPU else device
+    return replace(alone, device=device, rank=rank, world_size=world_size, synth_device=synth_device)
 
 
 def bfloat16_gains(device: torch.device) -> bool:

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "audiopg"
 RANKS = (
     {
         *("errors", "extras", "registry", "arrays", "storage", "tensors", "progress"),
-        *("rng", "philox", "source_digest", "jit", "plotting", "file_kind"),
+        *("rng", "philox", "source_digest", "jit", "plotting", "file_kind", "gpus"),
     },
     {"config"},
     {"compute", "audio", "features", "provenance"},

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from audiopg.cli.options import Encoder
+from audiopg.errors import AudiopgError
 
 
 def embed(  # noqa: PLR0913  (one argument per option)
@@ -34,7 +35,9 @@ def embed(  # noqa: PLR0913  (one argument per option)
 def export(  # noqa: PLR0913, PLR0917  (the options)
     encoder: Encoder,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    results: Annotated[Path, typer.Option(help="Folder with the results table and its run card.")] = Path("results"),
+    results: Annotated[Path, typer.Option(help="Folder that may have a results table, with run card.")] = Path(
+        "results"
+    ),
     half: Annotated[bool, typer.Option("--half", help="Weights of 16 bit: half the size.")] = False,
     onnx: Annotated[bool, typer.Option("--onnx", help="Also model.onnx: waveforms in, embeddings out.")] = False,
     push: Annotated[str, typer.Option(help="Repository on a model hub to copy the folder to: user/repo.")] = "",
@@ -43,6 +46,9 @@ def export(  # noqa: PLR0913, PLR0917  (the options)
     """Write the encoder as a folder for a model hub: weights, configuration, model card."""
     from audiopg.pretrained import export as stage
 
+    if private and not push:
+        msg = "--private: is about the repository of --push; give both"
+        raise AudiopgError(msg)
     stage.run(encoder, results, out, half=half, onnx=onnx)
     if push:
         typer.echo(stage.push(out, push, private=private))

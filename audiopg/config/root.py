@@ -23,6 +23,7 @@ class Compute(Section):
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "float32", "bfloat16", "float16"]
     compile: bool
+    synth_device: Literal["auto", "cpu", "cuda"]
 
 
 class Data(Section):

@@ -68,7 +68,7 @@ class Pretrain(Steps):
     decoder: Decoder
     drop_path: Annotated[Float, Field(ge=0, lt=1)]
     optimizer: Optimizer
-    save_every: Count
+    save_every_min: Positive
     n_threads: Count
 
     @model_validator(mode="after")
@@ -109,7 +109,7 @@ class Finetune(Steps):
     pooling: Literal["mean", "attention", "bands"]
     normalise: Literal["corpus", "task"]
     standardise: bool
-    save_every: Count
+    save_every_min: Positive
     n_threads: Count
 
     @property

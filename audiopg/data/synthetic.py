@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from audiopg import config
+from audiopg.compute import sent
 from audiopg.features.logmel import LogMel
 from audiopg.synth.score import Score
 from audiopg.synth.world import World
@@ -15,12 +16,30 @@ PROBE_START = 1 << 40
 
 
 class SyntheticClips:
-    """Log-mel spectrograms of the corpus, made on the fly on one device."""
+    """Log-mel spectrograms of the corpus, made on the fly."""
 
-    def __init__(self, synth: config.Synth, features: config.Features, seed: int, device: torch.device) -> None:
-        """Take the ``synth`` and ``features`` sections and the corpus seed."""
-        self.world = World(synth, seed, device)
+    def __init__(  # noqa: PLR0913, PLR0917
+        self,
+        synth: config.Synth,
+        features: config.Features,
+        seed: int,
+        device: torch.device,
+        synth_device: torch.device | None = None,
+        n_threads: int | None = None,
+    ) -> None:
+        """Take what the corpus is, and what makes it.
+
+        Args:
+            synth: the section ``synth``.
+            features: the section ``features``.
+            seed: of the corpus.
+            device: where spectrograms are computed, and lie.
+            synth_device: what plays the clips; None is ``device``.
+            n_threads: threads of a CPU that plays; None takes torch's number.
+        """
+        self.world = World(synth, seed, synth_device or device, n_threads)
         self.log_mel = LogMel(features).to(device)
+        self.device = device
 
     def batch(self, indices: Sequence[int]) -> Tensor:
         """Return the spectrograms of the clips with these indices, shape (B, F, M)."""
@@ -29,4 +48,4 @@ class SyntheticClips:
     def with_score(self, indices: Sequence[int]) -> tuple[Tensor, Score]:
         """Return the spectrograms of the clips with these indices, shape (B, F, M), and what was played."""
         score = self.world.score(indices)
-        return self.log_mel(self.world.render(score)), score
+        return self.log_mel(sent(self.world.render(score), self.device)), score

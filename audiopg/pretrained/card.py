@@ -1,6 +1,6 @@
 """The model card of an exported encoder: what a hub reads, and what a person reads."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import yaml
@@ -42,14 +42,36 @@ CITATION = """\
 TAUGHT = "So the encoder was supervised as well, by the synthesiser's score; no recording was involved."
 
 
-def front_matter(name: str, table: pd.DataFrame, *, taught: bool) -> dict[str, Any]:
+class Figures(NamedTuple):
+    """The results table."""
+
+    table: pd.DataFrame
+    """As data, columns as `audiopg.report.COLUMNS`."""
+    shown: str
+    """For the eye, Markdown with its own title."""
+
+
+def front_matter(name: str, figures: Figures | None, *, taught: bool) -> dict[str, Any]:
     """Return the metadata that a model hub reads: licence, tags, and this encoder's figures per task.
 
     Args:
         name: name of the model.
-        table: the results table, columns as `audiopg.report.COLUMNS`.
+        figures: the results table; None where there is none.
         taught: whether pre-training knew more of the clips than their sound.
     """
+    metadata: dict[str, Any] = {
+        "license": "mit",
+        "library_name": "transformers",  # it tells the hub how to show the folder's use
+        "pipeline_tag": "feature-extraction",
+        "tags": [*TAGS, "supervised"] if taught else TAGS,
+    }
+    if figures is not None:
+        metadata["model-index"] = [{"name": name, "results": _by_task(figures.table)}]
+    return metadata
+
+
+def _by_task(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return this encoder's figures as a model hub has them."""
     results = []
     for task, rows in table[table["row"].isin(OWN_ROWS)].groupby("task", sort=False):
         metrics = [
@@ -62,36 +84,34 @@ def front_matter(name: str, table: pd.DataFrame, *, taught: bool) -> dict[str, A
         ]
         kind = {"type": "audio-classification", "name": "audio classification"}
         results.append({"task": kind, "dataset": {"type": str(task), "name": str(task)}, "metrics": metrics})
-    return {
-        "license": "mit",
-        "library_name": "transformers",  # it tells the hub how to show the folder's use
-        "pipeline_tag": "feature-extraction",
-        "tags": [*TAGS, "supervised"] if taught else TAGS,
-        "model-index": [{"name": name, "results": results}],
-    }
+    return results
 
 
-def model_card(
-    facts: dict[str, Any], card: dict[str, Any], table: pd.DataFrame, shown: str, digests: dict[str, str]
-) -> str:
+def model_card(facts: dict[str, Any], card: dict[str, Any], figures: Figures | None, digests: dict[str, str]) -> str:
     """Write the model card.
 
     Args:
         facts: what ``config.json`` holds.
         card: run card of the pre-training.
-        table: the results table as data.
-        shown: the results table for the eye, Markdown with its own title.
+        figures: the results table; None where there is none.
         digests: sha256 of what the folder was made from, by name.
     """
     size, rate_hz = facts["encoder"]["size"], facts["features"]["sample_rate_hz"]
     name, clip_s = f"audiopg-{size}", card["params"]["synth"]["clip_s"]
     objectives = _objectives(card)
     taught = objectives.keys() != {"reconstruction"}
-    metadata = front_matter(name, table, taught=taught)
+    metadata = front_matter(name, figures, taught=taught)
     learnt = "; ".join(f"{LEARNT[key]} (weight {weight:g})" for key, weight in objectives.items())
     head = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=1000)
     made = "\n".join(f"| {what} | `{digest}` |" for what, digest in digests.items())
     versions = ", ".join(f"{package} {number}" for package, number in card["versions"].items())
+    if figures is None:
+        evaluated, results = "This folder has no figures: it was exported without a table of results.", ""
+    else:
+        evaluated = (
+            "It was evaluated on the tasks below and on no others. Figures are of one seed; ± is over folds only."
+        )
+        results = f"\n## Results\n\n{figures.shown.partition(chr(10))[2].strip()}\n"
     return f"""\
 ---
 {head}---
@@ -135,20 +155,15 @@ tokens = model(waveform)  # waveform: (B, samples), float32 in [-1, 1]; tokens: 
 
 Pre-training heard synthetic sound only, and no recording: {card["clips_seen"]:,} clips of {clip_s:g} s, made by the
 procedural synthesiser of `audiopg`, named `{card["first_clip"]}` to `{card["last_clip"]}`. Each can be made again
-from its name and the parameters in `{RUN_CARD}`. No person, voice or work is in them. Recordings served for the
-figures below alone; the classifiers that were fine-tuned on them are not in this folder.
+from its name and the parameters in `{RUN_CARD}`. No person, voice or work is in them. Recordings serve to
+evaluate it and for nothing else; no classifier that was fine-tuned on them is in this folder.
 
 What it learnt: {learnt}.{f" {TAUGHT}" if taught else ""}
 
 ## Limits
 
-It was evaluated on the tasks below and on no others. Figures are of one seed; ± is over folds only. Clips in
-pre-training had {clip_s:g} s; much longer ones meet positions that it has not seen.
-
-## Results
-
-{shown.partition(chr(10))[2].strip()}
-
+{evaluated} Clips in pre-training had {clip_s:g} s; much longer ones meet positions that it has not seen.
+{results}
 ## Made from
 
 | what | sha256 |

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import cast
 
 import pyarrow as pa
-import torch
 from pyarrow import csv, parquet
 
-from audiopg import storage
+from audiopg import compute, gpus, storage
 from audiopg.audio.decode import streamed
 from audiopg.audio.files import check_names, search
 from audiopg.audio.opened import require_file
@@ -16,7 +15,7 @@ from audiopg.errors import AudiopgError
 from audiopg.models.readout import USUAL, Pooling, ReadOut
 from audiopg.pretrained.encoder import AudioEncoder
 from audiopg.pretrained.weights import SHIPPED
-from audiopg.progress import progress
+from audiopg.progress import progress, say
 
 WRITERS = {".parquet": parquet.ParquetWriter, ".csv": csv.CSVWriter}
 ROWS = 1 << 12  # rows that are written at a time, at least: small row groups make a slow Parquet file
@@ -62,7 +61,9 @@ def run(  # noqa: PLR0913  (one argument per option)
     except ValueError as error:
         msg = f"--layer, --pooling: {error}"
         raise AudiopgError(msg) from None
-    encoder.to("cuda" if torch.cuda.is_available() else "cpu")
+    encoder.to("cuda" if compute.cuda_works() else "cpu")
+    if encoder.device.type == "cpu" and gpus.present():
+        say(f"on the CPU: {compute.obstacle()}")
     size = encoder.timestamp_embedding_size if timestamps else encoder.embedding_size
     times = [("timestamp_ms", pa.float64())] if timestamps else []
     schema = pa.schema([("path", pa.string()), *times, *((f"e{number}", pa.float32()) for number in range(size))])

@@ -10,10 +10,11 @@ import pandas as pd
 from audiopg import __version__, storage, tensors
 from audiopg.errors import AudiopgError
 from audiopg.pretrained import graph, hub
-from audiopg.pretrained.card import CARD, MODELING, model_card
+from audiopg.pretrained.card import CARD, MODELING, Figures, model_card
 from audiopg.pretrained.encoder import AudioEncoder
 from audiopg.pretrained.hub.client import upload
 from audiopg.pretrained.weights import CONFIG, MODEL_TYPE, RUN_CARD, WEIGHTS, read_checkpoint
+from audiopg.progress import say
 
 GRAPH = "model.onnx"
 PREPROCESSOR = "preprocessor_config.json"
@@ -30,7 +31,8 @@ def run(encoder_path: Path, results: Path, out: Path, *, half: bool = False, onn
 
     Args:
         encoder_path: weights that the stage ``pretrain`` wrote, with its run card next to them.
-        results: folder with ``table.csv``, ``table.md`` and the run card of the table.
+        results: folder with ``table.csv``, ``table.md`` and the run card of the table; without a table there, the
+            model card has no figures, and a line says so.
         out: folder for ``model.safetensors`` and ``run.json`` (the checkpoint and its run card, byte for byte),
             ``config.json``, ``README.md``, and what `AutoModel` and `AutoFeatureExtractor` read besides.
         half: whether the weights are rounded to numbers of 16 bit, for a file of half the size.
@@ -41,16 +43,12 @@ def run(encoder_path: Path, results: Path, out: Path, *, half: bool = False, onn
             another encoder, or files that are not of an export would be replaced.
     """
     _check_folder(out)
-    card_path, table_card_path = encoder_path.with_name(RUN_CARD), results / RUN_CARD
+    card_path = encoder_path.with_name(RUN_CARD)
     model, features = read_checkpoint(encoder_path)
     encoder = model.config
-    card, table_card = storage.read_json(card_path), storage.read_json(table_card_path)
+    card = storage.read_json(card_path)
     _made("pretrain", card_path, card, encoder_path)
-    for name in ("table.csv", "table.md"):
-        _made("table", table_card_path, table_card, results / name)
-    if storage.file_digest(card_path) not in table_card["inputs"].values():
-        msg = f"{results / 'table.csv'}: is not based on {encoder_path}; `snakemake --cores all` makes it again"
-        raise AudiopgError(msg)
+    figures = _figures(results, encoder_path)
     facts = {
         "model_type": MODEL_TYPE,
         "architectures": ["AudioPGModel"],
@@ -69,11 +67,11 @@ def run(encoder_path: Path, results: Path, out: Path, *, half: bool = False, onn
     digests = {
         "checkpoint of the pre-training": storage.file_digest(encoder_path),
         f"{RUN_CARD}, the run card of the pre-training": storage.file_digest(card_path),
-        "run card of the results table": storage.file_digest(table_card_path),
         "statements of the code of the pre-training": card["code"],
     }
-    frame = pd.read_csv(results / "table.csv")
-    text = model_card(facts, card, frame, (results / "table.md").read_text(encoding="utf-8"), digests)
+    if figures is not None:
+        digests["run card of the results table"] = storage.file_digest(results / RUN_CARD)
+    text = model_card(facts, card, figures, digests)
     if half:
         weights, header = tensors.read(encoder_path)
         tensors.write(out / WEIGHTS, {name: weight.half() for name, weight in weights.items()}, header)
@@ -87,6 +85,21 @@ def run(encoder_path: Path, results: Path, out: Path, *, half: bool = False, onn
     storage.write_text(out / CARD, text)
     if onnx:
         graph.write(AudioEncoder.from_pretrained(out), out / GRAPH)
+
+
+def _figures(results: Path, encoder_path: Path) -> Figures | None:
+    """Read the results table, if there is one; it has to be about this encoder."""
+    if not (results / "table.csv").exists():
+        say(f"{results / 'table.csv'}: no such file; the model card has no figures")
+        return None
+    table_card_path = results / RUN_CARD
+    table_card = storage.read_json(table_card_path)
+    for name in ("table.csv", "table.md"):
+        _made("table", table_card_path, table_card, results / name)
+    if storage.file_digest(encoder_path.with_name(RUN_CARD)) not in table_card["inputs"].values():
+        msg = f"{results / 'table.csv'}: is not based on {encoder_path}; `snakemake --cores all` makes it again"
+        raise AudiopgError(msg)
+    return Figures(pd.read_csv(results / "table.csv"), (results / "table.md").read_text(encoding="utf-8"))
 
 
 def _copy(source: Path, target: Path) -> None:

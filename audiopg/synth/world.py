@@ -30,8 +30,16 @@ class World:
     True
     """
 
-    def __init__(self, synth: config.Synth, seed: int, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, synth: config.Synth, seed: int, device: torch.device | str = "cpu", n_threads: int | None = None
+    ) -> None:
         """Take the ``synth`` section and the corpus seed.
+
+        Args:
+            synth: the section.
+            seed: of the corpus.
+            device: what plays.
+            n_threads: threads of a CPU; None takes torch's number.
 
         Raises:
             AudiopgError: an unknown primitive, an unknown or missing parameter, or a value that it may not take.
@@ -40,6 +48,7 @@ class World:
         self.synth = synth
         self.seed = seed
         self.device = torch.device(device)
+        self.n_threads = n_threads
         self.grid = Grid(synth.n_samples, synth.sample_rate_hz)
 
     def score(self, indices: Sequence[int]) -> Score:
@@ -61,5 +70,5 @@ class World:
         """
         playlist = arrange(score, self.grid)
         if self.device.type == "cpu":
-            return torch.from_numpy(compiled.render(playlist, torch.get_num_threads()))
+            return torch.from_numpy(compiled.render(playlist, self.n_threads or torch.get_num_threads()))
         return batched.render(playlist, self.device)

@@ -1,9 +1,12 @@
 """The state of an unfinished run: two files, so that a damaged one costs some steps and not the run."""
 
+import time
 import zlib
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 
 import torch
 from torch import Tensor
@@ -22,20 +25,67 @@ class Checkpoints:
     folder: Path
     run: str
     """Digest of everything the run depends on."""
-    save_every: int
-    """Steps between two states."""
+    every_s: float
+    """How long a run goes on between two states, in s."""
     own: list[Path] = field(default_factory=list)
     """The states of this run, oldest first."""
 
+    def __post_init__(self) -> None:
+        """Begin to count the time."""
+        self._saved_s = time.monotonic()
+        self._writer = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
+
+    def __enter__(self) -> "Checkpoints":
+        """Leave the block only when all is on the disk."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait, as `finish`."""
+        self.finish()
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a state of this run: it was long enough for one."""
+        return bool(self.own) or self._writing is not None
+
+    def due(self) -> bool:
+        """Whether it is time for the next state.
+
+        Raises:
+            AudiopgError: the one before could not be written.
+        """
+        if self._writing is not None and self._writing.done():
+            self._writing.result()
+        return time.monotonic() - self._saved_s >= self.every_s
+
     def save(self, step: int, state: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
-        """Write a state, and remove all but the last two.
+        """Take a copy of a state, and write it beside what follows; then remove all but the last two.
+
+        One is written at a time: a state waits until the one before is on the disk.
+
+        Raises:
+            AudiopgError: the one before could not be written.
+        """
+        self.finish()
+        copied = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}
+        self._writing = self._writer.submit(self._write, step, copied, {**header, "run": self.run})
+        self._saved_s = time.monotonic()
+
+    def finish(self) -> None:
+        """Wait until what was saved is on the disk.
 
         Raises:
             AudiopgError: the disk is full, or the folder cannot be written.
         """
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
+
+    def _write(self, step: int, state: dict[str, Tensor], header: dict[str, str]) -> None:
         path = self.folder / f"{step:09d}.safetensors"
-        state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-        header = {**header, "run": self.run}
         tensors.write(path, state, {**header, "crc32": _checksum(state, header)})
         self.own = [*(other for other in self.own if other != path), path][-KEPT:]
         for other in self._files():

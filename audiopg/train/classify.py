@@ -1,8 +1,8 @@
 """Fine-tuning of a classifier on some recordings of a task, and what it predicts for others."""
 
 import copy
+import threading
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -59,7 +59,7 @@ class FoldData:
         """Take the batches, and the size of the encoder that they are for."""
         self.batches = batches
         self.encoder = encoder
-        self._whole = lru_cache(maxsize=1)(self._make)  # its parts come one after another
+        self._last = threading.local()  # the parts of a step come one after another, in one thread
 
     def n_clips(self, step: int) -> int:
         """Count the clips of a step; the last of an epoch may have fewer."""
@@ -68,7 +68,9 @@ class FoldData:
 
     def part(self, step: int, places: range) -> Batch:
         """Return spectrograms (B, F, M), targets (B, C), visible patches (B, V) and drop-path factors (depth, 2, B)."""
-        spectrograms, targets, visible, drop_path_scale = self._whole(step)
+        if getattr(self._last, "step", None) != step:
+            self._last.step, self._last.whole = step, self._make(step)
+        spectrograms, targets, visible, drop_path_scale = self._last.whole
         chosen = slice(places.start, places.stop)
         return (
             spectrograms[chosen],

@@ -22,18 +22,22 @@ class EMA:
         self.weights = {name: weight.detach().clone() for name, weight in self.model.items()} if decay else {}
 
     @torch.no_grad()
-    def update(self, n_updates: int) -> None:
+    def update(self, n_updates: Tensor, taken: Tensor) -> None:
         """Move towards the weights of the model.
 
         The decay is smaller in the first steps, so that the weights from before training are forgotten.
 
         Args:
-            n_updates: how often the model was updated, this time included.
+            n_updates: how often the model was updated, this time included; a scalar on the device, so that a GPU is not
+                waited for.
+            taken: whether it was this time; if not, nothing changes.
         Source: Polyak and Juditsky (1992); the first steps as in TensorFlow's ExponentialMovingAverage.
         """
-        decay = min(self.decay, (1 + n_updates) / (10 + n_updates))
-        for name, weight in self.weights.items():
-            weight.lerp_(self.model[name], 1 - decay)
+        decay = ((1 + n_updates) / (10 + n_updates)).clamp_max(self.decay)
+        weights = list(self.weights.values())
+        change = torch._foreach_sub([self.model[name] for name in self.weights], weights)  # noqa: SLF001
+        torch._foreach_mul_(change, (1 - decay) * taken)  # noqa: SLF001  (one launch for all weights)
+        torch._foreach_add_(weights, change)  # noqa: SLF001
 
     def load_state_dict(self, weights: Mapping[str, Tensor]) -> None:
         """Continue from saved averages."""

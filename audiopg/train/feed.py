@@ -1,6 +1,8 @@
-"""Batches of a run, in parts; the next part is made during the current one, so that the training need not wait."""
+"""Batches of a run, in parts; those to come are made during the current one, so that the training need not wait."""
 
+import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -57,8 +59,8 @@ def parts(n_clips: int, n_parts: int) -> list[Part]:
 class Feed(Iterator[tuple[float, Batch]]):
     """This process's parts of the steps one after another, each with its share of the step, on the device.
 
-    A thread makes each part during the step on the previous one, on a CPU too: drawing, playing and transforming hold
-    no lock of Python, and take the moments in which a core of the training has nothing to do.
+    Threads make the steps to come during the current one, on a CPU too: drawing, playing and transforming hold hardly
+    any lock of Python, and take the moments in which a core of the training has nothing to do.
     """
 
     def __init__(self, data: Data, steps: Iterable[int], accumulate: int, backend: Backend) -> None:
@@ -68,15 +70,14 @@ class Feed(Iterator[tuple[float, Batch]]):
             data: makes the batches.
             steps: the steps to come.
             accumulate: parts of a step for each process.
-            backend: device and processes.
+            backend: device, processes, and threads that make batches.
         """
         self.data = data
-        self.steps = steps
         self.accumulate = accumulate
         self.backend = backend
         self.waited_s = 0.0
         """How long `next` took, in s."""
-        self._parts = ahead(self._make, self._pieces())
+        self._parts = itertools.chain.from_iterable(ahead(self._make, steps, backend.n_feeders))
 
     def __next__(self) -> tuple[float, Batch]:
         """Return the next part."""
@@ -85,36 +86,44 @@ class Feed(Iterator[tuple[float, Batch]]):
         self.waited_s += time.perf_counter() - began_s
         return part
 
-    def _pieces(self) -> Iterator[tuple[int, Part]]:
-        for step in self.steps:
-            cut = parts(self.data.n_clips(step), self.accumulate * self.backend.world_size)
-            first = self.backend.rank * self.accumulate
-            yield from ((step, part) for part in cut[first : first + self.accumulate])
-
-    def _make(self, piece: tuple[int, Part]) -> tuple[float, Batch]:
-        step, part = piece
-        to_device = self.backend.to_device
+    def _make(self, step: int) -> list[tuple[float, Batch]]:
+        """Make all parts of a step in one thread: they may have work in common."""
+        cut = parts(self.data.n_clips(step), self.accumulate * self.backend.world_size)
+        first = self.backend.rank * self.accumulate
         with self.backend.device_context():
-            spectrograms, others, *drawn = self.data.part(step, part.places)
-            sent = (None if tensor is None else to_device(tensor) for tensor in drawn)
-            return part.share, (to_device(spectrograms), to_device(others), *sent)
+            return [self._sent(step, part) for part in cut[first : first + self.accumulate]]
+
+    def _sent(self, step: int, part: Part) -> tuple[float, Batch]:
+        to_device = self.backend.to_device
+        spectrograms, others, *drawn = self.data.part(step, part.places)
+        sent = (None if tensor is None else to_device(tensor) for tensor in drawn)
+        return part.share, (to_device(spectrograms), to_device(others), *sent)
 
 
-def ahead(make: Callable[[Piece], Made], pieces: Iterable[Piece]) -> Iterator[Made]:
-    """Make one thing after another, each in a thread while its predecessor is in use.
+def ahead(make: Callable[[Piece], Made], pieces: Iterable[Piece], n_threads: int = 1) -> Iterator[Made]:
+    """Make things while their predecessors are in use, and give them in order.
+
+    Args:
+        make: makes one.
+        pieces: what each is made from.
+        n_threads: with one, the next thing is made while one is in use; with several, two are ready or in the making
+            for each thread.
 
     Raises:
         Exception: what ``make`` raises, where its result would have come.
     """
-    with ThreadPoolExecutor(1) as thread:
-        before: Future[Made] | None = None
+    n_ahead = 1 if n_threads == 1 else 2 * n_threads
+    pool = ThreadPoolExecutor(n_threads)
+    try:
+        coming: deque[Future[Made]] = deque()
         for piece in pieces:
-            following = thread.submit(make, piece)
-            if before is not None:
-                yield before.result()
-            before = following
-        if before is not None:
-            yield before.result()
+            coming.append(pool.submit(make, piece))
+            if len(coming) > n_ahead:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def check_division(

@@ -97,7 +97,7 @@ class Fold:
         found = []
         for number, rows in enumerate(parts):
             place = folder / f"lr{recipe.optimizer.lr:g}-epochs{recipe.n_epochs}-part{number}"
-            checkpoints = Checkpoints(place, f"{run_digest} {place.name}", recipe.save_every)
+            checkpoints = Checkpoints(place, f"{run_digest} {place.name}", 60 * recipe.save_every_min)
             learnt = self.learn(recipe, rows, checkpoints)
             scores = predict(learnt.model, learnt.clips, rows.test, self.backend, f"{self.label}: comparing")
             found.append(self.figures(rows.test, scores)[self.card.metric])
@@ -158,7 +158,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     search = Search(recipe, resume / "search.json", run_digest)
     parts = inner(manifest, rows, fold, recipe.search.n_folds)
     recipe = search.best(lambda candidate: learner.tried(candidate, parts, resume, run_digest), backend)
-    checkpoints = Checkpoints(resume, run_digest, recipe.save_every)
+    checkpoints = Checkpoints(resume, run_digest, 60 * recipe.save_every_min)
     model, clips, training, best = learner.learn(recipe, rows, checkpoints)
     if not backend.is_main_process:
         return

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import pandas as pd
 import torch
@@ -28,6 +28,18 @@ if TYPE_CHECKING:
     from audiopg.train.curves import Curves
 
 TICKS = 1_000_000  # steps of the schedule of a run that ends by the clock
+# Steps between two looks at the losses. A look waits until a GPU has done all that it was given; a CPU has done it.
+READ_EVERY = {"cpu": 1, "cuda": 8}
+
+
+class Unread(NamedTuple):
+    """A step whose numbers may still be on their way."""
+
+    step: int
+    rate: float
+    """Its learning rate."""
+    numbers: Tensor
+    """Its loss, the norm of its gradient and the scale of float16, on the device."""
 
 
 class Companion(Protocol):
@@ -75,14 +87,16 @@ class Training:
         self.ema = EMA(model, optimizer.ema_decay)
         self.scaler = torch.amp.GradScaler("cpu", enabled=False)
         self.losses: list[float] = []
+        """Of the steps that were looked at."""
+        self._unread: list[Unread] = []
         self.n_skipped = 0
         self.elapsed_s = 0.0
         self.waited_s = 0.0
 
     @property
     def step(self) -> int:
-        """Steps done, those without an update included."""
-        return len(self.losses)
+        """Steps done, those without an update included; a GPU may still be at some of them."""
+        return len(self.losses) + len(self._unread)
 
     def fit(
         self,
@@ -114,35 +128,34 @@ class Training:
         if checkpoints is not None:
             self._continue(checkpoints, backend)
         self.model.train()
-        n_clips = data.n_clips(self.step)
         steps = itertools.count(self.step) if self.n_steps is None else range(self.step, self.n_steps)
         feed = Feed(data, steps, self.accumulate, backend)
-        left = progress(self._left(), label, total=self.n_steps or 0, done=self.step, per_item=n_clips)
+        left = progress(self._left(), label, total=self.n_steps or 0, done=self.step, per_item=data.n_clips(self.step))
         sigterm = Sigterm()
         began_s, waited_s = time.monotonic() - self.elapsed_s, self.waited_s
-        with backend.lost_peer_errors(), nullcontext() if checkpoints is None else sigterm:
+        with (
+            backend.lost_peer_errors(),
+            nullcontext() if checkpoints is None else sigterm,
+            checkpoints or nullcontext(),
+        ):
             run = backend.runner(self.model)
             if curves is not None:
                 curves.begin(self)
             for step in left:
                 rate = self._set_rate()
-                loss, norm = self._gradient(feed, run, loss_of, backend)
-                clock = (
-                    [time.monotonic() - began_s, waited_s + feed.waited_s] if backend.is_main_process else [0.0, 0.0]
-                )
-                loss, self.elapsed_s, self.waited_s = backend.all_reduce_sum([loss, *clock])
-                problem = self._problem(loss, norm)
-                if problem:
-                    where = f"at step {step} ({data.names(step)}; learning rate {rate:g})"
-                    self._on_non_finite(f"{label}: {problem} {where} with optimizer {self.config.model_dump_json()}")
-                self._update(loss, norm, finite=not problem)
+                self._unread.append(Unread(step, rate, self._advance(feed, run, loss_of, backend)))
                 if after_step is not None:
                     after_step(self.step)
-                asked = backend.all_reduce_sum([sigterm.received]) != [0]
+                if not (self.finished or len(self._unread) == READ_EVERY[backend.device.type]):
+                    continue
+                numbers = [time.monotonic() - began_s, waited_s + feed.waited_s] if backend.is_main_process else [0, 0]
+                self.elapsed_s, self.waited_s, asked = backend.all_reduce_sum([*numbers, sigterm.received])
+                n_clips = sum(data.n_clips(unread.step) for unread in self._unread)
+                self._read(label, data)
                 if curves is not None:
-                    curves.note(self, rate, data.n_clips(step), last=asked or self.finished)
+                    curves.note(self, rate, n_clips, last=asked > 0 or self.finished)
                 if checkpoints is not None:
-                    self._keep(checkpoints, backend, asked=asked)
+                    self._keep(checkpoints, backend, asked=asked > 0)
         self._tell(label)
 
     @property
@@ -164,10 +177,14 @@ class Training:
             group["lr"] = rate * group["scale"]
         return rate
 
-    def _gradient(
+    def _advance(
         self, feed: Feed, run: nn.Module, loss_of: Callable[[nn.Module, Batch], Tensor], backend: "Backend"
-    ) -> tuple[float, float]:
-        """Add up the gradients of a step's parts, clipped; return this process's share of the loss, and the norm."""
+    ) -> Tensor:
+        """Take one step, or none where a loss or gradient is not finite; nothing in it waits for a GPU.
+
+        Returns:
+            The loss, the norm of the gradient and the scale of the loss in float16, shape (3,), on the device.
+        """
         self.optimizer.zero_grad()
         loss = torch.zeros((), device=backend.device)
         for number in range(self.accumulate):
@@ -179,15 +196,52 @@ class Training:
                 # the processes' gradients are averaged, not added up
                 self.scaler.scale(mean * (share * backend.world_size)).backward()  # type: ignore[no-untyped-call]
             loss += share * mean.detach()
+        backend.sum_over_processes(loss)
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        return loss.item(), norm.item()
+        finite = loss.isfinite() & norm.isfinite()
+        # the fused optimiser leaves out a step by this number on the device, and does not count it
+        self.optimizer.found_inf = 1.0 - finite.float()  # type: ignore[attr-defined]
+        self.optimizer.step()
+        if self.ema.weights:
+            self.ema.update(self._n_updates(), finite)
+        return torch.stack([loss, norm, self._update_scale(loss)])
 
-    def _problem(self, loss: float, norm: float) -> str:
+    def _update_scale(self, loss: Tensor) -> Tensor:
+        """Adapt float16's scale to the gradient, if the loss was finite; return the one before."""
+        one = torch.ones_like(loss)
+        before: Tensor = self.scaler.scale(one)
+        if self.scaler.is_enabled():
+            self.scaler.update()
+            # a loss says nothing about the scale
+            self.scaler.update(torch.where(loss.isfinite(), self.scaler.scale(one), before))
+        return before
+
+    def _n_updates(self) -> Tensor:
+        """Count the steps that the optimiser has taken, on the device, without those that were left out."""
+        moments: dict[str, Tensor] = next(iter(self.optimizer.state.values()))
+        return moments["step"]
+
+    def _read(self, label: str, data: Data) -> None:
+        """Look at the numbers of the steps since the last look, and note their losses.
+
+        Raises:
+            AudiopgError: one of them is not finite, and the run is to stop there.
+        """
+        rows = torch.stack([unread.numbers for unread in self._unread]).tolist()
+        unread, self._unread = self._unread, []
+        for (step, rate, _), (loss, norm, scale) in zip(unread, rows, strict=True):
+            problem = self._problem(loss, norm, scale)
+            if problem:
+                where = f"at step {step} ({data.names(step)}; learning rate {rate:g})"
+                self._on_non_finite(f"{label}: {problem} {where} with optimizer {self.config.model_dump_json()}")
+            self.losses.append(math.nan if problem else loss)
+
+    def _problem(self, loss: float, norm: float, scale: float) -> str:
         """Return what is not finite; float16 gradients may overflow while the scaler can still lower its factor."""
         if not math.isfinite(loss):
             return f"the loss is {loss}"
-        overflow = self.scaler.is_enabled() and self.scaler.get_scale() > 1
+        overflow = self.scaler.is_enabled() and scale > 1
         return "" if math.isfinite(norm) or overflow else "the gradient is not finite"
 
     def _on_non_finite(self, event: str) -> None:
@@ -197,22 +251,6 @@ class Training:
             raise AudiopgError(msg)
         self.n_skipped += 1
         say(f"{event}; no update, {self.n_skipped} so far")
-
-    def _update(self, loss: float, norm: float, *, finite: bool) -> None:
-        """Take the step, if it is finite, and note its loss."""
-        if finite:
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-        else:  # a loss says nothing about the scale
-            self.scaler.update(self.scaler.get_scale())
-        if finite and math.isfinite(norm) and self.ema.weights:
-            self.ema.update(self._n_updates())
-        self.losses.append(loss if finite else math.nan)
-
-    def _n_updates(self) -> int:
-        """Count the steps that the optimiser has taken, without those that the scaler left out."""
-        moments: dict[str, Tensor] = next(iter(self.optimizer.state.values()))
-        return int(moments["step"])
 
     def _tell(self, label: str) -> None:
         """Report the time, the share of it spent waiting for data, and the steps without an update."""
@@ -238,14 +276,14 @@ class Training:
         return state
 
     def _keep(self, checkpoints: Checkpoints, backend: "Backend", *, asked: bool) -> None:
-        """Save the state when it is due or after the last step, and end the process if asked to."""
-        if backend.is_main_process and (asked or self.finished or self.step % checkpoints.save_every == 0):
+        """Save the state when it is due, at the end of a long run, and when the process is asked to end; then end it."""
+        if backend.is_main_process and (asked or checkpoints.due() or (self.finished and checkpoints.begun)):
             clock = {"elapsed_s": repr(self.elapsed_s), "waited_s": repr(self.waited_s)}
             checkpoints.save(self.step, self._state(), clock)
         if asked:
-            backend.all_reduce_sum(
-                [0]
-            )  # torchrun ends them all with the first that ends: not before the state is written
+            checkpoints.finish()
+            # torchrun ends them all with the first that ends: not before the state is written
+            backend.all_reduce_sum([0])
             raise KeyboardInterrupt
 
     def _continue(self, checkpoints: Checkpoints, backend: "Backend") -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from audiopg import compute, config, rng, storage
+from audiopg.compute import Backend
 from audiopg.data.synthetic import SyntheticClips
 from audiopg.models.checkpoint import save_encoder
 from audiopg.models.mae import Found, MaskedAutoencoder
@@ -45,10 +46,11 @@ class Outputs:
 class Corpus:
     """Steps through the synthetic corpus: each sees the clips after those of the step before."""
 
-    def __init__(self, cfg: config.Config, device: torch.device) -> None:
-        """Take all parameters, and the device that the clips are made on."""
+    def __init__(self, cfg: config.Config, backend: Backend) -> None:
+        """Take all parameters, and what makes the clips."""
         self.cfg = cfg
-        self.clips = SyntheticClips(cfg.synth, cfg.features, cfg.seed, device)
+        n_threads = None if backend.n_feeders == 1 else 1  # feeders have a core each
+        self.clips = SyntheticClips(cfg.synth, cfg.features, cfg.seed, backend.device, backend.synth_device, n_threads)
         self.n_patches = math.prod(cfg.grid(cfg.synth.clip_s))
         self.physics = Physics(cfg.synth) if cfg.pretrain.objectives.physics else None
 
@@ -136,7 +138,7 @@ def run(cfg: config.Config, resume: Path, curves: Path, outputs: Outputs) -> Non
     check_division("pretrain", recipe, backend, cfg.synth.identity.n_clips if recipe.objectives.twins else 1)
     reads = stages.reads(cfg, "pretrain")
     run_digest = run_cards.run_digest("pretrain", reads, [], backend.name)
-    corpus = Corpus(cfg, backend.device)
+    corpus = Corpus(cfg, backend)
     model = model_of(cfg)
     initialise(model, cfg.seed)
     model.to(backend.device)
@@ -147,7 +149,7 @@ def run(cfg: config.Config, resume: Path, curves: Path, outputs: Outputs) -> Non
         budget_s=math.inf if recipe.budget_min is None else 60 * recipe.budget_min,
         accumulate=recipe.accumulate,
     )
-    checkpoints = Checkpoints(resume, run_digest, recipe.save_every)
+    checkpoints = Checkpoints(resume, run_digest, 60 * recipe.save_every_min)
     training.fit(
         corpus,
         objective(corpus, backend.device),

@@ -14,7 +14,7 @@ import pytest
 import torch
 from support.places import ROOT
 
-from audiopg import tensors
+from audiopg import compute, gpus, tensors
 from audiopg.cli import app
 from audiopg.cli.options import read_params
 from audiopg.config import profile
@@ -118,11 +118,42 @@ def test_what_a_user_can_cause_is_one_line_and_code_2(
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its own
     with pytest.raises(SystemExit) as stopped:
         app.main()
-    shown = capsys.readouterr().err
+    shown = capsys.readouterr().err.removeprefix("device: cpu, precision: float32\n")
     assert stopped.value.code == 2
     assert shown.startswith(f"audiopg: {message}")
     assert shown.count("\n") == 1
     assert sorted(path.name for path in project.iterdir()) == ["params.yaml"]
+
+
+OUTPUTS = [f"--{name}=x" for name in ("encoder", "state", "loss", "card")]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["pretrain", "--resume=x", "--curves=x", *OUTPUTS],
+        ["probe", "--task=drums", "--manifest=x", "--card=x", "--decoded=x", "--encoder=x", "--out-dir=x"],
+        ["latent", "--encoder=x", "--state=x", "--out-dir=x"],
+    ],
+)
+def test_a_stage_refuses_a_gpu_that_torch_cannot_use(
+    arguments: list[str],
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    n_threads: int,  # noqa: ARG001  (a stage sets them)
+) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(sys, "argv", ["audiopg", *arguments])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its own
+    monkeypatch.setattr(compute, "cuda_works", lambda: False)
+    monkeypatch.setattr(compute, "obstacle", lambda: "driver 1 is too old")
+    monkeypatch.setattr(gpus, "present", lambda: True)
+    with pytest.raises(SystemExit) as stopped:
+        app.main()
+    assert stopped.value.code == 2
+    line = "torch cannot use the GPU of this machine: driver 1 is too old; for the CPU set compute.device: cpu"
+    assert capsys.readouterr().err == f"audiopg: {line}\n"
 
 
 def test_a_list_does_not_replace_a_recording(tmp_path: Path) -> None:
@@ -172,7 +203,8 @@ def written_ns(path: Path) -> int:
 @pytest.mark.slow
 def test_a_kill_at_any_moment_changes_no_weight(project: Path) -> None:
     path = project / "params.yaml"
-    path.write_text(path.read_text().replace("n_steps: 12 ", "n_steps: 120 "))
+    text = path.read_text().replace("n_steps: 12 ", "n_steps: 120 ")
+    path.write_text(text.replace("save_every_min: 10 ", "save_every_min: 1e-9 "))
     whole = audiopg(*pretraining(project, "whole"))
     assert whole.returncode == 0, whole.stderr
     command = [str(AUDIOPG), *pretraining(project, "killed")]
@@ -203,7 +235,7 @@ def test_a_rule_whose_processes_are_all_told_to_end_keeps_its_state(project: Pat
     prefix = re.search(r'^shell\.prefix\("(.*)"\)$', (ROOT / "Snakefile").read_text(), re.MULTILINE)
     assert prefix
     path, log = project / "params.yaml", project / "pretrain.log"
-    text = path.read_text().replace("n_steps: 12 ", "n_steps: 100000 ").replace("save_every: 5 ", "save_every: 100000 ")
+    text = path.read_text().replace("n_steps: 12 ", "n_steps: 100000 ")
     path.write_text(text)
     script = f"{prefix[1]} {shlex.join([str(AUDIOPG), *pretraining(project, 'stopped')])} 2>&1 | tee -i {log} >&2"
     environment = {**os.environ, watchdog.RUN: str(os.getpid())}
@@ -225,7 +257,8 @@ def test_ctrl_c_and_sigterm_are_one_line(number: signal.Signals, project: Path) 
     """SIGTERM keeps the step in progress as well."""
     path, few = project / "params.yaml", "n_steps: 12 "
     assert few in path.read_text()
-    path.write_text(path.read_text().replace(few, "n_steps: 100000 "))  # it cannot end before the signal comes
+    text = path.read_text().replace(few, "n_steps: 100000 ")  # it cannot end before the signal comes
+    path.write_text(text.replace("save_every_min: 10 ", "save_every_min: 1e-9 "))
     command = [str(AUDIOPG), *pretraining(project, "stopped")]
     states = project / "stopped.resume"
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:

@@ -12,6 +12,7 @@ import soundfile
 import torch
 from support.encoders import checkpoint
 
+from audiopg import compute, gpus
 from audiopg.audio import decode
 from audiopg.config import Config, profile
 from audiopg.pretrained import embed, hear
@@ -181,3 +182,20 @@ def test_what_pre_training_writes_can_be_used_as_it_is(sounds: list[Path], tmp_p
     run = audiopg("embed", *sounds, "--checkpoint", folder / "encoder.safetensors", "--out", out)
     assert run.returncode == 0, run.stderr
     assert len(table(out)) == len(sounds)
+
+
+def test_a_gpu_that_is_not_used_is_named(
+    sounds: list[Path],
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(gpus, "present", lambda: False)
+    embedded(sounds, weights, tmp_path / "a.csv")
+    assert "on the CPU" not in capsys.readouterr().err
+    monkeypatch.setattr(compute, "obstacle", lambda: "driver 1 is too old")
+    monkeypatch.setattr(gpus, "present", lambda: True)
+    embedded(sounds, weights, tmp_path / "b.csv")
+    assert capsys.readouterr().err.startswith("on the CPU: driver 1 is too old\n")

@@ -304,12 +304,28 @@ def test_an_export_is_replaced_by_the_next(project: Project, folder: Path) -> No
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_without_a_table_the_card_has_no_figures_and_a_line_says_so(
+    project: Project, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export.run(project.encoder, tmp_path / "nowhere", tmp_path / "bare")
+    line = f"{tmp_path / 'nowhere' / 'table.csv'}: no such file; the model card has no figures"
+    assert line in capsys.readouterr().err
+    text = (tmp_path / "bare" / "README.md").read_text(encoding="utf-8")
+    assert "model-index" not in head(tmp_path / "bare")
+    assert "This folder has no figures" in text
+    assert "## Results" not in text
+    for name in set(export.FILES) - {"README.md"}:
+        assert (tmp_path / "bare" / name).read_bytes() == (folder / name).read_bytes()
+
+
 @pytest.mark.slow
 def test_the_command_exports(project: Project, tmp_path: Path, waveform: torch.Tensor) -> None:
     command = [AUDIOPG, "export", "--encoder=results/pretrain/encoder.safetensors", "--out=hub"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert AudioEncoder.from_pretrained(tmp_path / "hub")(waveform).shape[0] == 3
+    alone = subprocess.run([*command, "--private"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (alone.returncode, alone.stderr) == (2, "audiopg: --private: is about the repository of --push; give both\n")
     (project.results / "run.json").write_text(json.dumps([]))
     wrong = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     told = "audiopg: results/run.json: not a run card of the stage table; `snakemake --cores all` makes it\n"

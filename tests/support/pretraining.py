@@ -14,7 +14,7 @@ from audiopg.train.pretrain import Outputs
 def changed(cfg: Config, **changes: Any) -> Config:
     """Parameters with a few steps, in float32, with other values in the section, its objectives or its optimiser."""
     optimizer = {name: changes.pop(name) for name in list(changes) if name in type(cfg.pretrain.optimizer).model_fields}
-    few = {"n_steps": 3, "batch_size": 4, "save_every": 2, "n_threads": torch.get_num_threads()}
+    few = {"n_steps": 3, "batch_size": 4, "save_every_min": 1e-9, "n_threads": torch.get_num_threads()}
     few["objectives"] = cfg.pretrain.objectives.model_copy(update=changes.pop("objectives", {}))
     few["optimizer"] = cfg.pretrain.optimizer.model_copy(update=optimizer)
     compute = cfg.compute.model_copy(update={"device": "cpu", "precision": "float32"} | changes.pop("compute", {}))

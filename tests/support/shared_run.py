@@ -21,7 +21,7 @@ from audiopg.models.vit import initialise
 from audiopg.train import classify
 from audiopg.train.batches import Batches
 from audiopg.train.checkpoints import Checkpoints
-from support.regression import Killed, Line, flat, loss_of, training, weights
+from support.regression import EveryFive, Killed, Line, flat, loss_of, training, weights
 
 RUNS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -52,19 +52,20 @@ def fine_tuning(backend: compute.Backend) -> dict[str, Any]:
 
 def run(folder: Path, what: str) -> None:
     """Fit every regression, or do what else is asked for; the first process writes what came of it."""
-    backend = compute.backend(config.Compute(device="cpu", precision="float32", compile=False), 1, trains=True)
+    backend = compute.backend(config.Compute(device="cpu", precision="float32", compile=False, synth_device="auto"), 1, trains=True)
     if what == "stop":
         training().fit(Line(broken=[3]), loss_of, backend, "label")
     if what == "lose" and backend.rank == 1:
-        training(2).fit(Line(SIZES), loss_of, backend, "label", Checkpoints(folder / "resume-alone", "run", 5))
+        training(2).fit(Line(SIZES), loss_of, backend, "label", EveryFive(folder / "resume-alone", "run", 0))
         msg = "this one fails alone"
         raise AudiopgError(msg)
     if what == "long":
         training(10**9).fit(Line(), loss_of, backend, "long", Checkpoints(folder / "resume", "run", 10**9))
     if what == "apart":
-        own = Checkpoints(folder / f"resume-{backend.rank}", "run", 5)
+        own = Checkpoints(folder / f"resume-{backend.rank}", "run", 10**9)
         if backend.is_main_process:
             own.save(5, training(5)._state() | {"losses": torch.zeros(5)}, {"elapsed_s": "0", "waited_s": "0"})
+            own.finish()
         training().fit(Line(), loss_of, backend, "apart", own)
     if what == "clock":
         timed = training(None, budget_s=0.5)
@@ -74,7 +75,7 @@ def run(folder: Path, what: str) -> None:
     found = {}
     for name, changes in RUNS.items():
         fitted = training(12, **changes)
-        kept = Checkpoints(folder / f"resume-{name}", "run", 5)
+        kept = EveryFive(folder / f"resume-{name}", "run", 0)
         data = Line(SIZES, KILL_AT if what == "kill" else None, BROKEN.get(name, ()))
         half = name == "half"
         precise = replace(backend, autocast_dtype=torch.float16 if half else None)

@@ -1,13 +1,16 @@
 """The states of a run while it lasts: two, whole, of this run."""
 
+import threading
 from pathlib import Path
 
 import pytest
 import torch
-from support.regression import CPU, Line, loss_of, training
+from support.regression import CPU, EveryFive, Line, loss_of, training
 from torch import Tensor
 
+from audiopg import tensors
 from audiopg.errors import AudiopgError
+from audiopg.train import checkpoints as module
 from audiopg.train.checkpoints import Checkpoints
 
 
@@ -25,6 +28,7 @@ def filled(folder: Path, run: str = "run") -> Checkpoints:
     checkpoints = Checkpoints(folder, run, 5)
     for step in (5, 10, 15):
         checkpoints.save(step, state(step), {"elapsed_s": f"{step}"})
+    checkpoints.finish()
     return checkpoints
 
 
@@ -90,6 +94,7 @@ def test_a_damaged_one_falls_back_to_the_one_before(
     assert shown.count("\n") == 1
     assert "000000015.safetensors: damaged checkpoint; going back to 000000010.safetensors" in shown
     checkpoints.save(15, state(15), {})
+    checkpoints.finish()
     assert names(folder) == ["000000010.safetensors", "000000015.safetensors"]
     assert step_of(Checkpoints(folder, "run", 5)) == 15
 
@@ -109,6 +114,7 @@ def test_the_state_of_another_run_is_not_continued(folder: Path, capsys: pytest.
     assert checkpoints.newest() is None
     assert "belongs to other parameters or other code; starting from the first step" in capsys.readouterr().err
     checkpoints.save(5, state(5), {})
+    checkpoints.finish()
     assert names(folder) == ["000000005.safetensors"]
     assert step_of(Checkpoints(folder, "two", 5)) == 5
 
@@ -117,7 +123,8 @@ def test_an_older_state_of_this_run_is_found_behind_a_later_one_of_another(folde
     """As after a kill between writing the first state and removing those of the other run."""
     filled(folder, "one")
     kept = folder / "000000005.safetensors"
-    Checkpoints(folder.with_name("other"), "two", 5).save(5, state(5), {})
+    with Checkpoints(folder.with_name("other"), "two", 5) as other:
+        other.save(5, state(5), {})
     (folder.with_name("other") / kept.name).rename(kept)
     assert step_of(Checkpoints(folder, "two", 5)) == 5
 
@@ -134,15 +141,64 @@ def test_clearing_leaves_what_is_not_its_own(folder: Path) -> None:
     assert names(folder) == ["notes.txt"]
 
 
+def test_a_state_is_due_after_its_time_and_not_before(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    checkpoints = Checkpoints(folder, "run", 600)
+    found = []
+    for passed_s in (0, 599, 2, 597, 3):
+        now[0] += passed_s
+        found.append(checkpoints.due())
+        if found[-1]:
+            checkpoints.save(5, state(5), {})
+    assert found == [False, False, True, False, True]
+
+
+def test_a_state_is_the_one_at_the_time_of_saving_and_one_is_written_at_a_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What follows changes the weights while they are written."""
+    going, first, begun, write = threading.Event(), threading.Event(), [], tensors.write
+
+    def slow(path: Path, *given: object) -> None:
+        begun.append(path.name)
+        first.set()
+        assert going.wait(10)
+        write(path, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module.tensors, "write", slow)
+    weights = torch.zeros(3)
+    with Checkpoints(folder, "run", 0) as checkpoints:
+        checkpoints.save(1, {"weights": weights}, {})
+        weights.fill_(1.0)
+        second = threading.Thread(target=checkpoints.save, args=(2, {"weights": weights}, {}))
+        second.start()
+        assert first.wait(10)
+        second.join(0.2)
+        assert second.is_alive()
+        assert begun == ["000000001.safetensors"]
+        going.set()
+        second.join(10)
+    assert [tensors.read(folder / name)[0]["weights"].tolist() for name in names(folder)] == [[0] * 3, [1] * 3]
+
+
+def test_a_state_that_cannot_be_written_ends_the_run(folder: Path) -> None:
+    folder.write_text("a file in its place")
+    run = training(40)
+    with pytest.raises(AudiopgError, match="resume"):
+        run.fit(Line(), loss_of, CPU, "x", Checkpoints(folder, "run", 0))
+    assert run.step < 40
+
+
 def test_a_run_keeps_two_and_continues_from_the_older_where_the_newer_is_damaged(folder: Path) -> None:
     whole, first, second = training(22), training(22), training(22)
     whole.fit(Line(), loss_of, CPU, "whole")
     with pytest.raises(RuntimeError):
-        first.fit(Line(), loss_of, CPU, "first", Checkpoints(folder, "run", 5), after_step=fail_at(19))
+        first.fit(Line(), loss_of, CPU, "first", EveryFive(folder, "run", 0), after_step=fail_at(19))
     assert names(folder) == ["000000010.safetensors", "000000015.safetensors"]
     cut(folder / "000000015.safetensors")
     data = Line()
-    second.fit(data, loss_of, CPU, "second", Checkpoints(folder, "run", 5))
+    second.fit(data, loss_of, CPU, "second", EveryFive(folder, "run", 0))
     assert data.seen[0][0] == 10
     assert second.losses == whole.losses
 

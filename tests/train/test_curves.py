@@ -11,10 +11,9 @@ import pandas as pd
 import pytest
 import yaml
 from support.places import ROOT
-from support.regression import CPU, Line, loss_of, training
+from support.regression import CPU, EveryFive, Line, loss_of, training
 
 from audiopg.train import curves
-from audiopg.train.checkpoints import Checkpoints
 from audiopg.train.curves import Curves
 
 CURVES = ("loss", "learning_rate", "clips_per_s", "waiting_share")
@@ -72,14 +71,14 @@ def test_a_resumed_run_goes_on_where_its_state_is(project: Path, monkeypatch: py
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        training(12).fit(Line(), loss_of, CPU, "x", Checkpoints(project / "resume", "run", 5), fail, Curves(folder))
+        training(12).fit(Line(), loss_of, CPU, "x", EveryFive(project / "resume", "run", 0), fail, Curves(folder))
     assert curve(folder, "loss")["step"].tolist() == list(range(7))
     run = training(12)
-    run.fit(Line(), loss_of, CPU, "x", Checkpoints(project / "resume", "run", 5), curves=Curves(folder))
+    run.fit(Line(), loss_of, CPU, "x", EveryFive(project / "resume", "run", 0), curves=Curves(folder))
     assert curve(folder, "loss")["step"].tolist() == list(range(12))
     assert curve(folder, "loss")["loss"].tolist() == pytest.approx(run.losses)
     other = training(12)
-    other.fit(Line(), loss_of, CPU, "x", Checkpoints(project / "resume", "other", 5), curves=Curves(folder))
+    other.fit(Line(), loss_of, CPU, "x", EveryFive(project / "resume", "other", 0), curves=Curves(folder))
     assert curve(folder, "loss")["step"].tolist() == list(range(12))
 
 

@@ -1,6 +1,7 @@
 """Parts of batches, and making them one ahead."""
 
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -55,6 +56,42 @@ def test_what_is_made_ahead_is_the_same_and_one_ahead() -> None:
         assert not any(event.is_set() for event in begun[number + 2 :])
     assert used == [0, 1, 4, 9, 16, 25]
     assert made == list(range(6))
+
+
+def test_several_threads_make_things_ahead_and_give_them_in_order() -> None:
+    at_once, order = threading.Barrier(3, timeout=10), []
+
+    def make(number: int) -> int:
+        if number < 3:
+            at_once.wait()  # three are in the making at a time, or this fails
+        order.append(number)
+        return number
+
+    things = ahead(make, range(20), 3)
+    assert next(things) == 0
+    assert list(things) == list(range(1, 20))
+    assert sorted(order) == list(range(20))
+
+
+def test_no_more_is_made_ahead_than_two_for_each_thread() -> None:
+    made: list[int] = []
+    things = ahead(lambda number: made.append(number) or number, range(20), 3)
+    for number in range(5):
+        assert next(things) == number
+        time.sleep(0.05)
+        assert len(made) <= number + 1 + 6
+
+
+def test_all_parts_of_a_step_are_made_in_one_thread() -> None:
+    threads: dict[int, set[int]] = {}
+
+    class Watched(Line):
+        def part(self, step: int, places: range) -> feed.Batch:
+            threads.setdefault(step, set()).add(threading.get_ident())
+            return super().part(step, places)
+
+    list(Feed(Watched((16,)), range(9), 4, replace(CPU, n_feeders=3)))
+    assert all(len(found) == 1 for found in threads.values())
 
 
 def test_an_error_ahead_comes_where_its_result_would_have_come() -> None:

@@ -159,7 +159,7 @@ def test_a_fine_tuning_that_was_killed_ends_as_if_it_had_not_been(
 ) -> None:
     """Also in what the best epoch was: the weights that are reported are those of an epoch before the kill."""
     paths = separable_task(tiny, tmp_path, protocol)
-    changes = EVERYTHING | {"n_epochs": 4, "batch_size": 6, "save_every": 2, "standardise": True}
+    changes = EVERYTHING | {"n_epochs": 4, "batch_size": 6, "save_every_min": 1e-9, "standardise": True}
     cfg = tiny.model_copy(update={"finetune": tiny.finetune.model_copy(update=changes)})
     fold = 4 if protocol == "folds" else 1
     resume, figures = tmp_path / "resume", finetune.metrics.evaluate
@@ -185,7 +185,7 @@ def test_a_fine_tuning_that_was_killed_ends_as_if_it_had_not_been(
     with pytest.raises(KeyboardInterrupt):
         tuned("broken")
     monkeypatch.setattr(Batches, "batch", batch)
-    assert sorted(int(path.stem) for path in resume.glob("*")) == {1: [], 5: [2, 4], 7: [4, 6]}[kill_at]
+    assert sorted(int(path.stem) for path in resume.glob("*")) == {1: [1], 5: [4, 5], 7: [6, 7]}[kill_at]
     again = tuned("again")
     for file in ("classifier.safetensors", "loss.csv", "predictions.csv", "classes.csv"):
         assert (whole / file).read_bytes() == (again / file).read_bytes(), file
@@ -197,7 +197,7 @@ def test_a_state_of_another_fold_or_start_is_not_continued(
     tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = separable_task(tiny, tmp_path)
-    recipe = tiny.finetune.model_copy(update={"n_epochs": 2, "batch_size": 6, "save_every": 1})
+    recipe = tiny.finetune.model_copy(update={"n_epochs": 2, "batch_size": 6, "save_every_min": 1e-9})
     cfg = tiny.model_copy(update={"finetune": recipe})
     save_encoder(tmp_path / "encoder.safetensors", untrained(tiny.encoder, 99), tiny.features)
     digests = []

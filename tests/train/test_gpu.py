@@ -103,7 +103,7 @@ def test_a_resumed_run_comes_to_what_an_uninterrupted_one_does(
         with pytest.raises(Killed):
             run(cfg, tmp_path / "cut")
     resumed = run(cfg, tmp_path / "cut")
-    assert "continuing at step 2" in capsys.readouterr().err
+    assert "continuing at step 3" in capsys.readouterr().err
     assert len(losses(resumed)) == 6
     assert losses(resumed) == pytest.approx(losses(whole), rel=1e-3)
 

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from audiopg import tensors
 from audiopg.errors import AudiopgError
 from audiopg.train import loop
+from audiopg.train.checkpoints import Checkpoints
 from audiopg.train.feed import Batch
 from audiopg.train.loop import Training
 
@@ -54,6 +55,45 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     ours, theirs = second._state(), whole._state()
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours if name != "losses")
+
+
+@pytest.fixture
+def blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The losses are looked at after eight steps, as on a GPU."""
+    monkeypatch.setitem(loop.READ_EVERY, "cpu", 8)
+
+
+@pytest.mark.parametrize("backend", [CPU, FLOAT16], ids=["float32", "float16"])
+def test_nothing_depends_on_when_the_losses_are_looked_at(
+    backend: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes, broken = {"ema_decay": 0.9, "on_non_finite": "skip"}, [3, 18]
+    whole, first, second = (training(**changes) for _ in range(3))
+    whole.fit(Line(broken=broken), flat, backend, "whole")
+    monkeypatch.setitem(loop.READ_EVERY, "cpu", 8)
+    with pytest.raises(Killed):
+        first.fit(Line(kill_at=21, broken=broken), flat, backend, "first", Checkpoints(tmp_path, "run", 0))
+    data = Line(broken=broken)
+    second.fit(data, flat, backend, "second", Checkpoints(tmp_path, "run", 0))
+    assert data.seen[0][0] == 16
+    assert list(map(repr, second.losses)) == list(map(repr, whole.losses))
+    ours, theirs = second._state(), whole._state()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs if name != "losses")
+
+
+@pytest.mark.usefixtures("blocks")
+def test_a_look_at_several_steps_names_the_one_that_is_not_finite() -> None:
+    run = training()
+    with pytest.raises(AudiopgError, match=r"label: the loss is nan at step 11 \(clips of 11; learning rate 0\.0"):
+        run.fit(Line(broken=[11, 12]), loss_of, CPU, "label")
+    assert (run.step, len(run.losses)) == (11, 11)
+
+
+@pytest.mark.usefixtures("blocks")
+def test_the_last_steps_are_looked_at_too() -> None:
+    run = training(11)
+    run.fit(Line(), loss_of, CPU, "label")
+    assert len(run.losses) == 11
 
 
 def test_it_learns() -> None:

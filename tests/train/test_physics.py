@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from support.pretraining import changed, losses, run
+from support.regression import CPU as BACKEND
 from support.sounds import short
 
 from audiopg import tensors
@@ -64,7 +65,7 @@ def test_what_a_clip_does_not_have_counts_for_nothing(tiny: Config) -> None:
 
 
 def test_who_knows_only_the_distributions_has_a_loss_of_1(preset: Config) -> None:
-    corpus = Corpus(preset, CPU)
+    corpus = Corpus(preset, BACKEND)
     physics = corpus.physics
     assert physics is not None
     targets = torch.from_numpy(physics.targets(corpus.clips.world.score(range(6000))))
@@ -78,7 +79,7 @@ def test_who_knows_only_the_distributions_has_a_loss_of_1(preset: Config) -> Non
 
 
 def test_targets_are_those_of_the_clips_that_are_heard(preset: Config) -> None:
-    corpus = Corpus(preset, CPU)
+    corpus = Corpus(preset, BACKEND)
     assert corpus.physics is not None
     spectrograms, _, _, targets = corpus.part(2, range(4))
     assert torch.equal(
@@ -89,7 +90,7 @@ def test_targets_are_those_of_the_clips_that_are_heard(preset: Config) -> None:
 
 def test_parts_are_worth_a_whole(preset: Config) -> None:
     """Cut unevenly, so that no target is present equally often in the parts."""
-    corpus = Corpus(changed(preset, batch_size=8), CPU)
+    corpus = Corpus(changed(preset, batch_size=8), BACKEND)
     model, loss_of = autoencoder(corpus).double(), objective(corpus, CPU)
     gradients = []
     for cut in ([range(8)], [range(1), range(1, 6), range(6, 8)]):
@@ -106,7 +107,7 @@ def test_parts_are_worth_a_whole(preset: Config) -> None:
 
 
 def test_the_encoder_learns_from_it_and_the_decoder_does_not(preset: Config) -> None:
-    corpus = Corpus(preset, CPU)
+    corpus = Corpus(preset, BACKEND)
     model = autoencoder(corpus)
     spectrograms, noise, _, targets = corpus.part(0, range(4))
     assert corpus.physics is not None
@@ -118,7 +119,7 @@ def test_the_encoder_learns_from_it_and_the_decoder_does_not(preset: Config) -> 
 
 
 def test_hidden_patches_tell_nothing(preset: Config) -> None:
-    corpus = Corpus(preset, CPU)
+    corpus = Corpus(preset, BACKEND)
     model = autoencoder(corpus).eval()
     spectrograms, noise, *_ = corpus.part(0, range(4))
     found = model(spectrograms, noise)
@@ -129,7 +130,7 @@ def test_hidden_patches_tell_nothing(preset: Config) -> None:
 
 
 def test_a_few_clips_are_learnt(preset: Config) -> None:
-    corpus = Corpus(changed(preset, batch_size=4), CPU)
+    corpus = Corpus(changed(preset, batch_size=4), BACKEND)
     assert corpus.physics is not None
     model, physics_loss = autoencoder(corpus), PhysicsLoss(corpus.physics, CPU)
     batch, loss_of = corpus.part(0, range(4)), objective(corpus, CPU)
@@ -148,14 +149,14 @@ def test_a_few_clips_are_learnt(preset: Config) -> None:
 def test_without_a_weight_there_is_no_head_and_the_same_start(tiny: Config, tmp_path: Path) -> None:
     outputs = run(changed(tiny), tmp_path)
     assert not any("physics" in name for name in tensors.read(outputs.state)[0])
-    assert len(Corpus(changed(tiny), CPU).part(0, range(4))) == 3
-    told = Corpus(changed(tiny, objectives={"physics": 1.0}), CPU)
+    assert len(Corpus(changed(tiny), BACKEND).part(0, range(4))) == 3
+    told = Corpus(changed(tiny, objectives={"physics": 1.0}), BACKEND)
     plain = MaskedAutoencoder(tiny.encoder, tiny.pretrain.decoder, tiny.pretrain.mask_ratio)
     initialise(plain, 0)
     weights = autoencoder(told).state_dict()
     for name, weight in plain.state_dict().items():
         assert torch.equal(weight, weights[name])
-    for one, other in zip(Corpus(changed(tiny), CPU).part(1, range(4)), told.part(1, range(4)), strict=False):
+    for one, other in zip(Corpus(changed(tiny), BACKEND).part(1, range(4)), told.part(1, range(4)), strict=False):
         assert one is other is None or torch.equal(one, other)  # type: ignore[arg-type]
 
 

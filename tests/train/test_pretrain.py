@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.pretraining import changed, losses, run
+from support.regression import CPU as BACKEND
 
 from audiopg import storage, tensors
 from audiopg.config import Config
@@ -20,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 def test_a_step_sees_its_clips_masks_and_paths_whatever_it_is_cut_into(tiny: Config) -> None:
-    corpus = Corpus(changed(tiny, drop_path=0.5), CPU)
+    corpus = Corpus(changed(tiny, drop_path=0.5), BACKEND)
     whole = corpus.part(2, range(4))
     parts = [corpus.part(2, places) for places in (range(1), range(1, 4))]
     for number, (all_of_it, *pieces) in enumerate(zip(whole, *parts, strict=True)):
@@ -34,11 +35,11 @@ def test_a_step_sees_its_clips_masks_and_paths_whatever_it_is_cut_into(tiny: Con
 def test_drop_path_reaches_the_encoder(tiny: Config) -> None:
     model = MaskedAutoencoder(tiny.encoder, tiny.pretrain.decoder, 0.5)
     initialise(model, 0)
-    spectrogram, noise, drop_path_scale = Corpus(changed(tiny, drop_path=0.5), CPU).part(0, range(4))
+    spectrogram, noise, drop_path_scale = Corpus(changed(tiny, drop_path=0.5), BACKEND).part(0, range(4))
     plain = model(spectrogram, noise).loss
     assert torch.equal(model(spectrogram, noise, torch.ones_like(drop_path_scale)).loss, plain)
     assert not torch.equal(model(spectrogram, noise, drop_path_scale).loss, plain)
-    assert Corpus(changed(tiny), CPU).part(0, range(4))[2] is None
+    assert Corpus(changed(tiny), BACKEND).part(0, range(4))[2] is None
 
 
 def test_a_loss_that_is_not_finite_names_its_clips(

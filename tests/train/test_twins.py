@@ -8,6 +8,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from support.pretraining import changed, losses, run
+from support.regression import CPU as BACKEND
 
 from audiopg import tensors
 from audiopg.compute import Backend
@@ -81,7 +82,7 @@ def test_the_encoder_learns_from_it_alone(twins: Config) -> None:
     """Nothing is reconstructed, so that there is no decoder."""
     model = model_of(twins)
     initialise(model, 0)
-    corpus = Corpus(twins, CPU)
+    corpus = Corpus(twins, BACKEND)
     objective(corpus, CPU)(model, corpus.part(0, range(4))).backward()
     names = [name for name, weight in model.named_parameters() if weight.grad is not None and weight.grad.any()]
     assert {name.partition(".")[0] for name in names} == {"encoder", "projection"}
@@ -97,7 +98,7 @@ def test_the_loss_is_the_weighted_sum_of_its_parts(twins: Config) -> None:
         {"reconstruction": 2.0, "physics": 3.0, "twins": 5.0},
     ):
         cfg = changed(twins, objectives={"reconstruction": 0.0, "physics": 0.0, "twins": 0.0} | weights)
-        model, corpus = model_of(cfg), Corpus(cfg, CPU)
+        model, corpus = model_of(cfg), Corpus(cfg, BACKEND)
         initialise(model, 0)
         found.append(objective(corpus, CPU)(model, corpus.part(0, range(4))).item())
     assert found[3] == pytest.approx(2 * found[0] + 3 * found[1] + 5 * found[2])
@@ -106,7 +107,7 @@ def test_the_loss_is_the_weighted_sum_of_its_parts(twins: Config) -> None:
 def test_identities_are_learnt(twins: Config) -> None:
     """The first 16 clips: from the loss of a guess to a tenth of it."""
     cfg = changed(twins, batch_size=16)
-    model, corpus = model_of(cfg), Corpus(cfg, CPU)
+    model, corpus = model_of(cfg), Corpus(cfg, BACKEND)
     initialise(model, 0)
     optimizer, loss_of, batch = (
         torch.optim.AdamW(model.parameters(), 1e-3),

@@ -50,7 +50,7 @@ def test_an_experiment_in_the_workspace_repeats_what_it_asks_for(project: Any) -
     assert {key: (change["old"], change["new"]) for key, change in changed.items()} == {
         "pretrain.mask_ratio": (0.75, 0.5)
     }
-    assert "has not seen" in project.run("snakemake", code=1)
+    assert "has not seen" in project.run("snakemake", code=2)
     project.run("audiopg", "sync")
     assert (project.pending(), project.stale()) == (set(), set())
     row = experiments(project)["half"]
@@ -83,7 +83,7 @@ def test_experiments_in_folders_of_their_own_fetch_nothing_and_leave_the_workspa
     assert len({metrics[name] for name in ("workspace", "half", "slow")}) == 3
     # taken over, it is what was shown, and nothing has to be made
     project.run("dvc", "exp", "apply", "slow")
-    assert "has not seen" in project.run("snakemake", code=1)
+    assert "has not seen" in project.run("snakemake", code=2)
     project.run("audiopg", "sync")
     assert json.loads((project.root / "results/metrics/drums.json").read_text())["value"] == metrics["slow"]
     assert (project.pending(), project.stale()) == (set(), set())

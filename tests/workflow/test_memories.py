@@ -164,7 +164,7 @@ def test_order_and_spelling_of_parameters_concern_nothing(project: Any) -> None:
 )
 def test_bad_parameters_are_one_line(project: Any, old: str, new: str, message: str) -> None:
     project.edit("params.yaml", old, new)
-    lines = [line for line in project.run("snakemake", code=1).splitlines() if not line.startswith("Using workflow")]
+    lines = [line for line in project.run("snakemake", code=2).splitlines() if not line.startswith("Using workflow")]
     assert len(lines) == 1
     assert lines[0].startswith(message)
 
@@ -182,7 +182,7 @@ def test_dvc_does_what_a_parameter_asks_for_and_snakemake_agrees_after_sync(proj
     project.edit("params.yaml", TASK_LINE, TASK_CHANGED)
     project.run("dvc", "repro")
     assert project.calls() == CONCERNED
-    assert "has not seen" in project.run("snakemake", code=1)
+    assert "has not seen" in project.run("snakemake", code=2)
     project.run("audiopg", "sync")
     assert "Nothing to be done" in project.run("snakemake")
     assert project.calls() == []
@@ -214,7 +214,7 @@ def test_files_that_dvc_brought_back_are_refused_until_sync(project: Any) -> Non
     project.run("snakemake")
     project.commit()
     project.run("git", "checkout", "--quiet", "HEAD~1")
-    message = project.run("snakemake", code=1)
+    message = project.run("snakemake", code=2)
     assert "audiopg sync" in message
     assert "AUDIOPG_DVC_SYNC=off snakemake --forceall" in message
     project.run("audiopg", "sync")
@@ -223,7 +223,7 @@ def test_files_that_dvc_brought_back_are_refused_until_sync(project: Any) -> Non
     project.run("git", "checkout", "--quiet", "-")
     project.run("dvc", "checkout")
     project.run("git", "checkout", "--quiet", "HEAD~1")
-    assert "has not seen" in project.run("snakemake", code=1)
+    assert "has not seen" in project.run("snakemake", code=2)
 
 
 @pytest.mark.slow
@@ -281,7 +281,7 @@ def test_dvc_makes_everything_and_snakemake_takes_it_over(fresh: Any, tmp_path: 
     project = fresh.copy(tmp_path)
     project.run("dvc", "repro")
     assert len(project.calls()) > len(CONCERNED)
-    assert "has not seen" in project.run("snakemake", code=1)
+    assert "has not seen" in project.run("snakemake", code=2)
     project.run("audiopg", "sync")
     assert "Nothing to be done" in project.run("snakemake", "--cores", "8")
     assert "Data and pipelines are up to date" in project.run("dvc", "repro")

@@ -1,11 +1,13 @@
 """Mistakes in the parameters are found before either tool removes a result."""
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.cards import nvidia_smi
 from support.places import ROOT
 
 PREFLIGHT = "audiopg/cli/preflight.py"
@@ -69,7 +71,26 @@ def test_snakemake_loses_nothing_by_a_mistake_that_only_a_stage_sees(checked: An
     project = checked.copy(tmp_path)
     before = results(project)
     project.edit("params.yaml", "corpora: [", "corpora: [evnts, ")
-    out = project.run("snakemake", code=1)
+    out = project.run("snakemake", code=2)
     assert "did you mean 'events'?" in out
     assert results(project) == before
     assert project.calls() == []
+
+
+@pytest.mark.slow
+def test_a_gpu_that_torch_cannot_use_ends_the_run_before_any_job(checked: Any, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("torch can use the GPU of this machine")
+    project = checked.copy(tmp_path)
+    before = results(project)
+    project.append("params.yaml", "# so that there is something to do")
+    nvidia_smi(tmp_path / "bin", ["GPU-a"], driver="535.104.05")
+    path = os.pathsep.join([str(tmp_path / "bin"), project.environment()["PATH"]])
+    out = project.run("snakemake", "--forcerun", "latent", code=2, PATH=path)
+    (line,) = [line for line in out.splitlines() if line.startswith("audiopg: ")]
+    assert "torch cannot use the GPU of this machine: driver 535.104.05 is too old" in line
+    assert results(project) == before
+    assert project.calls() == []
+    project.edit("params.yaml", "device: auto", "device: cpu")
+    assert "latent" in project.run("snakemake", "--forcerun", "latent", PATH=path)

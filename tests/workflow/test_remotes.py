@@ -37,7 +37,7 @@ def check_that_a_clone_takes_over(project: Any, **env: str) -> None:
     clone = type(project)(project.root.with_name("clone"))
     project.run("git", "clone", "--quiet", str(project.root), str(clone.root))
     clone.run("dvc", "pull", **env)
-    assert "audiopg sync" in clone.run("snakemake", code=1)
+    assert "audiopg sync" in clone.run("snakemake", code=2)
     clone.run("audiopg", "sync")
     assert (clone.pending(), clone.stale()) == (set(), set())
     assert "Nothing to be done" in clone.run("snakemake")
