@@ -14,7 +14,9 @@ DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def section(**changes: object) -> config.Compute:
-    return config.Compute.model_validate({"device": "cpu", "precision": "float32", "compile": False, "synth_device": "auto"} | changes)
+    return config.Compute.model_validate(
+        {"device": "cpu", "precision": "float32", "compile": False, "synth_device": "auto"} | changes
+    )
 
 
 @pytest.mark.parametrize("precision", DTYPES)

@@ -52,7 +52,9 @@ def fine_tuning(backend: compute.Backend) -> dict[str, Any]:
 
 def run(folder: Path, what: str) -> None:
     """Fit every regression, or do what else is asked for; the first process writes what came of it."""
-    backend = compute.backend(config.Compute(device="cpu", precision="float32", compile=False, synth_device="auto"), 1, trains=True)
+    backend = compute.backend(
+        config.Compute(device="cpu", precision="float32", compile=False, synth_device="auto"), 1, trains=True
+    )
     if what == "stop":
         training().fit(Line(broken=[3]), loss_of, backend, "label")
     if what == "lose" and backend.rank == 1:
