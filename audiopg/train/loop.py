@@ -276,7 +276,7 @@ class Training:
         return state
 
     def _keep(self, checkpoints: Checkpoints, backend: "Backend", *, asked: bool) -> None:
-        """Save the state when it is due, at the end of a long run, and when the process is asked to end; then end it."""
+        """Save the state when due, at the end of a long run, and when the process is asked to end; then end it."""
         if backend.is_main_process and (asked or checkpoints.due() or (self.finished and checkpoints.begun)):
             clock = {"elapsed_s": repr(self.elapsed_s), "waited_s": repr(self.waited_s)}
             checkpoints.save(self.step, self._state(), clock)
