@@ -2,12 +2,17 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from support.places import ROOT
 
 from audiopg.config import Config, profile
+
+if TYPE_CHECKING:
+    from simulated_cuda import Counts
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +35,28 @@ def n_threads() -> Iterator[int]:
     before = torch.get_num_threads()
     yield before
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _device(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Give tests marked ``gpu`` a simulated CUDA device where there is no real one."""
+    if request.node.get_closest_marker("gpu") is None:
+        yield
+        return
+    import torch  # noqa: PLC0415
+    from simulated_cuda import simulation  # noqa: PLC0415
+
+    with nullcontext() if torch.cuda.is_available() else simulation():
+        yield
+
+
+@pytest.fixture
+def simulated_cuda() -> "Iterator[Counts]":
+    """Counts of what a simulated CUDA device is asked for, which there is during the test, whatever the machine has."""
+    from simulated_cuda import simulation  # noqa: PLC0415  (not for tests that need no torch)
+
+    with simulation() as counts:
+        yield counts
 
 
 @pytest.fixture(scope="session")

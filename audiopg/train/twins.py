@@ -26,9 +26,11 @@ def twins_loss(directions: Tensor, n_clips: int) -> Tensor:
 
 
 def _loss(directions: Tensor, n_clips: int) -> Tensor:
-    identity = torch.arange(len(directions), device=directions.device) // n_clips
+    place = torch.arange(len(directions), device=directions.device)
     itself = torch.eye(len(directions), dtype=torch.bool, device=directions.device)
-    related = (identity[:, None] == identity) & ~itself
+    # places, not a mask: a CPU would wait for a GPU to know how many there are
+    number, other = place[:, None] % n_clips, place[: n_clips - 1]
+    twins = place[:, None] - number + other + (other >= number)
     similarity = (directions @ directions.T / TEMPERATURE).masked_fill(itself, -torch.inf)
-    found = -functional.log_softmax(similarity, dim=1)[related].mean()
+    found = -functional.log_softmax(similarity, dim=1).gather(1, twins).mean()
     return found / math.log(len(directions) - 1)

@@ -167,7 +167,6 @@ def test_the_floor_is_that_of_torchaudio() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_gpu_agrees(kind: str) -> None:
     log_mel, waveform = LogMel(features(kind)), sounds(3, 20_000)

@@ -233,7 +233,6 @@ def test_a_long_clip_is_the_same_in_every_batch(name: str, renderer: str, reques
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_plays_the_same_clips(preset: config.Synth) -> None:
     playlist = arrange(draw(preset, 42, range(100)), Grid(preset.n_samples, 16_000))
     on_gpu = batched.render(playlist, torch.device("cuda"))
@@ -242,8 +241,9 @@ def test_a_gpu_plays_the_same_clips(preset: config.Synth) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("edge", EDGES)
+@pytest.mark.parametrize(
+    "edge", [pytest.param(edge, marks=pytest.mark.slow) if edge == "events of a sample" else edge for edge in EDGES]
+)
 def test_a_gpu_agrees_at_every_edge(edge: str, world: config.Synth) -> None:
     if edge == "a low rate":
         pytest.skip("the same code as at other rates")

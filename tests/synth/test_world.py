@@ -179,7 +179,6 @@ def test_the_corpus_sounds_as_it_always_did(part: dict[str, Any], clips: dict[st
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_plays_the_same_corpus(preset: config.Synth) -> None:
     on_gpu = World(preset, 42, "cuda").play(range(100))
     assert on_gpu.is_cuda
