@@ -112,3 +112,23 @@ def test_each_obstacle_has_its_reason(card: Path, n_threads: int, monkeypatch: p
     assert "no driver answers; see what nvidia-smi says" in refused(n_threads)
     monkeypatch.setattr(torch.version, "cuda", None)
     assert f"torch {torch.__version__} was built without CUDA" in refused(n_threads)
+
+
+def test_a_stage_takes_its_gpu_before_torch_looks_for_any(n_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(gpus, "present", lambda: False)
+    monkeypatch.setattr(gpus, "take", lambda: order.append("take"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(order.append("look")))
+    compute.backend(section(device="auto"), n_threads)
+    assert order[:2] == ["take", "look"]
+    order.clear()
+    compute.backend(section(device="cpu"), n_threads)
+    assert order == []
+
+
+def test_a_process_of_torchrun_takes_no_gpu(n_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpus, "take", lambda: pytest.fail("it took one"))
+    monkeypatch.setattr(gpus, "present", lambda: False)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    with pytest.raises(AudiopgError, match="torchrun"):
+        compute.backend(section(device="auto"), n_threads)

@@ -74,6 +74,14 @@ def test_a_profile_has_a_corpus_of_its_own_unless_another_is_asked_for() -> None
     assert profile.load("paper") == profile.load("paper", "paper")
 
 
+def test_paper_leaves_cores_for_downloads_and_decoding_on_a_machine_with_eight() -> None:
+    paper = profile.load("paper")
+    fetching, decoding = 1, 3  # in their rules
+    assert paper.pretrain.n_threads + fetching + decoding <= 8
+    assert paper.finetune.n_threads + fetching + decoding <= 8
+    assert max(paper.probe.n_threads, paper.latent.n_threads) + fetching <= 8
+
+
 def test_params_yaml_is_profile_quick() -> None:
     assert (ROOT / "params.yaml").read_text(encoding="utf-8") == profile.text("quick")
 
