@@ -1,6 +1,7 @@
 """What runs beside what on a machine with GPUs: stand-ins for stages and cards, the real rules and scheduler."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,3 +68,14 @@ def test_downloads_and_decoding_run_beside_the_pre_training(cuda: Any, tmp_path:
     assert any(fetch.beside(decode) for fetch in fetches for decode in decodings)  # neither waits for the other
     on_cards = [job for job in jobs if job.stage in GPU_STAGES]
     assert not any(one.beside(other) for one in on_cards for other in on_cards)  # profiles/default has one GPU
+
+
+def test_memory_is_asked_for_what_is_mapped(finished: Any, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path)
+    os.truncate(project.root / "results/decoded/drums/frames.f32", 300_000_000)
+    out = project.run("snakemake", "--dry-run", "--quiet", "host", AUDIOPG_DVC_SYNC="off")
+    blocks = re.findall(r"^rule (finetune|probe):\n((?: {4}.*\n)+)", out, flags=re.MULTILINE)
+    asked = {rule: int(found[1]) for rule, text in blocks if (found := re.search(r"mem_mb=(\d+)", text))}
+    assert set(asked) == {"finetune", "probe"}
+    assert 8280 < asked["finetune"] < 8400
+    assert asked["probe"] > 4280

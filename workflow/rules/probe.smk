@@ -24,7 +24,7 @@ rule probe:
     resources:
         gpu=GPU,
         mem_mb=probe_mb,
-        runtime="6h",
+        runtime="24h",
     params:
         *reads("probe"),
         code=CODE["probe"],
