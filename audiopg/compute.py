@@ -118,7 +118,8 @@ def backend(compute: "config.Compute", n_threads: int, *, trains: bool = False) 
     """Choose the device and precision, and set the number of CPU threads; join the other processes of a torchrun.
 
     The number of threads comes from the parameters, not from the machine: it can change the last bit of a sum.
-    The first line of the stage names the device and the precision.
+    The first line of the stage names the device and the precision. Of several GPUs a stage takes one that no other job
+    has; processes of a torchrun see all of them.
 
     Args:
         compute: the ``compute`` section.
@@ -131,6 +132,8 @@ def backend(compute: "config.Compute", n_threads: int, *, trains: bool = False) 
     """
     torch.set_num_threads(n_threads)
     threadpool_limits(n_threads)  # NumPy's and scikit-learn's matrix products
+    if compute.device != "cpu" and not distributed.is_torchelastic_launched():
+        gpus.take()
     check(compute, trains=trains)
     device = torch.device("cuda" if compute.device != "cpu" and cuda_works() else "cpu")
     dtype = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}.get(

@@ -1,9 +1,17 @@
-"""The NVIDIA GPUs of this machine, asked without torch: whether there are any, and which driver they have."""
+"""The NVIDIA GPUs of this machine, without torch: are there any, with which driver, and one of them for each job."""
 
+import atexit
+import os
 import re
 import shutil
 import subprocess
+import tempfile
+import time
 from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from audiopg.progress import say
 
 DEVICES = Path("/dev")
 DRIVER = Path("/proc/driver/nvidia/version")
@@ -12,6 +20,8 @@ VERSION = re.compile(r"\d+(?:\.\d+)+")
 # Source: NVIDIA, CUDA Compatibility, minor version compatibility, table 1:
 # https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html
 OLDEST_DRIVER = {12: 525, 13: 580}
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+LOOK_S = 1.0  # how often a job that waits looks for a free GPU
 
 
 def present() -> bool:
@@ -53,6 +63,48 @@ def newest_cuda(driver_version: str) -> int | None:
     12
     """
     return max((cuda for cuda, oldest in OLDEST_DRIVER.items() if oldest <= _first(driver_version)), default=None)
+
+
+def take() -> None:
+    """Choose a GPU that no other job of this user has, if this process sees several, and let it see no other.
+
+    The GPU is held until the process ends, in whatever way: the system then opens the locked file. A job that finds all
+    of them held says so and waits. It has to be called before torch looks for GPUs.
+    """
+    found = _visible()
+    if len(found) < 2:  # noqa: PLR2004  (no choice, such as the one that Slurm gave to its job)
+        return
+    user = os.getuid() if hasattr(os, "getuid") else ""  # elsewhere each user has a temporary folder
+    folder = Path(tempfile.gettempdir()) / f"audiopg-gpus-{user}{_allocation()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    waits = False
+    while True:
+        for gpu in found:
+            lock = FileLock(folder / f"{gpu}.lock")
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                continue
+            atexit.register(lock.release)  # which also keeps it until then
+            os.environ[VISIBLE] = gpu
+            return
+        if not waits:
+            say(f"other jobs have all {len(found)} GPUs: waiting for one")
+        waits = True
+        time.sleep(LOOK_S)
+
+
+def _visible() -> list[str]:
+    """List the GPUs that this process may use: by number or UUID where it was told so, else by UUID."""
+    given = os.environ.get(VISIBLE)
+    if given is not None:
+        return [gpu.strip() for gpu in given.split(",") if gpu.strip()]
+    return _ask("--query-gpu=uuid", "--format=csv,noheader")
+
+
+def _allocation() -> str:
+    """Return what tells Slurm's jobs apart: the numbers that it gives may mean other GPUs in each of them."""
+    return f"-{os.environ['SLURM_JOB_ID']}" if VISIBLE in os.environ and "SLURM_JOB_ID" in os.environ else ""
 
 
 def _first(version: str) -> int:

@@ -126,3 +126,23 @@ def test_clips_are_played_on_the_cpu_by_several_feeders_beside_a_gpu(monkeypatch
     assert (found.synth_device.type, found.n_feeders) == ("cpu", 1)
     with pytest.raises(AudiopgError, match="compute.synth_device: cuda asked for, but nothing is computed on a CUDA"):
         compute.backend(section(device="cpu", synth_device="cuda"), 4)
+
+
+def test_a_stage_takes_its_gpu_before_torch_looks_for_any(n_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(gpus, "present", lambda: False)
+    monkeypatch.setattr(gpus, "take", lambda: order.append("take"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(order.append("look")))
+    compute.backend(section(device="auto"), n_threads)
+    assert order[:2] == ["take", "look"]
+    order.clear()
+    compute.backend(section(device="cpu"), n_threads)
+    assert order == []
+
+
+def test_a_process_of_torchrun_takes_no_gpu(n_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpus, "take", lambda: pytest.fail("it took one"))
+    monkeypatch.setattr(gpus, "present", lambda: False)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    with pytest.raises(AudiopgError, match="torchrun"):
+        compute.backend(section(device="auto"), n_threads)

@@ -30,7 +30,7 @@ def init(folder: Annotated[Path, typer.Argument(help="Folder of the new project.
 
 
 def profile(
-    name: Annotated[str, typer.Argument(help="quick, small, paper or test.")],
+    name: Annotated[str, typer.Argument(help="quick, small, paper, paper-20min, paper-strong or test.")],
     preset: Annotated[
         str | None, typer.Option(help="What the corpus sounds like: paper or world; else as the profile has it.")
     ] = None,
@@ -119,7 +119,7 @@ def _check_out(out: Path) -> None:
 
 
 def cost(
-    profile: Annotated[str | None, typer.Option(help="quick, small, paper or test; else params.yaml.")] = None,
+    profile: Annotated[str | None, typer.Option(help="A profile, such as paper; else params.yaml.")] = None,
     flops: Annotated[float, typer.Option(help="Peak FLOP/s in training; an A100's in bfloat16.")] = 312e12,
     utilisation: Annotated[float, typer.Option(help="Share of the peak that training reaches.")] = 0.3,
     float32_flops: Annotated[

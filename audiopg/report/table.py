@@ -36,6 +36,9 @@ five statistics over time with the bands of frequency side by side (mean, deviat
 *random weights* is the same linear probe of untrained encoders, the mean of three draws; *log-mel statistics* is the
 same probe of the spectrogram itself: mean and deviation of each mel bin, or with changes, quantiles, modulation and
 thirds of the recording as well."""
+PAPER_LEGEND = """\
+The column *paper* has the figures as AudioPG published them; they are not like for like. By its released code they were
+selected so: {}."""
 SEARCH_HEADERS = ["task", "epochs", "pre-trained", "scratch", "difference"]
 SEARCH_LEGEND = """\
 Fine-tuning for different numbers of epochs, each initialisation with its own best learning rate: mean over folds on
@@ -82,7 +85,11 @@ def searches(cards: Sequence[Card], metrics: Path) -> list[list[str]]:
 
 
 def markdown(
-    frame: pd.DataFrame, over_epochs: list[list[str]], latent: Path, left_out: Mapping[str, Sequence[str]]
+    frame: pd.DataFrame,
+    over_epochs: list[list[str]],
+    latent: Path,
+    left_out: Mapping[str, Sequence[str]],
+    papers_rules: Mapping[str, str],
 ) -> str:
     """Return the table as Markdown, one line per task, and below it the findings of the latent analysis.
 
@@ -91,6 +98,7 @@ def markdown(
         over_epochs: what `searches` gives.
         latent: what the latent analysis found.
         left_out: recordings that are listed but not used, by task.
+        papers_rules: by which rule the paper's figure of a task was selected.
     """
     lines, selections = [], []
     for task, rows in frame.groupby("task", sort=False):
@@ -116,11 +124,13 @@ def markdown(
         for corpus, pairs in found["orthogonality"].items()
         for encoder, o in pairs.get(" ".join(PAPER), {}).items()
     ]
+    rules = "; ".join(f"{task}: {rule}" for task, rule in papers_rules.items())
     parts = [
         "# Results",
         _table(lines, ["task", *TITLES.values(), "metric", "folds", "paper"]),
         LEGEND,
         "Selection: " + "; ".join(dict.fromkeys(selections)) + ".",
+        *([PAPER_LEGEND.format(rules)] if rules else []),
         *([SEARCH_LEGEND, _table(over_epochs, SEARCH_HEADERS)] if over_epochs else []),
         *(f"Left out of {task}: {some(paths)}." for task, paths in left_out.items() if paths),
         LATENT_LEGEND,
@@ -165,7 +175,8 @@ def run(
     frame = table(read_cards, metrics)
     storage.write_text(out / "table.csv", frame.to_csv(index=False))
     left_out = {name: task.leave_out for name, task in cfg.tasks.items()}
-    storage.write_text(out / "table.md", markdown(frame, searches(read_cards, metrics), latent, left_out))
+    rules = {card.name: card.paper_selection for card in read_cards if card.paper_selection is not None}
+    storage.write_text(out / "table.md", markdown(frame, searches(read_cards, metrics), latent, left_out, rules))
     figures.pretraining(pd.read_csv(losses), cfg.pretrain.objectives, out / "pretraining.png")
     run_cards.write_card(
         out / "run.json",

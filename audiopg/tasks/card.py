@@ -28,6 +28,7 @@ class Card:
         n_classes: number of classes.
         metric: the figure that is reported first; ``mAP`` means that a clip may have several labels.
         paper: the figure that AudioPG published, as a fraction; None where it has no such task.
+        paper_selection: by which rule AudioPG selected that figure, as far as its released code shows.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Card:
     n_classes: int
     metric: Literal["accuracy", "mAP"]
     paper: float | None = None
+    paper_selection: str | None = None
 
     @property
     def n_clips(self) -> int:

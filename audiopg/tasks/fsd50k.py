@@ -21,6 +21,7 @@ CARD = Card(
     n_classes=200,
     metric="mAP",
     paper=0.546,
+    paper_selection="unknown, as no code for it was released",
 )
 VOLUME = 3_221_225_472
 # The sizes of the last volumes and the small files are approximate; those of the five full volumes are exact.

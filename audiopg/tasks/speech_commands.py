@@ -18,6 +18,7 @@ CARD = Card(
     n_classes=35,
     metric="accuracy",
     paper=0.970,
+    paper_selection="best epoch on the validation list, which is reported; the test list is never scored",
 )
 DOWNLOAD = Download(
     archives=(

@@ -86,7 +86,7 @@ def test_help_lists_every_stage() -> None:
             ["prepare", "--task=drumz", "--source=s.json", "--manifest=m.csv", "--card=c.json"],
             "params.yaml: tasks has no 'drumz'; did you mean 'drums'?",
         ),
-        (["profile", "quik"], "unknown profile 'quik'; known: paper, quick, small, test"),
+        (["profile", "quik"], "unknown profile 'quik'; known: paper, paper-20min, paper-strong, quick, small, test"),
         (
             ["latent", "--encoder=no.safetensors", "--state=no.safetensors", "--out-dir=x"],
             "no.safetensors: no such checkpoint",

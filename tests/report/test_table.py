@@ -39,6 +39,7 @@ def test_from_folds_to_table(cfg: Config) -> None:
     assert rows[2]["selection"] == "layer, pooling and penalty inside the training folds"
     assert {row["paper"] for row in rows} == {""}
     text = (OUT / "table.md").read_text()
+    assert "as AudioPG published" not in text
     assert "0.200 ± 0.115" in text
     assert text.count("| 0.900 [0.100, 0.950] | 0.500 [0.100, 0.950] | 0.700 [0.100, 0.950] |") == len(PAPER)
     assert "| pretrained | events   | 80 [71, 88]" in text
@@ -49,7 +50,7 @@ def test_what_is_left_out_is_said_below_the_table(cfg: Config) -> None:
     tabulate(cfg, average(cfg, fold_files(cfg)))
     assert "Left out" not in (OUT / "table.md").read_text()
     text = table.markdown(
-        pd.read_csv(OUT / "table.csv"), [], latent_file(cfg), {"drums": [], "birds": ["robin/7.wav", "wren/0.wav"]}
+        pd.read_csv(OUT / "table.csv"), [], latent_file(cfg), {"drums": [], "birds": ["robin/7.wav", "wren/0.wav"]}, {}
     )
     assert "\nLeft out of birds: robin/7.wav, wren/0.wav.\n" in text
     assert "Left out of drums" not in text
@@ -67,6 +68,7 @@ def test_a_search_is_shown_over_epochs_and_says_what_was_selected(cfg: Config) -
 
 def test_a_task_with_a_split_and_several_metrics(cfg: Config) -> None:
     card = replace(DRUMS, name="many", protocol="split", sizes=(5, 3, 2), metric="mAP", paper=0.546)
+    card = replace(card, paper_selection="best epoch of the test split")
     metrics = ("mAP", "d_prime", "lwlrap")
     cfg = params.parse(cfg.model_dump(mode="json") | {"tasks": {"many": CLIP}}, "params.yaml")
     source_files(card, cfg)
@@ -79,6 +81,8 @@ def test_a_task_with_a_split_and_several_metrics(cfg: Config) -> None:
     line = next(line for line in (OUT / "table.md").read_text().splitlines() if line.startswith("| many"))
     assert [cell.strip() for cell in line.split("|")[2:4]] == ["0.510 ± 0.000", "0.210 ± 0.000"]
     assert [cell.strip() for cell in line.split("|")[-4:-1]] == ["mAP", "1", "0.546"]
+    text = " ".join((OUT / "table.md").read_text().split())
+    assert "By its released code they were selected so: many: best epoch of the test split. " in text
 
 
 def test_the_table_is_refused_when_an_average_or_a_card_is_not_of_this_run(cfg: Config) -> None:

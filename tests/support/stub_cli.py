@@ -1,6 +1,8 @@
 """Stand-in for ``audiopg/cli/app.py``: writes what each command must write, from nothing but what the stage may read.
 
-``STUB_PAUSE`` is how many seconds pass before each file, ``STUB_LOG`` where calls are listed instead of ``calls.log``.
+``STUB_PAUSE`` is how many seconds pass before each file (``STUB_PAUSE_<stage>`` for those of one stage), ``STUB_LOG``
+where calls are listed instead of ``calls.log``, ``STUB_TIMES`` where beginning, end and GPU of each are listed.
+``STUB_LASTS=pretrain:decode:2`` lets one stage last until another one is listed there so often.
 """
 
 import argparse
@@ -12,7 +14,7 @@ import time
 import zlib
 from pathlib import Path
 
-from audiopg import storage
+from audiopg import gpus, storage
 from audiopg.config import params
 from audiopg.errors import AudiopgError
 from audiopg.provenance import dvc_sync, run_cards, stages, watchdog
@@ -43,6 +45,7 @@ AGGREGATE = (
 TABLE = ("table.csv", "table.md", "pretraining.png", "run.json")
 SOUND = ("clips.csv", "voices.csv", "events.csv", "run.json")
 GALLERY = ("gallery.html", "run.json")
+GPU_STAGES = ("pretrain", "finetune", "probe", "latent")
 FOLDERS = {
     "finetune": FOLD,
     "probe": PROBE,
@@ -83,15 +86,33 @@ def command(stage: str, arguments: list[str]) -> None:
     with Path(os.environ.get("STUB_LOG", "calls.log")).open("a") as log:
         log.write(f"{stage} {given.task} {given.init}{given.fold}".strip() + "\n")
     sys.stderr.write(f"{stage}: working\n")
+    if stage in GPU_STAGES and config.compute.device == "cuda":
+        gpus.take()
+    began = time.time()
+    last(stage)
     cards = [path for path in made if path.name.endswith("run.json")]
     made = [path for path in made if path not in cards]
     for path in made:
-        time.sleep(float(os.environ.get("STUB_PAUSE", "0")))
+        time.sleep(float(os.environ.get(f"STUB_PAUSE_{stage}", os.environ.get("STUB_PAUSE", "0"))))
         with storage.replacing(path) as temporary:
             temporary.write_bytes(png(content) if path.suffix == ".png" else text(path, content).encode())
     for path in cards:
         reads = stages.reads(config, stage, given.task)
         run_cards.write_card(path, stage, reads, read, made, task=given.task or None, init=given.init)
+    if "STUB_TIMES" in os.environ:
+        with Path(os.environ["STUB_TIMES"]).open("a") as log:
+            log.write(f"{stage} {began} {time.time()} {os.environ.get(gpus.VISIBLE, '-')}\n")
+
+
+def last(stage: str) -> None:
+    """Wait until ``STUB_LASTS`` is fulfilled, if it is about this stage; a minute at most."""
+    lasts, other, count = os.environ.get("STUB_LASTS", "::").split(":")
+    if stage == lasts:
+        times, until = Path(os.environ["STUB_TIMES"]), time.monotonic() + 60
+        while time.monotonic() < until:
+            if times.exists() and times.read_text().count(f"{other} ") >= int(count):
+                return
+            time.sleep(0.1)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from audiopg import storage, tensors
 from audiopg.compute import Backend
-from audiopg.config import Config, params
+from audiopg.config import Config, params, profile
 from audiopg.config.train import Search
 from audiopg.data import decode, prepare
 from audiopg.evaluate import probes
@@ -41,6 +41,21 @@ def test_the_classifier_learns_what_is_easy(tiny: Config, multi_label: bool) -> 
     assert (scores.argmax(axis=1) == data.targets[16:].argmax(axis=1)).all()
     if multi_label:  # its scores are the odds of each label, not of each label against the others
         assert ((scores > 0) == data.targets[16:]).mean() > 0.9
+
+
+@pytest.mark.parametrize("task", ["esc50", "fsd50k", "speech_commands"])
+def test_the_recipes_of_paper_strong_learn_what_is_easy(task: str, tiny: Config, tmp_path: Path) -> None:
+    """All options together, as the stage has them; masks and batches are as small as the clips."""
+    recipe = profile.load("paper-strong").recipe(task).model_dump(mode="json")
+    recipe |= {"n_epochs": 60, "batch_size": 6, "shift_frames": 2, "time_mask_frames": 6, "mel_mask_bins": 12}
+    recipe["optimizer"] |= {"lr": 0.003}
+    section = {"clip_s": 0.32, "finetune": recipe | {"n_threads": 1}}
+    cfg = params.parse(tiny.model_dump(mode="json") | {"tasks": {"drums": section}}, "x")
+    paths = separable_task(tiny, tmp_path)
+    finetune.run(cfg, "drums", 1, "scratch", *paths, None, resume=tmp_path / "resume", out=tmp_path / "fold1")
+    assert storage.read_json(tmp_path / "fold1" / "metrics.json")["metrics"]["accuracy"] > 0.6
+    losses = pd.read_csv(tmp_path / "fold1" / "loss.csv")["loss"]
+    assert losses.tail(20).mean() < losses.head(20).mean()
 
 
 def test_the_best_epoch_on_validation_is_taken_back(tiny: Config) -> None:

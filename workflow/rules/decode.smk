@@ -6,7 +6,8 @@ rule decode:
         run="results/tasks/{task}/decode-run.json",
     log:
         "logs/decode/{task}.log",
-    threads: CONFIG.pretrain.n_threads  # as many as a machine has to have anyway
+    # beside a pre-training with 4 and a download with 1, on 8 cores
+    threads: min(3, CONFIG.pretrain.n_threads)
     resources:
         mem_mb=4000,
         runtime="12h",

@@ -17,7 +17,8 @@ rule finetune:
     threads: lambda wc: CONFIG.recipe(wc.task).n_threads
     resources:
         gpu=GPU,
-        mem_mb=8000,
+        # what it reads is mapped: its pages count where it runs on a cluster
+        mem_mb=lambda wc, input: 8000 + int(input.size_mb),
         runtime="12h",
     params:
         *reads("finetune"),

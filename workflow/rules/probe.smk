@@ -1,10 +1,11 @@
-def probe_mb(wildcards):
-    """One layer with its bands side by side, some times over in float64, and its products; layers are in a file."""
+def probe_mb(wildcards, input):
+    """One layer with its bands side by side, some times over in float64, and its products; what it reads is mapped."""
     n_clips = CARDS[wildcards.task].n_clips
     n_bands = CONFIG.features.n_mels // CONFIG.encoder.patch_mels
     n_features = 5 * n_bands * CONFIG.encoder.shape.width
     products = 4 * min(n_clips, n_features) ** 2
-    return 4000 + 8 * (5 * n_clips * n_features + products) // 2**20
+    arrays = 8 * (5 * n_clips * n_features + products) // 2**20
+    return 4000 + arrays + int(input.size_mb)
 
 
 rule probe:
@@ -23,7 +24,7 @@ rule probe:
     resources:
         gpu=GPU,
         mem_mb=probe_mb,
-        runtime="6h",
+        runtime="24h",
     params:
         *reads("probe"),
         code=CODE["probe"],
