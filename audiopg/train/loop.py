@@ -199,9 +199,9 @@ class Training:
         backend.sum_over_processes(loss)
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        finite = loss.isfinite() & norm.isfinite()
+        finite = (loss + norm).isfinite()
         # the fused optimiser leaves out a step by this number on the device, and does not count it
-        self.optimizer.found_inf = 1.0 - finite.float()  # type: ignore[attr-defined]
+        self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
         self.optimizer.step()
         if self.ema.weights:
             self.ema.update(self._n_updates(), finite)

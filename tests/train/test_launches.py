@@ -49,21 +49,21 @@ FLOAT16 = {"compute": {"device": "cuda", "precision": "float16"}}
 WHOLE = {"compute": {"device": "cuda", "precision": "float32"}}
 
 PRETRAINING = {
-    "float32": Step(325.5, WHOLE),
-    "bfloat16": Step(506.5, HALF),
-    "float16": Step(524.5, FLOAT16),
-    "average": Step(334.5, WHOLE | {"ema_decay": 0.9}),
-    "accumulate": Step(717.5, WHOLE | {"accumulate": 2}),
-    "drop path": Step(349.5, WHOLE | {"drop_path": 0.2}),
-    "physics": Step(359.5, WHOLE | {"objectives": {"physics": 0.5}}),
-    "twins": Step(304.5, WHOLE | {"objectives": {"reconstruction": 0.0, "twins": 1.0}}),
+    "float32": Step(291.5, WHOLE),
+    "bfloat16": Step(472.5, HALF),
+    "float16": Step(490.5, FLOAT16),
+    "average": Step(300.5, WHOLE | {"ema_decay": 0.9}),
+    "accumulate": Step(653.5, WHOLE | {"accumulate": 2}),
+    "drop path": Step(315.5, WHOLE | {"drop_path": 0.2}),
+    "physics": Step(325.5, WHOLE | {"objectives": {"physics": 0.5}}),
+    "twins": Step(285.5, WHOLE | {"objectives": {"reconstruction": 0.0, "twins": 1.0}}),
 }
 FINETUNING = {
-    "float32": Step(253.5, WHOLE),
-    "bfloat16": Step(399.5, HALF),
-    "float16": Step(417.5, FLOAT16),
-    "average": Step(262.5, WHOLE | {"ema_decay": 0.9}),
-    "patches and paths dropped": Step(279.5, WHOLE | {"patch_drop": 0.5, "drop_path": 0.2}),
+    "float32": Step(234.5, WHOLE),
+    "bfloat16": Step(372.5, HALF),
+    "float16": Step(390.5, FLOAT16),
+    "average": Step(243.5, WHOLE | {"ema_decay": 0.9}),
+    "patches and paths dropped": Step(260.5, WHOLE | {"patch_drop": 0.5, "drop_path": 0.2}),
 }
 
 
