@@ -1,8 +1,10 @@
 """Embeddings of whole recordings."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from support.regression import CPU
 
@@ -40,6 +42,22 @@ def test_both_poolings_are_of_all_windows_of_a_recording_together(quick: Config,
         of_bands = [every.mean((0, 1)), every.std((0, 1)), change, every.max((0, 1)), every.min((0, 1))]
         for view, expected in (("moments", of_tokens), ("bands", np.ravel(of_bands))):  # kept in float16
             np.testing.assert_allclose(found.features(View(layer, view))[1], expected, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_gives_the_embeddings_of_float32_within_one_part_in_a_hundred(
+    quick: Config, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    """Of the deviation of each number over tokens and recordings, which is what a probe reads."""
+    encoder, clips = Encoder(quick.encoder), recordings(quick)
+    initialise(encoder, 0)
+    half = replace(CPU, autocast_dtype=dtype)
+    exact, found = (embed(clips, encoder, one, "x", tmp_path / f"{one.name}.npy") for one in (CPU, half))
+    for layer in exact.layers:
+        expected, rounded = (each.features(View(layer, "bands")).reshape(3, 5, -1) for each in (exact, found))
+        error = np.sqrt(np.square(rounded - expected).mean())
+        deviation = expected[:, 1].mean()
+        assert 0 < error < 0.01 * deviation, layer
 
 
 def test_statistics_are_those_of_the_whole_recording(quick: Config) -> None:
