@@ -1,8 +1,10 @@
 """The adapters keep the contracts of their suites: in closed form, and by the suites' packages where installed."""
 
 import importlib
+import json
 import logging
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -127,6 +129,9 @@ def test_xares_tells_tones_from_noise(encoder: AudioEncoder, tmp_path: Path, mon
         soundfile.write(file, tone if classes[number] else 0.3 * noise(RATE_HZ, 24)[number].numpy(), RATE_HZ)
     found = suites.xares(encoder, files, classes, folds, tmp_path / "xares")
     assert found == {"X-ARES, linear": 1.0, "X-ARES, 10 neighbours": 1.0}
+    with tarfile.open(tmp_path / "xares" / "esc10" / "wds-audio-fold-2-0000000.tar") as tar:
+        labels = {Path(each.name).stem: json.load(tar.extractfile(each) or each) for each in tar if "json" in each.name}
+    assert labels == {str(number): {"label": number % 2} for number in range(12, 24)}
 
 
 @pytest.mark.filterwarnings("ignore")  # of the packages behind it
