@@ -129,7 +129,7 @@ def test_xares_tells_tones_from_noise(encoder: AudioEncoder, tmp_path: Path, mon
         soundfile.write(file, tone if classes[number] else 0.3 * noise(RATE_HZ, 24)[number].numpy(), RATE_HZ)
     found = suites.xares(encoder, files, classes, folds, tmp_path / "xares")
     assert found == {"X-ARES, linear": 1.0, "X-ARES, 10 neighbours": 1.0}
-    with tarfile.open(tmp_path / "xares" / "esc10" / "wds-audio-fold-2-0000000.tar") as tar:
+    with tarfile.open(tmp_path / "xares" / "esc10" / "wds-audio-fold-2-000000.tar") as tar:
         labels = {Path(each.name).stem: json.load(tar.extractfile(each) or each) for each in tar if "json" in each.name}
     assert labels == {str(number): {"label": number % 2} for number in range(12, 24)}
 
