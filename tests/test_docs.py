@@ -139,7 +139,7 @@ def test_the_commands_that_the_pages_name_exist() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # the workers of data loaders
-@pytest.mark.parametrize("name", ["sound", "embeddings"])
+@pytest.mark.parametrize("name", ["sound", "embeddings", "suites"])
 def test_the_python_of_a_page_runs(name: str) -> None:
     """Each block after the others, with what the page takes for granted."""
     text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
