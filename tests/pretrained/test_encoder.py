@@ -9,7 +9,8 @@ import soxr
 import torch
 from torch import Tensor
 
-from audiopg.config import Config
+from audiopg import storage
+from audiopg.config import Config, params
 from audiopg.models.readout import Pooling, ReadOut
 from audiopg.models.vit import untrained
 from audiopg.pretrained import AudioEncoder, weights
@@ -39,6 +40,21 @@ def test_three_lines_are_enough() -> None:
 def test_the_encoder_of_the_package_is_small_and_whole() -> None:
     assert sum(path.stat().st_size for path in weights.SHIPPED.iterdir()) < 12e6
     assert AudioEncoder.pretrained().encoder.embed.weight.dtype == torch.float32
+
+
+def test_the_encoder_of_the_package_was_made_by_the_parameters_beside_it() -> None:
+    """Those that decide what is learnt; how often a run is saved, and what plays the clips, decides nothing."""
+    told = storage.read_json(weights.SHIPPED / "run.json")["params"]
+    cfg = params.load(weights.SHIPPED / "params.yaml").model_dump(mode="json")
+    decides_nothing = {"compute": {"synth_device"}, "pretrain": {"save_every", "save_every_min"}}
+    for section, value in told.items():
+        found, expected = (
+            {key: one[key] for key in one.keys() - decides_nothing.get(section, set())}
+            if isinstance(one, dict)
+            else one
+            for one in (cfg[section], value)
+        )
+        assert found == expected, section
 
 
 @pytest.mark.parametrize("layers", [(0,), (3, 7), None])
