@@ -20,7 +20,7 @@ from audiopg.train.checkpoints import Checkpoints
 from audiopg.train.ema import EMA
 from audiopg.train.feed import Batch, Data, Feed
 from audiopg.train.optim import adamw, learning_rate
-from audiopg.train.sigterm import Sigterm
+from audiopg.train.stop import Stop
 
 if TYPE_CHECKING:
     from audiopg import config
@@ -131,11 +131,11 @@ class Training:
         steps = itertools.count(self.step) if self.n_steps is None else range(self.step, self.n_steps)
         feed = Feed(data, steps, self.accumulate, backend)
         left = progress(self._left(), label, total=self.n_steps or 0, done=self.step, per_item=data.n_clips(self.step))
-        sigterm = Sigterm()
+        stop = Stop()
         began_s, waited_s = time.monotonic() - self.elapsed_s, self.waited_s
         with (
             backend.lost_peer_errors(),
-            nullcontext() if checkpoints is None else sigterm,
+            nullcontext() if checkpoints is None else stop,
             checkpoints or nullcontext(),
         ):
             run = backend.runner(self.model)
@@ -149,7 +149,7 @@ class Training:
                 if not (self.finished or len(self._unread) == READ_EVERY[backend.device.type]):
                     continue
                 numbers = [time.monotonic() - began_s, waited_s + feed.waited_s] if backend.is_main_process else [0, 0]
-                self.elapsed_s, self.waited_s, asked = backend.all_reduce_sum([*numbers, sigterm.received])
+                self.elapsed_s, self.waited_s, asked = backend.all_reduce_sum([*numbers, stop.asked])
                 n_clips = sum(data.n_clips(unread.step) for unread in self._unread)
                 self._read(label, data)
                 if curves is not None:

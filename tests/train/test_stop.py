@@ -1,28 +1,30 @@
-"""SIGTERM: held back until the step is over."""
+"""SIGTERM and Ctrl-C: held back until the step is over."""
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from support.regression import CPU, Line, checkpoints, loss_of, training, weights
 
-from audiopg.train.sigterm import Sigterm
+from audiopg.train.stop import Stop
 
 
-def test_sigterm_ends_after_the_step_and_keeps_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_after_the_step_and_keeps_it(number: signal.Signals, tmp_path: Path) -> None:
     whole = training()
     whole.fit(Line(), loss_of, CPU, "whole")
-    first, before = training(), signal.getsignal(signal.SIGTERM)
+    first, before = training(), signal.getsignal(number)
 
     def terminate(step: int) -> None:
         if step == 13:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
 
     with pytest.raises(KeyboardInterrupt):
         first.fit(Line(), loss_of, CPU, "first", checkpoints(tmp_path), after_step=terminate)
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
     assert first.step == 13
     second, data = training(), Line()
     second.fit(data, loss_of, CPU, "second", checkpoints(tmp_path))
@@ -53,9 +55,9 @@ def test_sigterm_is_held_back_however_often_and_after_the_run_does_what_it_did_b
     heard: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
     try:
-        with Sigterm() as stop:
+        with Stop() as stop:
             os.kill(os.getpid(), signal.SIGTERM)
-            assert stop.received
+            assert stop.asked
             assert not heard
             os.kill(os.getpid(), signal.SIGTERM)
             assert not heard
@@ -64,3 +66,16 @@ def test_sigterm_is_held_back_however_often_and_after_the_run_does_what_it_did_b
         assert len(heard) == 1
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_second_ctrl_c_ends_at_once() -> None:
+    def twice() -> None:
+        with Stop() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stop.asked
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        twice()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
