@@ -179,7 +179,11 @@ def read(encoder: AudioEncoder, files: Sequence[Path], manifest: Manifest, clips
         clips: their spectrograms.
         cfg: the sections ``probe`` and ``compute`` count.
     """
-    linear, classes, folds = Linear(cfg.probe), manifest.targets.argmax(axis=1), manifest.parts.astype(np.int64)
+    linear, classes, folds = (
+        Linear(cfg.probe, torch.device("cpu")),
+        manifest.targets.argmax(axis=1),
+        manifest.parts.astype(np.int64),
+    )
     adapter = AR_AudioPG({"sample_rate": encoder.sample_rate_hz}, encoder)
     sounds = (torch.from_numpy(decode.read(file, encoder.sample_rate_hz))[None] for file in files)
     vectors = torch.cat([adapter(sound) for sound in progress(sounds, "one vector", total=len(files))]).double().numpy()

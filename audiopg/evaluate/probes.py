@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.neighbors import KNeighborsRegressor
 
 from audiopg import compute, config, storage
@@ -41,9 +42,10 @@ class Features(Protocol):
 class Linear:
     """Ridge regression of the labels; its penalty is per feature, so that it means the same for views of any size."""
 
-    def __init__(self, cfg: config.Probe) -> None:
-        """Take the penalties of the ``probe`` section."""
+    def __init__(self, cfg: config.Probe, device: torch.device) -> None:
+        """Take the penalties of the ``probe`` section, and where to compute."""
         self.penalties = cfg.ridge_alphas
+        self.device = device
 
     def left_out(self, x: Float64, y: Float64, parts: Sequence[Int64]) -> Iterator[tuple[float, Float64]]:
         """Yield each penalty, and what it predicts for parts of the rows, one after another, that it did not see.
@@ -55,19 +57,19 @@ class Linear:
         """
         rows = np.concatenate(parts)
         if len(rows) == len(x):
-            path = RidgePath(x, y)
+            path = RidgePath(x, y, self.device)
             for penalty in self.penalties:
                 yield penalty, path.left_out(penalty * x.shape[1], parts)[rows]
             return
         seen = np.setdiff1d(np.arange(len(x)), rows)
-        path = RidgePath(x[seen], y[seen])
+        path = RidgePath(x[seen], y[seen], self.device)
         for penalty in self.penalties:
             weights, offset = path.fit(penalty * x.shape[1])
             yield penalty, x[rows] @ weights + offset
 
     def fit(self, x: Float64, y: Float64, penalty: float) -> Predictor:
         """Fit all rows with one penalty."""
-        weights, offset = RidgePath(x, y).fit(penalty * x.shape[1])
+        weights, offset = RidgePath(x, y, self.device).fit(penalty * x.shape[1])
         return lambda new: new @ weights + offset
 
 
@@ -224,7 +226,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     section = cfg.task(task)
     clips = recordings.load(decoded, cfg.features, section.clip_s)
     given = (manifest, card, cfg.probe, section.train_share, cfg.seed)
-    linear, nearest = Linear(cfg.probe), Nearest(cfg.probe)
+    linear, nearest = Linear(cfg.probe, backend.device), Nearest(cfg.probe)
     rows: dict[str, list[tuple[dict[str, list[float]], list[Choice]]]] = {}
     out.mkdir(parents=True, exist_ok=True)
 

@@ -4,37 +4,40 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import lapack
+import torch
+from torch import Tensor
 
 from audiopg.arrays import Float64, Int64
 from audiopg.errors import AudiopgError
 
+CPU = torch.device("cpu")
+
 
 class RidgePath:
-    """Ridge regressions of one set of clips with any penalty.
+    """Ridge regressions of one set of clips with any penalty, in float64, on the CPU or a GPU.
 
     In the kernel form (products of clips) where there are fewer clips than features, else in that of the features'
     covariance; the results are the same. Each penalty takes one Cholesky decomposition, which for a handful of
     penalties is several times as fast as one eigendecomposition for all of them.
     """
 
-    def __init__(self, features: Float64, targets: Float64) -> None:
+    def __init__(self, features: Float64, targets: Float64, device: torch.device = CPU) -> None:
         """Multiply the centred features.
 
         Args:
             features: shape (N, P).
             targets: shape (N, K).
+            device: where matrices are multiplied and inverted.
         """
-        self._centre, self._mean = features.mean(axis=0), targets.mean(axis=0)
-        self._x, self._y = features - self._centre, targets - self._mean
+        (self._x, self._centre), (self._y, self._mean) = _centred(features, device), _centred(targets, device)
         self._kernel = len(features) <= features.shape[1]
         self._products = self._x @ self._x.T if self._kernel else self._x.T @ self._x
-        self._last: tuple[float, Float64] | None = None
+        self._last: tuple[float, Tensor] | None = None
 
     def fit(self, alpha: float) -> tuple[Float64, Float64]:
         """Return the weights, shape (P, K), and the offsets, shape (K,), of the fit with one penalty."""
         weights = self._weights(self._inverse(alpha))
-        return weights, self._mean - self._centre @ weights
+        return weights.cpu().numpy(), (self._mean - self._centre @ weights).cpu().numpy()
 
     def left_out(self, alpha: float, parts: Sequence[Int64] | None = None) -> Float64:
         """Predict each clip by the fit without its part, in closed form, shape (N, K).
@@ -47,43 +50,50 @@ class RidgePath:
             parts: rows that are left out together, each row in one part; None leaves out each clip alone.
         """
         inverse = self._inverse(alpha)
-        residuals = alpha * inverse @ self._y if self._kernel else self._y - self._x @ self._weights(inverse)
+        residuals = alpha * (inverse @ self._y) if self._kernel else self._y - self._x @ self._weights(inverse)
         if parts is None:
-            diagonal = alpha * np.diag(inverse) if self._kernel else 1 - ((self._x @ inverse) * self._x).sum(axis=1)
+            diagonal = alpha * inverse.diagonal() if self._kernel else 1 - ((self._x @ inverse) * self._x).sum(dim=1)
             residuals /= (diagonal - 1 / len(diagonal))[:, None]
         for rows in parts or []:
-            block = self._complement(inverse, alpha, rows)
-            residuals[rows] = np.linalg.solve(block, residuals[rows])
-        predicted: Float64 = self._y + self._mean - residuals
+            chosen = torch.from_numpy(rows).to(residuals.device)
+            residuals[chosen] = torch.linalg.solve(self._complement(inverse, alpha, chosen), residuals[chosen])
+        predicted: Float64 = (self._y + self._mean - residuals).cpu().numpy()
         return predicted
 
-    def _complement(self, inverse: Float64, alpha: float, rows: Int64) -> Float64:
+    def _complement(self, inverse: Tensor, alpha: float, rows: Tensor) -> Tensor:
         """Return (I - H)_rr, shape (n, n)."""
         if self._kernel:
-            block = alpha * inverse[np.ix_(rows, rows)]
+            block = alpha * inverse[rows][:, rows]
         else:
-            block = np.eye(len(rows)) - self._x[rows] @ inverse @ self._x[rows].T
-        complement: Float64 = block - 1 / len(self._y)
-        return complement
+            chosen = self._x[rows]
+            block = torch.eye(len(rows), dtype=chosen.dtype, device=chosen.device) - chosen @ inverse @ chosen.T
+        return block - 1 / len(self._y)
 
-    def _inverse(self, alpha: float) -> Float64:
+    def _inverse(self, alpha: float) -> Tensor:
         """Return (products + alpha I)^-1; that of the last penalty is kept.
 
         Raises:
             AudiopgError: rounding errors are larger than the penalty.
         """
         if self._last is None or self._last[0] != alpha:
-            lower, failed = lapack.dpotrf(self._products + alpha * np.eye(len(self._products)), lower=True, clean=True)
+            penalised = self._products.clone()
+            penalised.diagonal().add_(alpha)
+            lower, failed = torch.linalg.cholesky_ex(penalised)
             if failed:
                 msg = f"a penalty of {alpha:g} is below the rounding error of the features; use larger ridge_alphas"
                 raise AudiopgError(msg)
-            half, _ = lapack.dpotri(lower, lower=True, overwrite_c=True)
-            self._last = alpha, half + np.tril(half, -1).T
+            self._last = alpha, torch.cholesky_inverse(lower)
         return self._last[1]
 
-    def _weights(self, inverse: Float64) -> Float64:
-        weights: Float64 = self._x.T @ (inverse @ self._y) if self._kernel else inverse @ (self._x.T @ self._y)
-        return weights
+    def _weights(self, inverse: Tensor) -> Tensor:
+        return self._x.T @ (inverse @ self._y) if self._kernel else inverse @ (self._x.T @ self._y)
+
+
+def _centred(values: Float64, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return columns of mean 0, and what their means were; features may fill half of a GPU, so no copy stays behind."""
+    given = torch.from_numpy(values).to(device)
+    mean = given.mean(dim=0)
+    return given - mean, mean
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ PROBE = config.Probe(ridge_alphas=[0.01, 1.0, 100.0], knn_k=3, n_threads=1)
 CARD = Card("x", "X", "none", "none", "none", "folds", (60, 60, 60, 60), 3, "accuracy")
 SPLIT = replace(CARD, protocol="split", sizes=(120, 60, 60))
 CPU = Backend(torch.device("cpu"), None)
-LINEAR, NEAREST = Linear(PROBE), Nearest(PROBE)
+LINEAR, NEAREST = Linear(PROBE, torch.device("cpu")), Nearest(PROBE)
 
 
 def embeddings(values: NDArray[np.float32]) -> Embeddings:
