@@ -48,13 +48,15 @@ def _add(mix: Tensor, events: Events, first: Int64, target: Int64, sources: Tens
     numbers = (events.attack, events.decay, events.sustain, events.release, events.length, events.amplitude)
     begin = np.cumsum(events.length) - events.length
     columns = sent(torch.from_numpy(np.stack(numbers).astype(np.float32)), mix.device)
-    begins, firsts, targets, lengths = sent(
-        torch.from_numpy(np.stack([begin, first, target, events.length])), mix.device
-    ).unbind()
-    n = int(events.length.sum())
-    event = torch.repeat_interleave(lengths, output_size=n)
-    time = torch.arange(n, device=mix.device) - begins[event]
-    attack, decay, sustain, release, duration, amplitude = columns[:, event].unbind()
+    places = sent(torch.from_numpy(np.stack([begin, first, target])), mix.device)
+    lengths, n = sent(torch.from_numpy(events.length), mix.device), int(events.length.sum())
+
+    def at_samples(table: Tensor) -> Tensor:
+        return torch.repeat_interleave(table, lengths, dim=1, output_size=n)
+
+    begin_at, first_at, target_at = at_samples(places).unbind()
+    time = torch.arange(n, device=mix.device) - begin_at
+    attack, decay, sustain, release, duration, amplitude = at_samples(columns).unbind()
     envelope = adsr(time.float(), attack=attack, decay=decay, sustain=sustain, release=release, duration=duration)
-    heard = envelope * amplitude * sources[firsts[event] + time]
-    mix.index_add_(0, targets[event] + time, (heard / QUANTUM).long())
+    heard = envelope * amplitude * sources.index_select(0, first_at + time)
+    mix.index_add_(0, target_at + time, (heard / QUANTUM).long())

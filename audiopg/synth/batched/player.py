@@ -64,39 +64,34 @@ class Chunk:
         """Return the clips, finished but for their peak, shape (B, T), float32."""
         waveforms, row = sources.of(self.events)
         mix = add_up(self.events, row, waveforms, self.n_clips)
-        burst, floor = self._noises()
-        mix += self._transients(burst)
+        transients, floor = self._noises()
+        mix += transients
         self.add_rooms(mix)
         for stage in range(self.finish.has_filter.shape[1]):
             self._filter(mix, stage)
         return mix + floor
 
     def _noises(self) -> tuple[Tensor, Tensor]:
-        """Return the noise of transients and the noise floors, each in its colour: both of shape (B, T)."""
-        finish = self.finish
-        keys = np.concatenate([finish.transient_key, finish.floor_key])
-        colour = np.concatenate([finish.transient_colour, finish.floor_colour])
-        # transients get their gain when they are cut
-        gain = np.concatenate([np.ones(self.n_clips), finish.floor_amplitude]).astype(np.float32)
+        """Return the transients, of the clips that have one, and the noise floors, both of shape (B, T)."""
+        # Differs from the paper: placed in the clip; there it is added to the source before the events are cut, so
+        # that most bursts are cut away or hidden in an event.
+        finish, clips = self.finish, np.flatnonzero(self.finish.transient_length)
+        keys = np.concatenate([finish.transient_key[clips], finish.floor_key])
+        colour = np.concatenate([finish.transient_colour[clips], finish.floor_colour])
+        gain = np.concatenate([finish.transient_gain[clips], finish.floor_amplitude]).astype(np.float32)
         noise = white_noise(self._sent(keys)[:, None], self.samples)
         coloured = np.flatnonzero(colour != filters.WHITE)
         if len(coloured):
             rows = self._sent(coloured)
             sections = (column[colour[coloured] - 1] for column in self.colours)
             noise.index_copy_(0, rows, run_filter(noise.index_select(0, rows), *sections))
-        burst, floor = (noise * self._sent(gain)[:, None]).chunk(2)
-        return burst, floor
-
-    def _transients(self, burst: Tensor) -> Tensor:
-        """Cut the bursts of noise to their places, shape (B, T), float32."""
-        # Differs from the paper: placed in the clip; there it is added to the source before the events are cut, so
-        # that most bursts are cut away or hidden in an event.
-        finish = self.finish
-        onset, length = self._sent(np.stack([finish.transient_onset, finish.transient_length]))[..., None].unbind()
+        noise *= self._sent(gain)[:, None]
+        times = np.stack([finish.transient_onset[clips], finish.transient_length[clips]])
+        onset, length = self._sent(times)[..., None].unbind()
         time = self.samples - onset
-        inside = (time >= 0) & (time < length)
-        gain = self._sent(finish.transient_gain.astype(np.float32))[:, None]
-        return torch.where(inside, burst.gather(1, time.clamp(min=0)) * gain, 0)
+        bursts = torch.where((time >= 0) & (time < length), noise[: len(clips)].gather(1, time.clamp(min=0)), 0)
+        transients = torch.zeros(self.n_clips, len(self.samples), device=self.device)
+        return transients.index_copy_(0, self._sent(clips), bursts), noise[len(clips) :]
 
     def add_rooms(self, mix: Tensor) -> None:
         """Add reflections and tails to the clips that have a room, in place."""
