@@ -65,6 +65,18 @@ def test_memory_grows_with_the_waveforms_alone(short_world: config.Synth, monkey
     assert largest(arranged(short_world, n_clips)) > 2 * max(of_a_chunk, result)
 
 
+def test_sources_are_made_few_at_a_time(short_world: config.Synth, monkeypatch: pytest.MonkeyPatch) -> None:
+    playlist = arranged(short_world, 32)
+
+    def made(n_numbers: int) -> int:
+        monkeypatch.setitem(sources.NUMBERS, "cpu", n_numbers)
+        with Largest() as found:
+            sources.Sources(playlist, CPU).of(playlist.events)
+        return found.n_bytes
+
+    assert made(1) < made(1 << 40) / 2
+
+
 def test_a_chunk_of_full_length_needs_less_than_a_gpu_has(world: config.Synth, monkeypatch: pytest.MonkeyPatch) -> None:
     """No tensor of 16 clips of 10.24 s, as chunked for a GPU, has more than 512 MiB."""
     for limits in (player.SAMPLES, sources.NUMBERS):
