@@ -50,7 +50,7 @@ def run(x: NDArray[np.float32], filter_: Filter) -> tuple[Floats, Floats]:
     compiled = np.empty_like(x)
     for row in range(len(x)):
         run_filter(x[row], compiled[row], filter_.direct[row], filter_.pole[row], filter_.residue[row])
-    by_torch = run_by_torch(torch.from_numpy(x), *(torch.from_numpy(column) for column in filter_))
+    by_torch = run_by_torch(torch.from_numpy(x), *filter_)
     return compiled.astype(np.float64), by_torch.double().numpy()
 
 

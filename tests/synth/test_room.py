@@ -9,8 +9,8 @@ import torch
 from support.sounds import RATE, Floats, bare
 
 from audiopg.synth.arrange import arrange
-from audiopg.synth.batched import player
 from audiopg.synth.batched import reverberation as batched_reverberation
+from audiopg.synth.batched.player import Chunk
 from audiopg.synth.compiled import reverberation
 from audiopg.synth.compiled.reverberation import reverberate
 from audiopg.synth.playlist import Playlist
@@ -45,7 +45,7 @@ def answers(score: Score, dry: Floats) -> list[Floats]:
         reverberate(compiled[clip], np.empty(grid.n_samples, dtype=np.float32), room, clip)
     playlist: Playlist = arrange(score.rows(slice(None)), Grid(2 * RATE, RATE))._replace(n_samples=grid.n_samples)
     by_torch = torch.from_numpy(dry.astype(np.float32))
-    player._Player(playlist, torch.device("cpu")).add_rooms(by_torch)
+    Chunk(playlist, slice(0, len(score)), torch.device("cpu")).add_rooms(by_torch)
     return [compiled.astype(np.float64), by_torch.double().numpy()]
 
 
@@ -144,16 +144,19 @@ def test_treble_dies_sooner_where_the_walls_damp_it() -> None:
     assert room.treble_damping[0] == 0.3
 
 
-@pytest.mark.parametrize("block", [1, 7, 64, 256])
-def test_a_room_does_not_depend_on_the_blocks_that_it_is_computed_in(
-    block: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("length", [3200, 4050, 20_000])
+def test_a_room_does_not_depend_on_the_length_of_its_transform(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
     score = rooms([2.0, 11.0], [0.3, 1.2], damping=0.2)
     dry = np.random.default_rng(0).uniform(-1, 1, (2, 3001))
     before = answers(score, dry)
-    monkeypatch.setattr(batched_reverberation, "ROOM_BLOCK", block)
-    np.testing.assert_array_equal(answers(score, dry)[1], before[1])
+    monkeypatch.setattr(batched_reverberation, "LEAST_LENGTH", length)
+    np.testing.assert_allclose(answers(score, dry)[1], before[1], atol=1e-6)
     np.testing.assert_allclose(before[0], before[1], atol=1e-5)
+
+
+@pytest.mark.parametrize(("least", "length"), [(2, 2), (7, 8), (256, 256), (3001, 3072), (163_839, 163_840)])
+def test_transforms_have_lengths_that_are_fast(least: int, length: int) -> None:
+    assert batched_reverberation._fast_length(least) == length
 
 
 def test_a_room_is_a_network_of_loops_sample_by_sample() -> None:

@@ -3,9 +3,11 @@
 import torch
 from torch import Tensor
 
+Time = Tensor | float
+
 
 def adsr(  # noqa: PLR0913  (an envelope has this many break-points)
-    time: Tensor, *, attack: float, decay: float, sustain: float, release: float, duration: float
+    time: Tensor, *, attack: Time, decay: Time, sustain: Time, release: Time, duration: Time
 ) -> Tensor:
     """Piecewise linear envelope: 0 to 1, down to the sustain level, and to 0 at the end of the event.
 
@@ -13,7 +15,8 @@ def adsr(  # noqa: PLR0913  (an envelope has this many break-points)
     the sustain level is held between decay and release.
 
     Args:
-        time: time since the onset, any shape, in [0, duration); all times in one unit.
+        time: time since the onset, any shape, in [0, duration); all times in one unit. The other arguments are numbers,
+            or tensors of that shape.
         attack: rise from 0 to 1, > 0.
         decay: fall from 1 to the sustain level, > 0.
         sustain: amplitude where the release begins, in [0, 1].
