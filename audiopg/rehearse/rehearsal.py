@@ -67,8 +67,7 @@ def run(cfg: config.Config, out: Path, seconds: float = SECONDS) -> str:
             say(f"rehearsal: {name}")
             with contextlib.redirect_stderr(log):  # what each part says of its progress
                 backend = compute.backend(cfg.compute, cfg.pretrain.n_threads, trains=True)
-                found[name] = part(Setting(cfg, backend, Path(folder), seconds))
-        (Path(folder) / "trace.json").replace(out / "trace.json")
+                found[name] = part(Setting(cfg, backend, Path(folder), out, seconds))
     found["rehearsal"] = {"took_s": time.monotonic() - began_s}
     storage.write_json(out / "rehearsal.json", {"shapes": measured.shapes(cfg), "parts": found})
     shown = forecast.table(cfg, measured.read(out / "rehearsal.json", cfg))

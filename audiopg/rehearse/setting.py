@@ -29,6 +29,8 @@ class Setting:
     """Device and precision of the training."""
     folder: Path
     """For what is written meanwhile."""
+    out: Path
+    """For what stays."""
     seconds: float
     """How long a rate is measured, at the least, after the first call."""
 

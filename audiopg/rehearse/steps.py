@@ -144,5 +144,5 @@ def traced(setting: Setting) -> Figures:
     events = profile.events() or []  # type: ignore[no-untyped-call]
     kernels = sum(event.device_type.name == "CUDA" for event in events)
     operators = sum(event.name.startswith("aten::") for event in events)
-    profile.export_chrome_trace(str(setting.folder / "trace.json"))
+    profile.export_chrome_trace(str(setting.out / "trace.json"))
     return {"operators_per_step": operators / N_TRACED, "kernels_per_step": kernels / N_TRACED}
