@@ -123,7 +123,7 @@ def cost(
     flops: Annotated[float, typer.Option(help="Peak FLOP/s in training; an A100's in bfloat16.")] = 312e12,
     utilisation: Annotated[float, typer.Option(help="Share of the peak that training reaches.")] = 0.3,
     float32_flops: Annotated[
-        float | None, typer.Option(help="Peak FLOP/s in float32, in which evaluation runs; else --flops / 8.")
+        float | None, typer.Option(help="Peak FLOP/s in float32, for the latent analysis; else --flops / 8.")
     ] = None,
     rehearsal: Annotated[
         Path | None, typer.Option(help="rehearsal.json: measured rates, in place of the three figures above.")
