@@ -114,20 +114,15 @@ def _probe(cfg: config.Config, row: Row, measured: Measured) -> Stage:
 
 
 def _latent(cfg: config.Config, row: Row, measured: Measured) -> Stage:
-    """One corpus first, then the others, so many at a time; a corpus takes a time on a straight line."""
-    sizes = sorted(int(name.split("_")[1]) for name in measured.names("latent"))
-    (few, few_s), (many, many_s) = (
-        (n, measured.figure("latent", f"corpus_{n}_clips_s")) for n in (sizes[0], sizes[-1])
-    )
-    slope_s = max(0.0, (many_s - few_s) / (many - few))
-    corpus_s = few_s + slope_s * (cfg.latent.n_clips - few)
+    """One corpus first, then the others, so many at a time; their time is proportional to their clips."""
     in_turn = 1 + math.ceil((len(cfg.latent.corpora) - 1) / cfg.latent.n_threads)
+    larger = cfg.latent.n_clips / measured.rate("latent", "n_clips")
     return Stage(
         row.stage,
         row.task,
         row.n_runs,
         start_s=measured.figure("start", "start_s"),
-        analyse_s=in_turn * max(corpus_s, 0.0),
+        analyse_s=in_turn * larger * measured.figure("latent", "corpora_s"),
     )
 
 

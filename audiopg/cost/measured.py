@@ -21,7 +21,7 @@ FINETUNE = (
     "cutmix_alpha",
 )
 PROBE = ("ridge_alphas", "knn_k", "n_threads")
-LATENT = ("factors", "ridge_alphas", "n_null")
+LATENT = ("factors", "ridge_alphas", "n_null", "n_threads")
 
 
 def shapes(cfg: config.Config) -> dict[str, str]:
@@ -49,17 +49,6 @@ class Measured:
     def device(self) -> str:
         """Device and precision, such as ``cpu float32``."""
         return str(self._parts["machine"]["device"])
-
-    def names(self, part: str) -> list[str]:
-        """List the figures of a part.
-
-        Raises:
-            AudiopgError: the file has no such part.
-        """
-        if not self._parts.get(part):
-            msg = f"{self.path}: has no part '{part}'; run `audiopg rehearse` again"
-            raise AudiopgError(msg)
-        return list(self._parts[part])
 
     def figure(self, part: str, name: str) -> float:
         """Return one figure.

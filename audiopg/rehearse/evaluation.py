@@ -1,7 +1,9 @@
 """Fine-tuning and evaluation at the shapes of each task, on recordings that are made up."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -21,7 +23,7 @@ from audiopg.train.classify import FoldData, objective, predict
 from audiopg.train.loop import Training
 
 MOST = 1_000  # recordings that a regression has here; the products of a task with more are counted from these
-N_CLIPS = (100, 300)  # of a probe corpus: two sizes, and a straight line through their times
+N_CLIPS = 300  # of a probe corpus; the time of an analysis is nearly proportional to it
 CORPUS = "events"  # which the parameters must have
 
 
@@ -90,23 +92,22 @@ def regression(setting: Setting, task: str) -> Figures:
 
 
 def physics(setting: Setting) -> Figures:
-    """Analyse one probe corpus at two sizes, on one thread, as the latent analysis has them."""
-    cfg = setting.cfg
+    """Analyse a small probe corpus, as many times at once as the latent analysis has threads."""
+    cfg = with_clips(setting.cfg, N_CLIPS)
     backend = compute.backend(cfg.compute.model_copy(update={"precision": "float32"}), 1)
     encoders = {
         name: untrained(cfg.encoder, cfg.seed + number).eval().to(backend.device)
         for number, name in enumerate(("pretrained", "random"))
     }
     log_mel = LogMel(cfg.features).to(backend.device)
-    found: Figures = {}
-    for size in N_CLIPS:
-        few = with_clips(cfg, size)
-        with latent.embedded(CORPUS, few, encoders, log_mel, setting.folder) as (_, embedded):
-            covariances = {name: EmbeddingCovariance.of(latent.embedding(embedded[name])) for name in encoders}
-        began_s = time.perf_counter()
-        latent.in_corpus(CORPUS, few, encoders, log_mel, covariances, setting.folder)
-        found[f"corpus_{size}_clips_s"] = time.perf_counter() - began_s
-    return found
+    with latent.embedded(CORPUS, cfg, encoders, log_mel, setting.folder) as (_, embedded):
+        covariances = {name: EmbeddingCovariance.of(latent.embedding(embedded[name])) for name in encoders}
+    work = partial(latent.in_corpus, CORPUS, cfg, encoders, log_mel, covariances, setting.folder)
+    began_s = time.perf_counter()
+    with ThreadPoolExecutor(cfg.latent.n_threads) as pool:
+        for done in [pool.submit(work) for _ in range(cfg.latent.n_threads)]:
+            done.result()
+    return {"n_clips": N_CLIPS, "corpora_s": time.perf_counter() - began_s}
 
 
 def with_clips(cfg: config.Config, n_clips: int) -> config.Config:

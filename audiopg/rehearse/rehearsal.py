@@ -14,7 +14,7 @@ from audiopg.progress import say
 from audiopg.rehearse import evaluation, machine, report, sound, states, steps
 from audiopg.rehearse.setting import Figures, Setting
 
-SECONDS = 4.0  # how long each rate is measured
+SECONDS = 8.0  # how long each rate is measured
 LIMITS = {
     "renderers": ("largest_difference", 1e-4, "the two renderers do not play the same clips"),
     "resume": ("largest_difference", 1e-2, "a continued run has other losses than a whole one"),

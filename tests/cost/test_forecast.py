@@ -23,7 +23,7 @@ def parts(cfg: Config) -> dict[str, Any]:
         "start": {"start_s": 5.0},
         "pretrain": {"step_s": 0.5, "first_steps_s": 2.0, "waiting": 0.25},
         "save": {"copy_gb_per_s": 2.0, "write_gb_per_s": 0.5},
-        "latent": {"corpus_100_clips_s": 4.0, "corpus_300_clips_s": 6.0},
+        "latent": {"n_clips": 300, "corpora_s": 6.0},
     }
     for task in cfg.tasks:
         found[f"finetune {task}"] = {"step_s": 0.125, "first_steps_s": 1.0, "windows_per_s": 100.0}
@@ -101,17 +101,12 @@ def test_a_probe_by_hand(tiny: Config, tmp_path: Path) -> None:
     assert stage.analyse_s == pytest.approx(4 * of_a_run * many / few)
 
 
-def test_the_latent_analysis_lies_on_a_line(tiny: Config, tmp_path: Path) -> None:
-    latent = tiny.latent.model_copy(update={"n_clips": 1200, "n_threads": 2})
-    stage = stages(tiny.model_copy(update={"latent": latent}), tmp_path)["latent", ""]
-    assert len(latent.corpora) == 8
-    assert stage.analyse_s == pytest.approx((1 + 4) * (4 + 11 * 1))
-    falling = stages(
-        tiny.model_copy(update={"latent": latent}),
-        tmp_path,
-        latent={"corpus_100_clips_s": 4.0, "corpus_300_clips_s": 3.0},
-    )
-    assert falling["latent", ""].analyse_s == 5 * 4  # noise is no gain
+def test_the_latent_analysis_grows_with_its_corpora(tiny: Config, tmp_path: Path) -> None:
+    assert len(tiny.latent.corpora) == 8
+    for n_threads, in_turn in ((2, 1 + 4), (7, 1 + 1)):
+        latent = tiny.latent.model_copy(update={"n_clips": 1200, "n_threads": n_threads})
+        stage = stages(tiny.model_copy(update={"latent": latent}), tmp_path)["latent", ""]
+        assert stage.analyse_s == in_turn * 4 * 6
 
 
 def test_numbers_of_steps_and_epochs_do_not_make_a_new_rehearsal(tiny: Config, tmp_path: Path) -> None:
@@ -148,7 +143,7 @@ def test_a_file_that_is_no_rehearsal(tiny: Config, tmp_path: Path, text: str) ->
         ("pretrain", {"step_s": "fast"}, "'pretrain' has no number 'step_s'"),
         ("pretrain", {"step_s": float("nan")}, "'pretrain' has no number 'step_s'"),
         ("save", {"copy_gb_per_s": 0.0, "write_gb_per_s": 1.0}, "'save' has a rate of 0 as 'copy_gb_per_s'"),
-        ("latent", {}, "has no part 'latent'"),
+        ("latent", {}, "'latent' has no number 'n_clips'"),
     ],
 )
 def test_a_figure_that_is_missing(
