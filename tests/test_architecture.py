@@ -23,7 +23,7 @@ RANKS = (
     {"train"},
     {"analysis"},
     {"report", "cost"},
-    {"pretrained", "provenance.dvc_sync"},
+    {"pretrained", "rehearse", "provenance.dvc_sync"},
     {"hear"},
     {"cli"},
     {"__main__"},

@@ -26,6 +26,7 @@ for _panel, _commands in {
         "list": project.list_folder,
         "check": project.check,
         "cost": project.cost,
+        "rehearse": project.rehearse,
     },
     "Stages of the workflow": {name: getattr(stages, name) for name in [*STAGES, "checksums", "code"]},
     "Results": {

@@ -123,7 +123,10 @@ def cost(
     flops: Annotated[float, typer.Option(help="Peak FLOP/s in training; an A100's in bfloat16.")] = 312e12,
     utilisation: Annotated[float, typer.Option(help="Share of the peak that training reaches.")] = 0.3,
     float32_flops: Annotated[
-        float | None, typer.Option(help="Peak FLOP/s in float32, in which evaluation runs; else --flops / 8.")
+        float | None, typer.Option(help="Peak FLOP/s in float32, for the latent analysis; else --flops / 8.")
+    ] = None,
+    rehearsal: Annotated[
+        Path | None, typer.Option(help="rehearsal.json: measured rates, in place of the three figures above.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     params: Params = PARAMS,
@@ -132,12 +135,28 @@ def cost(
     import json
 
     from audiopg.config.profile import load
-    from audiopg.cost import table
+    from audiopg.cost import forecast, measured, table
     from audiopg.cost.estimate import Speed, estimate
 
     config = read_params(params) if profile is None else load(profile)
     name, speed = profile or params.as_posix(), Speed(flops, utilisation, float32_flops)
-    if as_json:
+    if rehearsal is not None:
+        rates = measured.read(rehearsal, config)
+        given = json.dumps(forecast.data(config, name, rates), indent=2) if as_json else forecast.table(config, rates)
+        typer.echo(given)
+    elif as_json:
         typer.echo(json.dumps(estimate(config, name, speed), indent=2))
     else:
         typer.echo(table.table(config, name, speed))
+
+
+def rehearse(
+    out: Annotated[Path, typer.Option(help="Folder for rehearsal.json, report.md, trace.json and log.txt.")] = Path(
+        "rehearsal"
+    ),
+    params: Params = PARAMS,
+) -> None:
+    """Do all parts of a run for some seconds each on this machine, and forecast the time of each stage."""
+    from audiopg.rehearse import rehearsal
+
+    typer.echo(rehearsal.run(read_params(params), out))

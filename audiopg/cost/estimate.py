@@ -65,7 +65,7 @@ class Rates:
 
     training: float
     evaluation: float
-    """Always in float32."""
+    """Of what an encoder only sees."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def _finetune(cfg: config.Config, stage: str, task: str, speed: Speed) -> Row:
         n_parameters=n_parameters,
         flops=flops.classifier_flops(cfg.encoder, (n_time, n_bands), card.n_classes, recipe),
         memory_bytes=_training_memory(n_parameters, kept, recipe, reduced=reduced, selects=selects),
-        rates=_rates(cfg, speed),
+        rates=_rates(cfg, speed, reduced=is_reduced(cfg)),
         clips_trained=last * n_train + tried * n_learns,
         clips_evaluated=round(windows * (n_evaluated + n_standardising)),
     )
@@ -206,7 +206,7 @@ def _probe(cfg: config.Config, task: str, speed: Speed) -> Row:
         task=task,
         n_runs=card.n_folds,
         **_embedding(cfg, cfg.task(task).clip_s, embeddings.BATCH_SIZE["cuda"], n_encoders=1),
-        rates=_rates(cfg, speed),
+        rates=_rates(cfg, speed, reduced=is_reduced(cfg)),
         clips_evaluated=round((1 + N_DRAWS) * windows * card.n_clips),
     )
 
@@ -233,8 +233,9 @@ def _embedding(cfg: config.Config, clip_s: float, batch_size: int, n_encoders: i
     }
 
 
-def _rates(cfg: config.Config, speed: Speed) -> Rates:
-    return Rates(speed.sustained(reduced=is_reduced(cfg)), speed.sustained(reduced=False))
+def _rates(cfg: config.Config, speed: Speed, *, reduced: bool = False) -> Rates:
+    """Return the rates of a stage, whose evaluation is in 16 bits if ``reduced``."""
+    return Rates(speed.sustained(reduced=is_reduced(cfg)), speed.sustained(reduced=reduced))
 
 
 def _card(cfg: config.Config, task: str) -> tuple[Card, float]:
@@ -280,8 +281,8 @@ def assumptions(cfg: config.Config, speed: Speed) -> list[str]:
         "does a few per cent more."
     )
     return [
-        f"Training in {precision} sustains {rates.training / 1e12:.4g} TFLOP/s, "
-        f"evaluation (validation, test, probe, latent; always float32) {rates.evaluation / 1e12:.4g}: "
+        f"Training, validation, test and probe in {precision} sustain {rates.training / 1e12:.4g} TFLOP/s, "
+        f"the latent analysis, always in float32, {rates.evaluation / 1e12:.4g}: "
         f"{speed.utilisation:g} of a peak of {speed.peak / 1e12:g} TFLOP/s (--utilisation, --flops; 312 is the data "
         f"sheet of an A100 80 GB in bfloat16){rule}. The share is assumed, not measured; times are as 1 / these rates.",
         attended,

@@ -32,11 +32,11 @@ def table(cfg: config.Config, name: str, speed: Speed) -> str:
             f"{row.device_flops / 1e15:,.3g}" if row.device_flops < 1e18 else f"{row.device_flops / 1e15:,.0f}",  # noqa: PLR2004
             f"{row.memory_bytes / 1e9:.2f}",
             f"{row.clips_per_s:,.0f}",
-            _time(row.time_s),
+            time_text(row.time_s),
         ]
         for row in found
     ]
-    lines.append(["all", *[""] * 8, _time(sum(row.time_s for row in found))])
+    lines.append(["all", *[""] * 8, time_text(sum(row.time_s for row in found))])
     align = ("left", "left", *["right"] * 8)
     head = (
         f"{name}: encoder {weights.encoder:,} weights, decoder {weights.decoder:,}; pre-training takes "
@@ -46,7 +46,7 @@ def table(cfg: config.Config, name: str, speed: Speed) -> str:
     return "\n\n".join([head, shown, "\n".join(f"- {line}" for line in assumptions(cfg, speed))])
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
     """Write a time as ``1:23 h``, ``4.5 min`` or ``6.7 s``."""
     if seconds >= 3600:  # noqa: PLR2004
         minutes = round(seconds / 60)

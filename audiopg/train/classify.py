@@ -93,6 +93,17 @@ class FoldData:
         return spectrograms, targets, patch_drop(recipe.patch_drop, grid, len(targets), draw), drop_path_scale
 
 
+def objective(*, multi_label: bool) -> Callable[[torch.nn.Module, Batch], Tensor]:
+    """Return the loss of a part of a step: a choice of two for each label, or one of all classes."""
+    loss_function = functional.binary_cross_entropy_with_logits if multi_label else functional.cross_entropy
+
+    def loss_of(run: torch.nn.Module, batch: Batch) -> Tensor:
+        spectrograms, targets, *drawn = batch
+        return loss_function(run(spectrograms, *drawn), targets)
+
+    return loss_of
+
+
 def train(
     model: Classifier,
     batches: Batches,
@@ -112,7 +123,6 @@ def train(
         checkpoints: where to continue from and to keep the state; None keeps none.
     """
     recipe = batches.recipe
-    loss_function = functional.binary_cross_entropy_with_logits if batches.multi_label else functional.cross_entropy
     best = BestEpoch()
     training = Training(
         model,
@@ -123,15 +133,12 @@ def train(
         companion=best,
     )
 
-    def loss_of(run: torch.nn.Module, batch: Batch) -> Tensor:
-        spectrograms, targets, *drawn = batch
-        return loss_function(run(spectrograms, *drawn), targets)
-
     def select(step: int) -> None:
         if validate is not None and step % batches.per_epoch == 0:
             with training.ema.applied():
                 best.offer(validate(), model)
 
+    loss_of = objective(multi_label=batches.multi_label)
     training.fit(FoldData(batches, model.encoder.config), loss_of, backend, label, checkpoints, select)
     if validate is None:
         training.ema.settle()

@@ -93,6 +93,8 @@ DRIVER: dict[str, Any] = {
     "device": lambda _: contextlib.nullcontext(),
     "synchronize": lambda _=None: count(Kind.SYNC, "synchronize"),
     "empty_cache": lambda: None,
+    "reset_peak_memory_stats": lambda _=None: None,
+    "max_memory_allocated": lambda _=None: 0,
     "Stream": Stream,
     "Event": Event,
     "stream": lambda _: contextlib.nullcontext(),

@@ -1,0 +1,93 @@
+"""All parts of a rehearsal, one after another; their figures go into a file for `audiopg cost` and into a report."""
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from audiopg import compute, config, storage
+from audiopg.cost import forecast, measured
+from audiopg.errors import AudiopgError
+from audiopg.progress import say
+from audiopg.rehearse import evaluation, machine, report, sound, states, steps
+from audiopg.rehearse.setting import Figures, Setting
+
+SECONDS = 8.0  # how long each rate is measured
+LIMITS = {
+    "renderers": ("largest_difference", 1e-4, "the two renderers do not play the same clips"),
+    "resume": ("largest_difference", 1e-2, "a continued run has other losses than a whole one"),
+}
+"""Figures that say whether the machine computes right: the largest that is allowed, and what a larger one means."""
+TO_THE_BIT = 0.0  # of a continued run on a CPU
+
+
+def parts(cfg: config.Config) -> Iterator[tuple[str, Callable[[Setting], Figures]]]:
+    """Yield the name of each part, and what does it."""
+    yield "machine", machine.machine
+    yield "start", machine.start
+    yield "renderers", sound.renderers
+    yield "clips", sound.clips
+    yield "fixed step", steps.fixed
+    yield "pretrain", steps.real
+    yield "trace", steps.traced
+    yield "save", states.saving
+    yield "resume", states.resuming
+    for task in cfg.tasks:
+        yield f"finetune {task}", partial(evaluation.finetuning, task=task)
+        yield f"embed {task}", partial(evaluation.embedding, task=task)
+        yield f"regression {task}", partial(evaluation.regression, task=task)
+    yield "latent", evaluation.physics
+
+
+def run(cfg: config.Config, out: Path, seconds: float = SECONDS) -> str:
+    """Rehearse a run on this machine, and write ``rehearsal.json``, ``report.md``, ``trace.json`` and ``log.txt``.
+
+    Args:
+        cfg: all parameters.
+        out: folder for them.
+        seconds: how long each rate is measured.
+
+    Returns:
+        The forecast of each stage, for the eye.
+
+    Raises:
+        AudiopgError: no such device, a part that cannot be done, or a machine that computes something else; in the
+            latter case after all is written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    began_s = time.monotonic()
+    found: dict[str, Figures] = {}
+    with (
+        tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=out) as folder,
+        (out / "log.txt").open("w", encoding="utf-8") as log,
+    ):
+        for name, part in parts(cfg):
+            say(f"rehearsal: {name}")
+            with contextlib.redirect_stderr(log):  # what each part says of its progress
+                backend = compute.backend(cfg.compute, cfg.pretrain.n_threads, trains=True)
+                found[name] = part(Setting(cfg, backend, Path(folder), out, seconds))
+    found["rehearsal"] = {"took_s": time.monotonic() - began_s}
+    storage.write_json(out / "rehearsal.json", {"shapes": measured.shapes(cfg), "parts": found})
+    shown = forecast.table(cfg, measured.read(out / "rehearsal.json", cfg))
+    failed = problems(found)
+    storage.write_text(out / "report.md", report.page(found, shown, failed))
+    if failed:
+        msg = f"{out / 'report.md'}: {'; '.join(failed)}"
+        raise AudiopgError(msg)
+    return shown
+
+
+def problems(found: dict[str, Figures]) -> list[str]:
+    """Say what the machine computes wrong."""
+    on_cpu = str(found["machine"]["device"]).startswith("cpu")
+    wrong = []
+    for part, (figure, limit, meaning) in LIMITS.items():
+        most = TO_THE_BIT if part == "resume" and on_cpu else limit
+        value = found[part][figure]
+        if not float(value) <= most:
+            wrong.append(f"{meaning} ({part}: {figure} = {value:g}, at most {most:g} is allowed)")
+    if not found["resume"]["killed_at"]:
+        wrong.append("a run that was asked to end did not end")
+    return wrong

@@ -1,0 +1,165 @@
+"""A rehearsal as a whole on the CPU, its parts on a simulated device, and what it says of a machine that is wrong."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from audiopg import compute
+from audiopg.config import Config
+from audiopg.cost import forecast, measured
+from audiopg.errors import AudiopgError
+from audiopg.rehearse import evaluation, rehearsal, sound, states, steps
+from audiopg.rehearse.setting import Setting
+
+if TYPE_CHECKING:
+    from simulated_cuda import Counts
+
+LONGEST_S = 300
+
+
+def setting_of(cfg: Config, folder: Path, device: str = "cpu", precision: str = "float32") -> Setting:
+    """A setting in which each rate is that of one call."""
+    changed = cfg.compute.model_copy(update={"device": device, "precision": precision})
+    cfg = cfg.model_copy(update={"compute": changed})
+    backend = compute.backend(cfg.compute, torch.get_num_threads(), trains=True)
+    return Setting(cfg, backend, folder, folder, 0.0)
+
+
+@pytest.mark.slow
+def test_a_whole_rehearsal_takes_minutes_and_its_file_gives_the_forecast(tiny: Config, tmp_path: Path) -> None:
+    began_s = time.monotonic()
+    shown = rehearsal.run(tiny, tmp_path, seconds=0.2)
+    assert time.monotonic() - began_s < LONGEST_S
+    found = json.loads((tmp_path / "rehearsal.json").read_text())
+    assert list(found["parts"]) == [name for name, _ in rehearsal.parts(tiny)] + ["rehearsal"]
+    assert forecast.table(tiny, measured.read(tmp_path / "rehearsal.json", tiny)) == shown
+    report = (tmp_path / "report.md").read_text()
+    assert shown in report
+    for part, figures in found["parts"].items():
+        assert all(f"{name} " in report for name in figures), part
+    assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.txt", "rehearsal.json", "report.md", "trace.json"]
+
+
+@pytest.mark.slow
+def test_the_parts_run_on_a_simulated_device(
+    tiny: Config,
+    tmp_path: Path,
+    n_threads: int,  # noqa: ARG001  (restores it)
+    monkeypatch: pytest.MonkeyPatch,
+    simulated_cuda: "Counts",  # noqa: ARG001
+) -> None:
+    # the simulated device has no events of its own
+    monkeypatch.setitem(steps.ACTIVITIES, "cuda", steps.ACTIVITIES["cpu"])
+    setting = setting_of(tiny, tmp_path, "cuda", "bfloat16")
+    found = {name: part(setting) for name, part in rehearsal.parts(setting.cfg) if name not in {"start", "latent"}}
+    assert rehearsal.problems(found) == []
+    assert found["machine"]["gpu"] == "simulated CUDA device"
+    for part in ("fixed step", "pretrain", "finetune drums"):
+        assert "peak_memory_gb" in found[part]
+        assert float(found[part]["n_steps"]) % 8 == 0  # the loop looks at its losses every eight steps
+    assert 0 < float(found["embed drums"]["largest_difference"]) < 0.05
+
+
+def test_a_killed_run_continues_with_the_same_losses(tiny: Config, tmp_path: Path) -> None:
+    assert states.resuming(setting_of(tiny, tmp_path)) == {"n_steps": 4, "killed_at": 2, "largest_difference": 0.0}
+    assert not (tmp_path / "resume").exists()
+
+
+def test_a_continued_run_that_differs_is_seen(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that forgets its state begins anew, with another seed for its weights."""
+    real, seeds = states.pretraining, iter((1, 1, 2))
+
+    def other(setting: Setting, n_steps: int | None = None) -> Any:
+        cfg = setting.cfg.model_copy(update={"seed": next(seeds)})
+        return real(replace(setting, cfg=cfg), n_steps)
+
+    monkeypatch.setattr(states, "pretraining", other)
+    found = states.resuming(setting_of(tiny, tmp_path))
+    assert float(found["largest_difference"]) > 0
+
+
+def test_a_save_is_measured_by_its_bytes(tiny: Config, tmp_path: Path) -> None:
+    found = states.saving(setting_of(tiny, tmp_path))
+    training, *_ = steps.pretraining(setting_of(tiny, tmp_path), 1)
+    weights = sum(parameter.nbytes for parameter in training.model.parameters())
+    assert float(found["state_gb"]) * 1e9 == pytest.approx(3 * weights, rel=0.05)  # weights and two moments
+    assert float(found["write_gb_per_s"]) * float(found["write_s"]) == pytest.approx(float(found["state_gb"]))
+
+
+def test_both_renderers_are_compared(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = setting_of(tiny, tmp_path)
+    assert float(sound.renderers(setting)["largest_difference"]) < 1e-4
+    render = sound.batched.render
+    monkeypatch.setattr(sound.batched, "render", lambda *given: 0.9 * render(*given))
+    assert sound.renderers(setting)["largest_difference"] == pytest.approx(0.1, abs=1e-3)  # clips have a peak of 1
+
+
+def test_steps_are_timed_after_the_first_ones(tiny: Config, tmp_path: Path) -> None:
+    """Of a step that sleeps for 20 ms, and for a second the first time."""
+    setting = setting_of(tiny, tmp_path)
+    training, corpus, loss_of = steps.pretraining(setting)
+    data, n_calls = steps.Fixed.of(corpus, setting), 0
+
+    def slow(run: Any, batch: Any) -> Any:
+        nonlocal n_calls
+        time.sleep(0.02 if n_calls else 1)
+        n_calls += 1
+        return loss_of(run, batch)
+
+    found = steps.timed(replace(setting, seconds=0.3), training, data, slow)
+    assert found["n_steps"] == n_calls - 2
+    assert 0.02 < float(found["step_s"]) < 0.5
+    assert float(found["first_steps_s"]) > 0.5
+    assert float(found["waiting"]) < 0.5
+
+
+def test_a_regression_has_the_recordings_of_a_run(tiny: Config, tmp_path: Path, n_threads: int) -> None:  # noqa: ARG001
+    found = evaluation.regression(setting_of(tiny, tmp_path), "drums")
+    card = setting_of(tiny, tmp_path).card("drums")
+    assert found["n_recordings"] == round(card.n_clips * 3 / 4)
+
+
+RIGHT: dict[str, Any] = {
+    "machine": {"device": "cpu float32"},
+    "renderers": {"largest_difference": 1e-6},
+    "resume": {"largest_difference": 0.0, "killed_at": 2},
+}
+
+
+@pytest.mark.parametrize(
+    ("part", "figures", "problem"),
+    [
+        ("renderers", {"largest_difference": 2e-4}, "the two renderers do not play the same clips"),
+        ("renderers", {"largest_difference": float("nan")}, "the two renderers do not play the same clips"),
+        ("resume", {"largest_difference": 1e-9, "killed_at": 2}, "a continued run has other losses than a whole one"),
+        ("resume", {"largest_difference": 0.0, "killed_at": 0}, "a run that was asked to end did not end"),
+    ],
+)
+def test_a_machine_that_computes_something_else_is_named(part: str, figures: dict[str, Any], problem: str) -> None:
+    assert rehearsal.problems(RIGHT) == []
+    (found,) = rehearsal.problems(RIGHT | {part: figures})
+    assert found.startswith(problem)
+
+
+def test_sums_on_a_gpu_may_differ_in_their_last_digits() -> None:
+    gpu = RIGHT | {"machine": {"device": "cuda bfloat16"}, "resume": {"largest_difference": 1e-4, "killed_at": 16}}
+    assert rehearsal.problems(gpu) == []
+
+
+def test_what_is_wrong_ends_the_rehearsal_after_its_report(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = RIGHT | {"renderers": {"largest_difference": 1.0}}
+    monkeypatch.setattr(
+        rehearsal, "parts", lambda _: iter([(name, lambda _, name=name: wrong[name]) for name in wrong])
+    )
+    monkeypatch.setattr(rehearsal.forecast, "table", lambda *_: "the forecast")
+    with pytest.raises(AudiopgError, match=r"report\.md: the two renderers"):
+        rehearsal.run(tiny, tmp_path)
+    assert "**the two renderers" in (tmp_path / "report.md").read_text()
