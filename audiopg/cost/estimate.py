@@ -296,6 +296,6 @@ def assumptions(cfg: config.Config, speed: Speed) -> list[str]:
         "A recording has one window for evaluation, or mean length / clip_s if that is more. Where recordings are of "
         "unequal length, long ones take more: at most one more per recording.",
         *([SEARCHING] if any(len(cfg.recipe(task).candidates) > 1 for task in cfg.tasks) else []),
-        "Not counted: what runs on the CPU (the probes' regressions, the latent analysis of what was embedded, "
+        "Not counted: the probes' regressions, what runs on the CPU (the latent analysis of what was embedded, "
         "fetching, decoding) and start-up. Folds run one after another.",
     ]

@@ -72,7 +72,7 @@ def embedding(setting: Setting, task: str) -> Figures:
 def regression(setting: Setting, task: str) -> Figures:
     """Time the choice of a linear probe, and of the neighbours, on one run of a task and one layer."""
     cfg, card = setting.cfg, setting.card(task)
-    compute.backend(cfg.compute, cfg.probe.n_threads)
+    device = compute.backend(cfg.compute, cfg.probe.n_threads).device
     n_used = min(MOST, round(card.n_clips * (1 - 1 / max(card.n_folds, 3))))
     _, n_bands = cfg.grid(cfg.task(task).clip_s)
     layer = usual_layers(cfg.encoder.shape.depth)[0]
@@ -84,7 +84,7 @@ def regression(setting: Setting, task: str) -> Figures:
     parts = [np.flatnonzero(rows % n_parts == number) for number in range(n_parts)]
     parts = parts if card.protocol == "folds" else parts[:1]
     found: Figures = {"n_recordings": n_used}
-    for name, probe in (("linear_s", probes.Linear(cfg.probe)), ("nearest_s", probes.Nearest(cfg.probe))):
+    for name, probe in (("linear_s", probes.Linear(cfg.probe, device)), ("nearest_s", probes.Nearest(cfg.probe))):
         began_s = time.perf_counter()
         probes.select(probe, features, rows, targets, parts, lambda labels, scores: float((labels * scores).sum()))
         found[name] = time.perf_counter() - began_s
