@@ -72,6 +72,7 @@ def test_help_lists_every_stage() -> None:
         "render",
         "gallery",
         "cost",
+        "rehearse",
         "export",
         "track",
         "sync",

@@ -92,6 +92,18 @@ def test_a_save_is_measured_by_its_bytes(tiny: Config, tmp_path: Path) -> None:
     assert float(found["write_gb_per_s"]) * float(found["write_s"]) == pytest.approx(float(found["state_gb"]))
 
 
+def test_a_slow_disk_is_not_a_slow_copy(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = states.Checkpoints._write
+
+    def slow(*given: Any) -> None:
+        time.sleep(0.5)
+        write(*given)
+
+    monkeypatch.setattr(states.Checkpoints, "_write", slow)
+    found = states.saving(setting_of(tiny, tmp_path))
+    assert float(found["copy_s"]) < 0.5 <= float(found["write_s"])
+
+
 def test_both_renderers_are_compared(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setting = setting_of(tiny, tmp_path)
     assert float(sound.renderers(setting)["largest_difference"]) < 1e-4
