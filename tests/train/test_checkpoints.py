@@ -151,6 +151,7 @@ def test_a_state_is_due_after_its_time_and_not_before(folder: Path, monkeypatch:
         found.append(checkpoints.due())
         if found[-1]:
             checkpoints.save(5, state(5), {})
+    checkpoints.finish()
     assert found == [False, False, True, False, True]
 
 

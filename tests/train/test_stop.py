@@ -69,6 +69,9 @@ def test_sigterm_is_held_back_however_often_and_after_the_run_does_what_it_did_b
 
 
 def test_a_second_ctrl_c_ends_at_once() -> None:
+    # tests that run in several processes ignore Ctrl-C in all but the first
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
     def twice() -> None:
         with Stop() as stop:
             os.kill(os.getpid(), signal.SIGINT)
@@ -76,6 +79,9 @@ def test_a_second_ctrl_c_ends_at_once() -> None:
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(10)
 
-    with pytest.raises(KeyboardInterrupt):
-        twice()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            twice()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
