@@ -156,7 +156,7 @@ def plain(checkout: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
     """The same for the CPU and with one task, which is enough for the real stages; not to be changed."""
     project = checkout.copy(tmp_path_factory.mktemp("plain"))
     project.edit("params.yaml", "  instruments: {clip_s: 0.32}", "  ")
-    project.edit("params.yaml", "device: auto", "device: cpu")
+    project.edit("params.yaml", "  device: auto", "  device: cpu")
     project.commit()
     return project
 

@@ -28,7 +28,7 @@ class Job(NamedTuple):
 def cuda(fresh: Any, tmp_path: Path) -> Any:
     """The project for GPUs, with the threads of profile `paper` and nothing made yet."""
     project = fresh.copy(tmp_path)
-    project.edit("params.yaml", "device: auto", "device: cuda")
+    project.edit("params.yaml", "  device: auto", "  device: cuda")
     text = (project.root / "params.yaml").read_text()
     before, middle, after = text.partition("finetune:")
     (project.root / "params.yaml").write_text(before.replace("  n_threads: 2", "  n_threads: 4") + middle + after)

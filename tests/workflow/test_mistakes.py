@@ -92,5 +92,5 @@ def test_a_gpu_that_torch_cannot_use_ends_the_run_before_any_job(checked: Any, t
     assert "torch cannot use the GPU of this machine: driver 535.104.05 is too old" in line
     assert results(project) == before
     assert project.calls() == []
-    project.edit("params.yaml", "device: auto", "device: cpu")
+    project.edit("params.yaml", "  device: auto", "  device: cpu")
     assert "latent" in project.run("snakemake", "--forcerun", "latent", PATH=path)

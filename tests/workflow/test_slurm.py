@@ -177,7 +177,7 @@ def cuda(fresh: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, str
     """The small project, made for GPUs and by Slurm, and what Snakemake said; not to be changed."""
     project = fresh.copy(tmp_path_factory.mktemp("cuda"))
     project.edit("params.yaml", "  instruments: {clip_s: 0.32}", "  ")
-    project.edit("params.yaml", "device: auto", "device: cuda")
+    project.edit("params.yaml", "  device: auto", "  device: cuda")
     project.commit()
     return project, project.run(*SLURM, *DEFAULTS)
 
