@@ -97,9 +97,10 @@ def test_a_compiled_model_learns_the_same(tiny: Config, tmp_path: Path, monkeypa
     compiled_models: list[torch.nn.Module] = []
     genuine = torch.compile
 
-    def watched(model: torch.nn.Module) -> object:
+    def watched(model: torch.nn.Module, *, fullgraph: bool) -> object:
+        assert fullgraph
         compiled_models.append(model)
-        return genuine(model)
+        return genuine(model, fullgraph=fullgraph)
 
     monkeypatch.setattr(torch, "compile", watched)
     compiled = run(changed(tiny, compute={"compile": True}), tmp_path / "b")
