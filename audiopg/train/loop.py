@@ -122,7 +122,7 @@ class Training:
 
         Raises:
             AudiopgError: a loss or gradient is not finite, or another process of the run has ended.
-            KeyboardInterrupt: SIGTERM came; the state is saved.
+            KeyboardInterrupt: SIGTERM or Ctrl-C came; the state is saved.
         """
         self.scaler = backend.scaler()
         if checkpoints is not None:
