@@ -154,7 +154,7 @@ def backend(compute: "config.Compute", n_threads: int, *, trains: bool = False) 
 
 
 def described(backend: Backend) -> str:
-    """Return the line that names device and precision; all that is not training is computed in float32."""
+    """Return the line that names device and precision."""
     device = backend.device
     model = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
     precision = str(backend.autocast_dtype or torch.float32).removeprefix("torch.")
