@@ -80,6 +80,19 @@ def test_help_lists_every_stage() -> None:
         assert stage in shown
 
 
+def refused(
+    arguments: list[str], project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    """Run a command in this process, which has to end with code 2; return what it printed to standard error."""
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(sys, "argv", ["audiopg", *arguments])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its own
+    with pytest.raises(SystemExit) as stopped:
+        app.main()
+    assert stopped.value.code == 2
+    return capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -114,13 +127,7 @@ def test_what_a_user_can_cause_is_one_line_and_code_2(
     capsys: pytest.CaptureFixture[str],
     n_threads: int,  # noqa: ARG001  (a stage sets them)
 ) -> None:
-    monkeypatch.chdir(project)
-    monkeypatch.setattr(sys, "argv", ["audiopg", *arguments])
-    monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its own
-    with pytest.raises(SystemExit) as stopped:
-        app.main()
-    shown = capsys.readouterr().err.removeprefix("device: cpu, precision: float32\n")
-    assert stopped.value.code == 2
+    shown = refused(arguments, project, monkeypatch, capsys).removeprefix("device: cpu, precision: float32\n")
     assert shown.startswith(f"audiopg: {message}")
     assert shown.count("\n") == 1
     assert sorted(path.name for path in project.iterdir()) == ["params.yaml"]
@@ -144,17 +151,11 @@ def test_a_stage_refuses_a_gpu_that_torch_cannot_use(
     capsys: pytest.CaptureFixture[str],
     n_threads: int,  # noqa: ARG001  (a stage sets them)
 ) -> None:
-    monkeypatch.chdir(project)
-    monkeypatch.setattr(sys, "argv", ["audiopg", *arguments])
-    monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process keeps its own
     monkeypatch.setattr(compute, "cuda_works", lambda: False)
     monkeypatch.setattr(compute, "obstacle", lambda: "driver 1 is too old")
     monkeypatch.setattr(gpus, "present", lambda: True)
-    with pytest.raises(SystemExit) as stopped:
-        app.main()
-    assert stopped.value.code == 2
     line = "torch cannot use the GPU of this machine: driver 1 is too old; for the CPU set compute.device: cpu"
-    assert capsys.readouterr().err == f"audiopg: {line}\n"
+    assert refused(arguments, project, monkeypatch, capsys) == f"audiopg: {line}\n"
 
 
 def test_a_list_does_not_replace_a_recording(tmp_path: Path) -> None:
