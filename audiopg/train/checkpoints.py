@@ -46,11 +46,6 @@ class Checkpoints:
         """Wait, as `finish`."""
         self.finish()
 
-    @property
-    def begun(self) -> bool:
-        """Whether there is a state of this run: it was long enough for one."""
-        return bool(self.own) or self._writing is not None
-
     def due(self) -> bool:
         """Whether it is time for the next state.
 

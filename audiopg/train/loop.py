@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import pandas as pd
@@ -13,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from audiopg import tensors
 from audiopg.errors import AudiopgError
 from audiopg.progress import progress, say
 from audiopg.train.checkpoints import Checkpoints
@@ -163,6 +161,12 @@ class Training:
         """Whether all steps are done, or the time is over."""
         return self.elapsed_s >= self.budget_s if self.n_steps is None else self.step >= self.n_steps
 
+    def _rest_s(self) -> float:
+        """Return how long the remaining steps take, if they are as fast as those before, in s."""
+        if self.n_steps is None:
+            return self.budget_s - self.elapsed_s
+        return self.elapsed_s / self.step * (self.n_steps - self.step)
+
     def _left(self) -> Iterator[int]:
         while not self.finished:
             yield self.step
@@ -258,10 +262,6 @@ class Training:
         skipped = f", {self.n_skipped} of them without an update" if self.n_skipped else ""
         say(f"{label}: {self.step} steps in {self.elapsed_s:.0f} s, {waiting:.0%} of it waiting for data{skipped}")
 
-    def save(self, path: Path, header: Mapping[str, str]) -> None:
-        """Write the whole state: weights, both moments of the optimiser, losses so far, and a text header."""
-        tensors.write(path, self._state(), header)
-
     def _state(self) -> dict[str, Tensor]:
         """Return all that the next step depends on."""
         state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
@@ -276,8 +276,11 @@ class Training:
         return state
 
     def _keep(self, checkpoints: Checkpoints, backend: "Backend", *, asked: bool) -> None:
-        """Save the state when it is due, at the end of a long run, and if the process is asked to end; then end it."""
-        if backend.is_main_process and (asked or checkpoints.due() or (self.finished and checkpoints.begun)):
+        """Save the state when it is due, and if the process is asked to end; then end it.
+
+        Of what takes less time than comes between two states, a kill may cost all: no state is worth its bytes there.
+        """
+        if backend.is_main_process and (asked or (checkpoints.due() and self._rest_s() >= checkpoints.every_s)):
             clock = {"elapsed_s": repr(self.elapsed_s), "waited_s": repr(self.waited_s)}
             checkpoints.save(self.step, self._state(), clock)
         if asked:
