@@ -411,9 +411,9 @@ def test_the_clips_that_are_reported_reach_neither_training_nor_selection(
     clips, _ = separable(tiny.features)
     recipe = tiny.finetune.model_copy(update=changes | {"n_epochs": 6, "batch_size": 6})
     config = tiny.model_copy(update={"finetune": recipe})
-    tested = Manifest.read(paths[0]).parts == (4 if protocol == "folds" else "test")
+    reported = Manifest.read(paths[0]).parts == (4 if protocol == "folds" else "test")
     other = clips.frames.copy().reshape(24, 32, 128)
-    other[tested] = 2 * np.roll(other[tested], 40, axis=2) + 1
+    other[reported] = 2 * np.roll(other[reported], 40, axis=2) + 1
     for name, frames in (("a", clips.frames), ("b", other.reshape(-1, 128))):
         write_decoded(replace(clips, frames=frames), paths[2])
         run = 4 if protocol == "folds" else 1
