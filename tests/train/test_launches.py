@@ -28,7 +28,7 @@ READ_EVERY = 2  # steps between two looks, fewer than in earnest, so that a shor
 N_SHORT, N_LONG = 2, 4  # steps: multiples of that, and of an epoch's steps
 
 # Where the thread of the training waits, and how often per step: nowhere, but for a look at the losses.
-LOOK = {"train/loop.py Training._read": Fraction(1, READ_EVERY)}
+LOOK = {"train/look.py Unread.read": Fraction(1, READ_EVERY)}
 
 DATA = ("synth/", "features/", "data/", "train/batches.py", "train/feed.py", "rng.py", "compute.py")
 """What makes the data of a step, which must not be done in the thread of the training."""

@@ -29,6 +29,7 @@ from audiopg.train import checkpoints as checkpoints_module
 from audiopg.train import loop
 from audiopg.train.checkpoints import Checkpoints
 from audiopg.train.feed import Batch
+from audiopg.train.look import Numbers, Unread
 from audiopg.train.loop import Training
 
 
@@ -257,6 +258,22 @@ def test_a_run_with_a_budget_follows_the_clock_and_ends_on_time(
     assert rates[:12] + rates[14:] == pytest.approx(  # the two steps after the last state are taken again
         [OPTIMIZER.lr * rate for rate in [1e-5, 0.5 + 1e-5, *(cosine((5 * step - 10) / 90) for step in range(2, 20))]]
     )
+
+
+@pytest.mark.usefixtures("blocks")
+def test_the_time_of_steps_counts_that_a_gpu_is_still_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does eight steps of five seconds while a look waits for them; none of it passes while they are asked for."""
+    clock, read = Clock(), Unread.read
+
+    def waiting(self: Unread) -> list[Numbers]:
+        clock.now += 5.0 * len(self)
+        return read(self)
+
+    monkeypatch.setattr(loop, "time", clock)
+    monkeypatch.setattr(Unread, "read", waiting)
+    run = training(None, budget_s=100.0)
+    run.fit(Line(), loss_of, CPU, "timed")
+    assert (run.step, run.elapsed_s) == (24, 120)
 
 
 @pytest.mark.parametrize(("n_steps", "budget_s"), [(20, math.inf), (None, 100.0)])
