@@ -204,7 +204,7 @@ def table(cfg: config.Config, measured: Measured) -> str:
         for stage in found
     ]
     written, time_s = sum(stage.written_bytes for stage in found), sum(stage.time_s for stage in found)
-    lines.append(["all", *[""] * 6, written_text(written), time_text(time_s)])
+    lines.append(["all", *[""] * 7, written_text(written), time_text(time_s)])
     headers = ["stage", "task", "runs", "start", "steps", "saves", "evaluation", "analysis", "written GB", "time"]
     align = ("left", "left", *["right"] * 8)
     shown = tabulate(lines, headers, "github", disable_numparse=True, colalign=align)

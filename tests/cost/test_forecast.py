@@ -116,6 +116,17 @@ def test_the_latent_analysis_grows_with_its_corpora(tiny: Config, tmp_path: Path
         assert stage.analyse_s == in_turn * 4 * 6
 
 
+def test_the_table_adds_up_times_and_what_is_written(tiny: Config, tmp_path: Path) -> None:
+    rates = measured.read(write(tmp_path / "rehearsal.json", tiny), tiny)
+    head, _, *lines = (line for line in forecast.table(tiny, rates).splitlines() if line.startswith("|"))
+    last = dict(zip(*([cell.strip() for cell in line.split("|")] for line in (head, lines[-1])), strict=True))
+    data = forecast.data(tiny, "test", rates)
+    assert data["written_bytes"] == sum(stage["written_bytes"] for stage in data["stages"]) > 0
+    assert last["written GB"] == f"{data['written_bytes'] / 1e9:.2f}"
+    assert last["time"] == forecast.time_text(data["time_s"])
+    assert len(lines) == len(data["stages"]) + 1
+
+
 def test_numbers_of_steps_and_epochs_do_not_make_a_new_rehearsal(tiny: Config, tmp_path: Path) -> None:
     path = write(tmp_path / "rehearsal.json", tiny)
     longer = pretrain(tiny, n_steps=10_000, save_every_min=1.0)
