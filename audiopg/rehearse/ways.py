@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import traceback
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,8 +34,9 @@ def compiled(setting: Setting) -> Figures:
         backend = replace(setting.backend, compiles=compiles)
         one = replace(setting, backend=backend, seconds=SHARE * setting.seconds)
         training, corpus, loss_of = pretraining(one)
-        # an earlier rehearsal may have left its code
-        with torch.compiler.config.patch(force_disable_caches=True):  # type: ignore[attr-defined]
+        with warnings.catch_warnings(), torch.compiler.config.patch(force_disable_caches=True):  # type: ignore[attr-defined]
+            # an earlier rehearsal may have left its code; torch warns that it compiles anew
+            warnings.simplefilter("ignore")
             times = timed(one, training, Fixed.of(corpus, one), loss_of)
         found[f"{name}_step_s"] = times["step_s"]
     torch.compiler.reset()
