@@ -150,6 +150,6 @@ rule all:
         "results/sound/clips/run.json",
         "results/sound/gallery/gallery.html",
         [
-            expand(f"{FOLD}/classifier.safetensors", task=task, init=INITS, fold=folds)
+            expand(f"{FOLD}/metrics.json", task=task, init=INITS, fold=folds)
             for task, folds in FOLDS.items()
         ],

@@ -182,9 +182,14 @@ def check(compute: "config.Compute", *, trains: bool) -> None:
     if compute.synth_device == "cuda" and (compute.device == "cpu" or not cuda_works()):
         msg = "params.yaml: compute.synth_device: cuda asked for, but nothing is computed on a CUDA device; use auto"
         raise AudiopgError(msg)
-    if trains and compute.compile and not any(shutil.which(name) for name in COMPILERS):
+    if trains and compute.compile and not has_compiler():
         msg = "params.yaml: compute.compile: true needs a C++ compiler such as g++; install one or use false"
         raise AudiopgError(msg)
+
+
+def has_compiler() -> bool:
+    """Return whether there is a C++ compiler, which `torch.compile` needs."""
+    return any(shutil.which(name) for name in COMPILERS)
 
 
 def cuda_works() -> bool:

@@ -65,13 +65,21 @@ def newest_cuda(driver_version: str) -> int | None:
     return max((cuda for cuda, oldest in OLDEST_DRIVER.items() if oldest <= _first(driver_version)), default=None)
 
 
+def visible() -> list[str]:
+    """List the GPUs that this process may use: by number or UUID where it was told so, else by UUID."""
+    given = os.environ.get(VISIBLE)
+    if given is not None:
+        return [gpu.strip() for gpu in given.split(",") if gpu.strip()]
+    return _ask("--query-gpu=uuid", "--format=csv,noheader")
+
+
 def take() -> None:
     """Choose a GPU that no other job of this user has, if this process sees several, and let it see no other.
 
     The GPU is held until the process ends, in whatever way: the system then opens the locked file. A job that finds all
     of them held says so and waits. It has to be called before torch looks for GPUs.
     """
-    found = _visible()
+    found = visible()
     if len(found) < 2:  # noqa: PLR2004  (no choice, such as the one that Slurm gave to its job)
         return
     user = os.getuid() if hasattr(os, "getuid") else ""  # elsewhere each user has a temporary folder
@@ -92,14 +100,6 @@ def take() -> None:
             say(f"other jobs have all {len(found)} GPUs: waiting for one")
         waits = True
         time.sleep(LOOK_S)
-
-
-def _visible() -> list[str]:
-    """List the GPUs that this process may use: by number or UUID where it was told so, else by UUID."""
-    given = os.environ.get(VISIBLE)
-    if given is not None:
-        return [gpu.strip() for gpu in given.split(",") if gpu.strip()]
-    return _ask("--query-gpu=uuid", "--format=csv,noheader")
 
 
 def _allocation() -> str:

@@ -136,7 +136,8 @@ def cost(
 
     from audiopg.config.profile import load
     from audiopg.cost import forecast, measured, table
-    from audiopg.cost.estimate import Speed, estimate
+    from audiopg.cost.estimate import estimate
+    from audiopg.cost.speed import Speed
 
     config = read_params(params) if profile is None else load(profile)
     name, speed = profile or params.as_posix(), Speed(flops, utilisation, float32_flops)

@@ -8,64 +8,23 @@ from audiopg import config
 from audiopg.analysis import activations
 from audiopg.cost import flops
 from audiopg.cost.flops import Flops
-from audiopg.errors import AudiopgError
+from audiopg.cost.saves import Saves
+from audiopg.cost.speed import FLOAT32_SHARE, Rates, Speed
 from audiopg.evaluate import embeddings
 from audiopg.evaluate.protocol import N_DRAWS
 from audiopg.tasks.card import Card
 from audiopg.tasks.registry import find
 from audiopg.tasks.task import Download
 
-# Where the float32 peak is not given. An A100 has 19.5 TFLOP/s in float32, 1/16 of its bfloat16; assumed to be used
-# twice as well, since arithmetic that slow waits neither for memory nor for launches.
-FLOAT32_SHARE = 1 / 8
-
+WRITTEN = (
+    "Written are the states of pre-training and fine-tuning, and the weights that pre-training keeps; not recordings, "
+    "spectrograms, tables and pictures. A state has 12 bytes per weight, 4 more for the best epoch's weights, 4 more "
+    "for averaged weights. One is saved when save_every_min has passed and at least as much time is left."
+)
 SEARCHING = (
     "A search trains every candidate with what is left of the training recordings, and then the best one with all of "
     "them; that is taken to be one of most epochs."
 )
-
-
-@dataclass(frozen=True)
-class Speed:
-    """How fast a device multiplies matrices.
-
-    Attributes:
-        peak: FLOP/s of the data sheet in the precision of training.
-        utilisation: share of a peak that is sustained, in (0, 1].
-        float32_peak: FLOP/s in float32; None is `FLOAT32_SHARE` of ``peak``.
-
-    Raises:
-        AudiopgError: a figure is not above 0, not finite, or the share is above 1.
-    """
-
-    peak: float
-    utilisation: float
-    float32_peak: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse figures that give no time."""
-        for option, value, most in (
-            ("--flops", self.peak, math.inf),
-            ("--utilisation", self.utilisation, 1),
-            ("--float32-flops", self.float32_peak, math.inf),
-        ):
-            if value is not None and not (0 < value <= most and math.isfinite(value)):
-                msg = f"{option}: a number above 0{' and up to 1' if most == 1 else ''} is needed, found {value:g}"
-                raise AudiopgError(msg)
-
-    def sustained(self, *, reduced: bool) -> float:
-        """FLOP/s that are reached, in bfloat16 if ``reduced``, else in float32."""
-        float32 = self.peak * FLOAT32_SHARE if self.float32_peak is None else self.float32_peak
-        return self.utilisation * (self.peak if reduced else float32)
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Sustained FLOP/s."""
-
-    training: float
-    evaluation: float
-    """Of what an encoder only sees."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +45,8 @@ class Row:
     clips_trained: int = 0
     clips_evaluated: int = 0
     """Windows of recordings, or clips of the probe corpus, times the encoders that see them."""
+    saves: Saves | None = None
+    """What each run writes while it trains; None where nothing is trained."""
 
     @property
     def device_flops(self) -> int:
@@ -100,11 +61,18 @@ class Row:
         return self.rates.evaluation / self.flops.forward
 
     @property
+    def train_s(self) -> float:
+        """Expected time of all trainings in s."""
+        return self.flops.training * self.clips_trained / self.rates.training
+
+    @property
     def time_s(self) -> float:
         """Expected time in s: training, then evaluation."""
-        train_s = self.flops.training * self.clips_trained / self.rates.training
-        evaluate_s = self.flops.forward * self.clips_evaluated / self.rates.evaluation
-        return train_s + evaluate_s
+        return self.train_s + self.flops.forward * self.clips_evaluated / self.rates.evaluation
+
+    def written_bytes(self, train_s: float) -> int:
+        """Return the bytes that all runs write, if their trainings take so many seconds together."""
+        return 0 if self.saves is None else self.n_runs * self.saves.written_bytes(train_s / self.n_runs)
 
 
 def n_used(card: Card, n_clips: int, share: float) -> int:
@@ -148,6 +116,8 @@ def _pretrain(cfg: config.Config, speed: Speed) -> Row:
         memory_bytes=_training_memory(n_parameters, kept, cfg.pretrain, reduced=reduced, selects=False),
         rates=rates,
         clips_trained=clips_trained,
+        # the whole model, and its encoder once more
+        saves=Saves.of(n_parameters, cfg.pretrain, selects=False, n_kept=n_parameters + flops.parameters(cfg).encoder),
     )
 
 
@@ -186,6 +156,7 @@ def _finetune(cfg: config.Config, stage: str, task: str, speed: Speed) -> Row:
         rates=_rates(cfg, speed, reduced=is_reduced(cfg)),
         clips_trained=last * n_train + tried * n_learns,
         clips_evaluated=round(windows * (n_evaluated + n_standardising)),
+        saves=Saves.of(n_parameters, recipe, selects=selects),
     )
 
 
@@ -262,8 +233,14 @@ def estimate(cfg: config.Config, name: str, speed: Speed) -> dict[str, Any]:
         "profile": name,
         "sustained_flops": asdict(_rates(cfg, speed)),
         "parameters": asdict(flops.parameters(cfg)),
-        "rows": [asdict(row) | {key: getattr(row, key) for key in derived} for row in found],
+        "rows": [
+            asdict(row)
+            | {key: getattr(row, key) for key in derived}
+            | {"written_bytes": row.written_bytes(row.train_s)}
+            for row in found
+        ],
         "time_s": sum(row.time_s for row in found),
+        "written_bytes": sum(row.written_bytes(row.train_s) for row in found),
         "assumptions": assumptions(cfg, speed),
     }
 
@@ -291,6 +268,7 @@ def assumptions(cfg: config.Config, speed: Speed) -> list[str]:
         "part of a batch keeps for its gradient: "
         "per block and token 36 D bytes in bfloat16, 64 D in float32, and 4 per head and 16 for the norms. The CUDA "
         "context (about 0.5 GB), temporary tensors and the allocator's gaps come on top.",
+        WRITTEN,
         "clips/s is the data rate that keeps the device busy. On CUDA a batch is prepared beside the step "
         "before it: at that rate it takes no time of its own, but for what the device itself does.",
         "A recording has one window for evaluation, or mean length / clip_s if that is more. Where recordings are of "

@@ -7,9 +7,10 @@ from typing import Any
 from tabulate import tabulate
 
 from audiopg import config
-from audiopg.cost.estimate import Row, Speed, rows
+from audiopg.cost.estimate import Row, rows
 from audiopg.cost.measured import Measured
-from audiopg.cost.table import time_text
+from audiopg.cost.speed import Speed
+from audiopg.cost.table import time_text, written_text
 from audiopg.evaluate.protocol import N_DRAWS
 from audiopg.models.readout import usual_layers
 from audiopg.tasks.registry import find
@@ -35,7 +36,9 @@ class Stage:
     train_s: float = 0.0
     """Steps as they are, with waiting for data."""
     save_s: float = 0.0
-    """What a training stops for during the copies of its state, and the files at its end."""
+    """What a training stops for during the copies of its states, and the files at its end."""
+    written_bytes: int = 0
+    """Of states and weights."""
     evaluate_s: float = 0.0
     """Windows and clips that an encoder only sees."""
     analyse_s: float = 0.0
@@ -68,31 +71,28 @@ def _pretrain(cfg: config.Config, row: Row, measured: Measured) -> Stage:
         train_s = 60 * recipe.budget_min
     else:
         train_s = recipe.n_steps * measured.figure("pretrain", "step_s")
-    weights = row.n_parameters
-    state_gb = _state_gb(weights, averaged=recipe.optimizer.ema_decay > 0, selects=False)
     return Stage(
         row.stage,
         row.task,
         row.n_runs,
         start_s=measured.figure("start", "start_s") + measured.figure("pretrain", "first_steps_s"),
         train_s=train_s,
-        save_s=_saves(measured, train_s, 60 * recipe.save_every_min, state_gb) + state_gb / _write(measured),
+        save_s=_save_s(row, measured, train_s),
+        written_bytes=row.written_bytes(train_s),
     )
 
 
 def _finetune(cfg: config.Config, row: Row, measured: Measured) -> Stage:
     recipe, part = cfg.recipe(row.task), f"finetune {row.task}"
     train_s = row.clips_trained / recipe.batch_size * measured.figure(part, "step_s")
-    selects = find(row.task, cfg.task(row.task)).card.protocol == "split"
-    state_gb = _state_gb(row.n_parameters, averaged=recipe.optimizer.ema_decay > 0, selects=selects)
-    of_a_run = _saves(measured, train_s / row.n_runs, 60 * recipe.save_every_min, state_gb)
     return Stage(
         row.stage,
         row.task,
         row.n_runs,
         start_s=row.n_runs * (measured.figure("start", "start_s") + measured.figure(part, "first_steps_s")),
         train_s=train_s,
-        save_s=row.n_runs * (of_a_run + 4e-9 * row.n_parameters / _write(measured)),
+        save_s=_save_s(row, measured, train_s),
+        written_bytes=row.written_bytes(train_s),
         evaluate_s=row.clips_evaluated / measured.rate(part, "windows_per_s"),
     )
 
@@ -143,19 +143,17 @@ def _more(cfg: config.Config, task: str, n_measured: float) -> float:
     return multiplications(cfg.task(task).train_share * n_used) / multiplications(n_measured)
 
 
-def _state_gb(n_parameters: int, *, averaged: bool, selects: bool) -> float:
-    """Size of a state in GB: weights and two moments in float32; the average, the best epoch's weights."""
-    return n_parameters * (12 + 4 * averaged + 4 * selects) / 1e9
+def _save_s(row: Row, measured: Measured, train_s: float) -> float:
+    """Time that the trainings of a stage stop for what they write.
 
-
-def _saves(measured: Measured, train_s: float, every_s: float, state_gb: float) -> float:
-    """Time that a training stops for its saves: the copy, and what the write takes beyond the time between two."""
-    copy_s, write_s = state_gb / measured.rate("save", "copy_gb_per_s"), state_gb / _write(measured)
-    return math.floor(train_s / every_s) * (copy_s + max(0.0, write_s - every_s))
-
-
-def _write(measured: Measured) -> float:
-    return measured.rate("save", "write_gb_per_s")
+    That is the copy of each state, what its write takes beyond the time between two, and the write of what is kept.
+    """
+    assert row.saves is not None  # it trains
+    state_gb, write_gb_per_s = row.saves.state_bytes / 1e9, measured.rate("save", "write_gb_per_s")
+    beyond_s = max(0.0, state_gb / write_gb_per_s - row.saves.every_s)
+    of_a_state = state_gb / measured.rate("save", "copy_gb_per_s") + beyond_s
+    n_states = row.saves.n_states(train_s / row.n_runs)
+    return row.n_runs * (n_states * of_a_state + row.saves.result_bytes / 1e9 / write_gb_per_s)
 
 
 def data(cfg: config.Config, name: str, measured: Measured) -> dict[str, Any]:
@@ -175,6 +173,7 @@ def data(cfg: config.Config, name: str, measured: Measured) -> dict[str, Any]:
         "device": measured.device,
         "stages": [asdict(stage) | {"time_s": stage.time_s} for stage in found],
         "time_s": sum(stage.time_s for stage in found),
+        "written_bytes": sum(stage.written_bytes for stage in found),
         "left_out": LEFT_OUT,
     }
 
@@ -199,13 +198,15 @@ def table(cfg: config.Config, measured: Measured) -> str:
                 time_text(value) if value else "–"
                 for value in (stage.start_s, stage.train_s, stage.save_s, stage.evaluate_s, stage.analyse_s)
             ),
+            written_text(stage.written_bytes),
             time_text(stage.time_s),
         ]
         for stage in found
     ]
-    lines.append(["all", *[""] * 7, time_text(sum(stage.time_s for stage in found))])
-    headers = ["stage", "task", "runs", "start", "steps", "saves", "evaluation", "analysis", "time"]
-    align = ("left", "left", *["right"] * 7)
+    written, time_s = sum(stage.written_bytes for stage in found), sum(stage.time_s for stage in found)
+    lines.append(["all", *[""] * 7, written_text(written), time_text(time_s)])
+    headers = ["stage", "task", "runs", "start", "steps", "saves", "evaluation", "analysis", "written GB", "time"]
+    align = ("left", "left", *["right"] * 8)
     shown = tabulate(lines, headers, "github", disable_numparse=True, colalign=align)
     waiting = measured.figure("pretrain", "waiting")
     head = f"Measured on {measured.device}; pre-training waits for its clips {waiting:.0%} of the time."

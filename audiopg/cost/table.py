@@ -4,9 +4,11 @@ from tabulate import tabulate
 
 from audiopg import config
 from audiopg.cost import flops
-from audiopg.cost.estimate import Speed, assumptions, rows
+from audiopg.cost.estimate import assumptions, rows
+from audiopg.cost.speed import Speed
 
-HEADERS = ["stage", "task", "runs", "M weights", "clips trained", "evaluated", "PFLOP", "memory GB", "clips/s", "time"]
+FIGURES = ("M weights", "clips trained", "evaluated", "PFLOP", "memory GB", "clips/s", "written GB", "time")
+HEADERS = ["stage", "task", "runs", *FIGURES]
 
 
 def table(cfg: config.Config, name: str, speed: Speed) -> str:
@@ -32,18 +34,25 @@ def table(cfg: config.Config, name: str, speed: Speed) -> str:
             f"{row.device_flops / 1e15:,.3g}" if row.device_flops < 1e18 else f"{row.device_flops / 1e15:,.0f}",  # noqa: PLR2004
             f"{row.memory_bytes / 1e9:.2f}",
             f"{row.clips_per_s:,.0f}",
+            written_text(row.written_bytes(row.train_s)),
             time_text(row.time_s),
         ]
         for row in found
     ]
-    lines.append(["all", *[""] * 8, time_text(sum(row.time_s for row in found))])
-    align = ("left", "left", *["right"] * 8)
+    written, time_s = sum(row.written_bytes(row.train_s) for row in found), sum(row.time_s for row in found)
+    lines.append(["all", *[""] * 8, written_text(written), time_text(time_s)])
+    align = ("left", "left", *["right"] * 9)
     head = (
         f"{name}: encoder {weights.encoder:,} weights, decoder {weights.decoder:,}; pre-training takes "
         f"{clip.forward:,} FLOPs per clip forward, {clip.training:,} with backward"
     )
     shown = tabulate(lines, HEADERS, "github", disable_numparse=True, colalign=align)
     return "\n\n".join([head, shown, "\n".join(f"- {line}" for line in assumptions(cfg, speed))])
+
+
+def written_text(n_bytes: int) -> str:
+    """Write a number of bytes in GB, and none as a dash."""
+    return f"{n_bytes / 1e9:.2f}" if n_bytes else "–"
 
 
 def time_text(seconds: float) -> str:

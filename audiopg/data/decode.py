@@ -1,8 +1,6 @@
 """The stage that decodes a task's recordings once, into spectrograms that folds and probes map into memory."""
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from audiopg import config, storage
+from audiopg.ahead import ahead
 from audiopg.audio import decode as audio
 from audiopg.data.clips import FRAMES, STARTS
 from audiopg.errors import AudiopgError
@@ -20,8 +19,6 @@ from audiopg.progress import progress
 from audiopg.provenance import run_cards, stages
 from audiopg.tasks import registry
 from audiopg.tasks.manifest import Manifest, Row
-
-READ_AHEAD = 32  # recordings that may wait in memory
 
 
 def run(cfg: config.Config, task: str, manifest_path: Path, out: Path, card: Path, n_threads: int) -> None:
@@ -72,7 +69,7 @@ def write(  # noqa: PLR0913, PLR0917  (what is decoded, how, and where to)
     lengths = [0]
     with storage.replacing(out / FRAMES) as temporary:
         with temporary.open("wb") as file:
-            waveforms = _waveforms(root, manifest.rows, rate_hz, n_threads)
+            waveforms = ahead(partial(_waveform, root, rate_hz), manifest.rows, n_threads)
             for waveform in progress(waveforms, f"{label}: decoding", total=len(manifest)):
                 missing = round(clip_s * rate_hz) - len(waveform)
                 spectrogram = log_mel(functional.pad(waveform, (0, max(missing, 0)))[None])[0].numpy()
@@ -82,21 +79,10 @@ def write(  # noqa: PLR0913, PLR0917  (what is decoded, how, and where to)
             np.save(starts, np.cumsum(lengths, dtype=np.int64))
 
 
-def _waveforms(root: Path, rows: Sequence[Row], rate_hz: int, n_threads: int) -> Iterator[Tensor]:
-    """Yield the waveforms in order; files are read ahead in threads."""
-
-    def read(row: Row) -> Tensor:
-        waveform = torch.from_numpy(audio.read(root / row.path, rate_hz))
-        if storage.file_digest(root / row.path) != row.sha256:
-            msg = f"{root / row.path}: is not the file that the manifest lists; make the manifest again"
-            raise AudiopgError(msg)
-        return waveform
-
-    with ThreadPoolExecutor(n_threads) as pool:
-        waiting: deque[Future[Tensor]] = deque()
-        for row in rows:
-            waiting.append(pool.submit(read, row))
-            if len(waiting) > READ_AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+def _waveform(root: Path, rate_hz: int, row: Row) -> Tensor:
+    """Read a recording, shape (T,), if it is the one that the manifest lists."""
+    waveform = torch.from_numpy(audio.read(root / row.path, rate_hz))
+    if storage.file_digest(root / row.path) != row.sha256:
+        msg = f"{root / row.path}: is not the file that the manifest lists; make the manifest again"
+        raise AudiopgError(msg)
+    return waveform

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import torch
 
 from audiopg import compute, config
 from audiopg.analysis import latent
@@ -16,7 +17,7 @@ from audiopg.features.logmel import LogMel
 from audiopg.models.classifier import Classifier
 from audiopg.models.readout import usual_layers
 from audiopg.models.vit import initialise, untrained
-from audiopg.rehearse.setting import Figures, Setting
+from audiopg.rehearse.setting import NO_CUDA, Figures, Setting
 from audiopg.rehearse.steps import timed
 from audiopg.train.batches import Batches
 from audiopg.train.classify import FoldData, objective, predict
@@ -48,6 +49,24 @@ def finetuning(setting: Setting, task: str) -> Figures:
 
 def embedding(setting: Setting, task: str) -> Figures:
     """Embed windows in the precision of the training and in float32: how fast, and how different."""
+    return _compared(setting, task, "", tf32=False)
+
+
+def tf32(setting: Setting, task: str) -> Figures:
+    """Embed windows in float32, with TF32 in its products and without: how fast, and how different."""
+    if setting.backend.device.type != "cuda":
+        return {"left_out": NO_CUDA}
+    exact = setting.cfg.compute.model_copy(update={"precision": "float32"})
+    exact_cfg = setting.cfg.model_copy(update={"compute": exact})
+    return _compared(replace(setting, cfg=exact_cfg), task, "tf32_", tf32=True)
+
+
+def _compared(setting: Setting, task: str, name: str, *, tf32: bool) -> Figures:
+    """Embed windows of a task in the precision of the parameters, with or without TF32, and in float32 without.
+
+    Returns:
+        ``windows_per_s`` of both, the first under a name, and their ``largest_difference``, over the largest number.
+    """
     cfg = setting.cfg
     backend = compute.backend(cfg.compute, cfg.probe.n_threads)
     setting = replace(setting, backend=backend)
@@ -55,17 +74,21 @@ def embedding(setting: Setting, task: str) -> Figures:
     clips = setting.recordings(cfg.task(task).clip_s, n_windows)
     encoder, file = untrained(cfg.encoder, cfg.seed), setting.folder / "statistics.npy"
     rates, statistics = {}, {}
-    for name, dtype in (("", backend.autocast_dtype), ("float32_", None)):
+    matmul = torch.backends.cuda.matmul
+    before = matmul.allow_tf32
+    for way, dtype, allowed in ((name, backend.autocast_dtype, tf32), ("float32_", None, False)):
         one = replace(backend, autocast_dtype=dtype)
+        matmul.allow_tf32 = allowed
 
         def work(one: compute.Backend = one) -> Embeddings:
             return embed(clips, encoder, one, "rehearsal", file)
 
-        rates[f"{name}windows_per_s"] = setting.rate(work, n_windows)
-        statistics[name] = work().statistics.astype(np.float64)
+        rates[f"{way}windows_per_s"] = setting.rate(work, n_windows)
+        statistics[way] = work().statistics.astype(np.float64)
+    matmul.allow_tf32 = before
     file.unlink()
     most = np.abs(statistics["float32_"]).max()
-    difference = np.abs(statistics[""] - statistics["float32_"]).max() / most
+    difference = np.abs(statistics[name] - statistics["float32_"]).max() / most
     return {**rates, "largest_difference": float(difference)}
 
 

@@ -16,6 +16,7 @@ from audiopg.features.logmel import LogMel
 from audiopg.tasks.card import Card
 from audiopg.tasks.registry import find
 
+NO_CUDA = "there is no CUDA device"
 Figures = dict[str, float | int | str]
 """Figures by name; the unit is in the name."""
 
@@ -33,6 +34,8 @@ class Setting:
     """For what stays."""
     seconds: float
     """How long a rate is measured, at the least, after the first call."""
+    gpus: tuple[str, ...] = ()
+    """What this process could choose its GPU from, by number or UUID."""
 
     def card(self, task: str) -> Card:
         """Return the card of a task, which needs no recordings."""

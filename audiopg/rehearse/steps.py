@@ -73,7 +73,8 @@ def timed(setting: Setting, training: Training, data: Data, loss_of: LossOf) -> 
         ``waiting`` for data, and on CUDA ``peak_memory_gb``.
     """
     cuda = setting.backend.device.type == "cuda"
-    n_first = 2 * READ_EVERY[setting.backend.device.type]
+    n_looks = READ_EVERY[setting.backend.device.type]
+    n_first = 2 * n_looks
     began_s = time.perf_counter()
     at: dict[str, float] = {}
     if cuda:
@@ -84,7 +85,8 @@ def timed(setting: Setting, training: Training, data: Data, loss_of: LossOf) -> 
             setting.synchronise()
             now_s = time.perf_counter()
             at.update(first_s=now_s - began_s, waited_s=training.waited_s, elapsed_s=training.elapsed_s)
-            training.budget_s = now_s - began_s + setting.seconds
+        elif step == n_first + n_looks:  # so that there is a look at steps that are timed
+            training.budget_s = at["first_s"] + setting.seconds
 
     training.fit(data, loss_of, setting.backend, "rehearsal", after_step=after_step)
     n_timed = training.step - n_first

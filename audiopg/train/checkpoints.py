@@ -46,11 +46,6 @@ class Checkpoints:
         """Wait, as `finish`."""
         self.finish()
 
-    @property
-    def begun(self) -> bool:
-        """Whether there is a state of this run: it was long enough for one."""
-        return bool(self.own) or self._writing is not None
-
     def due(self) -> bool:
         """Whether it is time for the next state.
 
@@ -70,7 +65,12 @@ class Checkpoints:
             AudiopgError: the one before could not be written.
         """
         self.finish()
-        copied = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}
+        # a GPU copies all to pinned memory, one after another, and is waited for once
+        copied = {
+            name: tensor.detach().contiguous().to("cpu", non_blocking=True, copy=True) for name, tensor in state.items()
+        }
+        for device in {tensor.device for tensor in state.values() if tensor.is_cuda}:
+            torch.cuda.current_stream(device).synchronize()
         self._writing = self._writer.submit(self._write, step, copied, {**header, "run": self.run})
         self._saved_s = time.monotonic()
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from audiopg import compute, config, storage, tensors
+from audiopg import compute, config, storage
 from audiopg.arrays import Float64, Int64
 from audiopg.data import clips as recordings
 from audiopg.data.clips import Clips
@@ -28,7 +28,7 @@ from audiopg.train.feed import check_division
 from audiopg.train.loop import Training
 from audiopg.train.search import Search
 
-OUTPUTS = ("metrics.json", "predictions.csv", "classes.csv", "loss.csv", "search.csv", "classifier.safetensors")
+OUTPUTS = ("metrics.json", "predictions.csv", "classes.csv", "loss.csv", "search.csv")
 
 
 class Learnt(NamedTuple):
@@ -139,7 +139,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
         decoded: folder with the task's decoded recordings.
         encoder_path: the pre-trained encoder; None from scratch.
         resume: folder for the state while the run lasts.
-        out: folder for metrics, predictions, figures of each class, losses, weights and run card.
+        out: folder for metrics, predictions, figures of each class, losses and run card; the weights are not kept.
 
     Raises:
         AudiopgError: a recording or checkpoint is missing or damaged, or the loss is not finite.
@@ -171,7 +171,6 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     by_class = metrics.per_class(manifest.targets[rows.test], scores, multi_label=card.multi_label)
     named = [(manifest.class_names[number], *figures) for number, *figures in by_class]
     storage.write_table(out / "classes.csv", pd.DataFrame(named, columns=["class", "n_clips", "score"]))
-    tensors.write(out / "classifier.safetensors", model.state_dict(), {"classes": "|".join(manifest.class_names)})
     found = {metric: round(value, 6) for metric, value in learner.figures(rows.test, scores).items()}
     chosen = {"lr": recipe.optimizer.lr, "n_epochs": recipe.n_epochs, "epoch": best.epoch or recipe.n_epochs}
     storage.write_json(out / "metrics.json", {"task": task, "init": init, "fold": fold, **chosen, "metrics": found})

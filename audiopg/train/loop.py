@@ -5,20 +5,19 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from audiopg import tensors
 from audiopg.errors import AudiopgError
 from audiopg.progress import progress, say
 from audiopg.train.checkpoints import Checkpoints
 from audiopg.train.ema import EMA
 from audiopg.train.feed import Batch, Data, Feed
+from audiopg.train.look import Unread
 from audiopg.train.optim import adamw, learning_rate
 from audiopg.train.stop import Stop
 
@@ -30,16 +29,6 @@ if TYPE_CHECKING:
 TICKS = 1_000_000  # steps of the schedule of a run that ends by the clock
 # Steps between two looks at the losses. A look waits until a GPU has done all that it was given; a CPU has done it.
 READ_EVERY = {"cpu": 1, "cuda": 8}
-
-
-class Unread(NamedTuple):
-    """A step whose numbers may still be on their way."""
-
-    step: int
-    rate: float
-    """Its learning rate."""
-    numbers: Tensor
-    """Its loss, the norm of its gradient and the scale of float16, on the device."""
 
 
 class Companion(Protocol):
@@ -88,7 +77,7 @@ class Training:
         self.scaler = torch.amp.GradScaler("cpu", enabled=False)
         self.losses: list[float] = []
         """Of the steps that were looked at."""
-        self._unread: list[Unread] = []
+        self._unread = Unread()
         self.n_skipped = 0
         self.elapsed_s = 0.0
         self.waited_s = 0.0
@@ -143,15 +132,15 @@ class Training:
                 curves.begin(self)
             for step in left:
                 rate = self._set_rate()
-                self._unread.append(Unread(step, rate, self._advance(feed, run, loss_of, backend)))
+                self._unread.add(step, rate, self._advance(feed, run, loss_of, backend))
                 if after_step is not None:
                     after_step(self.step)
                 if not (self.finished or len(self._unread) == READ_EVERY[backend.device.type]):
                     continue
-                numbers = [time.monotonic() - began_s, waited_s + feed.waited_s] if backend.is_main_process else [0, 0]
-                self.elapsed_s, self.waited_s, asked = backend.all_reduce_sum([*numbers, stop.asked])
-                n_clips = sum(data.n_clips(unread.step) for unread in self._unread)
-                self._read(label, data)
+                n_clips = self._read(label, data)
+                # after the look: before it, a GPU has steps to do whose time counts
+                times_s = [time.monotonic() - began_s, waited_s + feed.waited_s] if backend.is_main_process else [0, 0]
+                self.elapsed_s, self.waited_s, asked = backend.all_reduce_sum([*times_s, stop.asked])
                 if curves is not None:
                     curves.note(self, rate, n_clips, last=asked > 0 or self.finished)
                 if checkpoints is not None:
@@ -162,6 +151,12 @@ class Training:
     def finished(self) -> bool:
         """Whether all steps are done, or the time is over."""
         return self.elapsed_s >= self.budget_s if self.n_steps is None else self.step >= self.n_steps
+
+    def _rest_s(self) -> float:
+        """Return how long the remaining steps take, if they are as fast as those before, in s."""
+        if self.n_steps is None:
+            return self.budget_s - self.elapsed_s
+        return self.elapsed_s / self.step * (self.n_steps - self.step)
 
     def _left(self) -> Iterator[int]:
         while not self.finished:
@@ -222,27 +217,20 @@ class Training:
         moments: dict[str, Tensor] = next(iter(self.optimizer.state.values()))
         return moments["step"]
 
-    def _read(self, label: str, data: Data) -> None:
-        """Look at the numbers of the steps since the last look, and note their losses.
+    def _read(self, label: str, data: Data) -> int:
+        """Look at the steps since the last look, note their losses, and count their clips.
 
         Raises:
             AudiopgError: one of them is not finite, and the run is to stop there.
         """
-        rows = torch.stack([unread.numbers for unread in self._unread]).tolist()
-        unread, self._unread = self._unread, []
-        for (step, rate, _), (loss, norm, scale) in zip(unread, rows, strict=True):
-            problem = self._problem(loss, norm, scale)
+        looked = self._unread.read()
+        for numbers in looked:
+            problem, step = numbers.problem(), numbers.step
             if problem:
-                where = f"at step {step} ({data.names(step)}; learning rate {rate:g})"
+                where = f"at step {step} ({data.names(step)}; learning rate {numbers.rate:g})"
                 self._on_non_finite(f"{label}: {problem} {where} with optimizer {self.config.model_dump_json()}")
-            self.losses.append(math.nan if problem else loss)
-
-    def _problem(self, loss: float, norm: float, scale: float) -> str:
-        """Return what is not finite; float16 gradients may overflow while the scaler can still lower its factor."""
-        if not math.isfinite(loss):
-            return f"the loss is {loss}"
-        overflow = self.scaler.is_enabled() and scale > 1
-        return "" if math.isfinite(norm) or overflow else "the gradient is not finite"
+            self.losses.append(math.nan if problem else numbers.loss)
+        return sum(data.n_clips(numbers.step) for numbers in looked)
 
     def _on_non_finite(self, event: str) -> None:
         """End the run, or leave out the step, at a loss or gradient that is not finite."""
@@ -258,10 +246,6 @@ class Training:
         skipped = f", {self.n_skipped} of them without an update" if self.n_skipped else ""
         say(f"{label}: {self.step} steps in {self.elapsed_s:.0f} s, {waiting:.0%} of it waiting for data{skipped}")
 
-    def save(self, path: Path, header: Mapping[str, str]) -> None:
-        """Write the whole state: weights, both moments of the optimiser, losses so far, and a text header."""
-        tensors.write(path, self._state(), header)
-
     def _state(self) -> dict[str, Tensor]:
         """Return all that the next step depends on."""
         state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
@@ -276,8 +260,11 @@ class Training:
         return state
 
     def _keep(self, checkpoints: Checkpoints, backend: "Backend", *, asked: bool) -> None:
-        """Save the state when it is due, at the end of a long run, and if the process is asked to end; then end it."""
-        if backend.is_main_process and (asked or checkpoints.due() or (self.finished and checkpoints.begun)):
+        """Save the state when it is due, and if the process is asked to end; then end it.
+
+        Of what takes less time than comes between two states, a kill may cost all: no state is worth its bytes there.
+        """
+        if backend.is_main_process and (asked or (checkpoints.due() and self._rest_s() >= checkpoints.every_s)):
             clock = {"elapsed_s": repr(self.elapsed_s), "waited_s": repr(self.waited_s)}
             checkpoints.save(self.step, self._state(), clock)
         if asked:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from audiopg import compute, config, rng, storage
+from audiopg import compute, config, rng, storage, tensors
 from audiopg.compute import Backend
 from audiopg.data.synthetic import SyntheticClips
 from audiopg.models.checkpoint import save_encoder
@@ -36,7 +36,7 @@ class Outputs:
     encoder: Path
     """Weights of the encoder."""
     state: Path
-    """Weights of encoder, decoder and heads, optimiser, losses."""
+    """Weights of encoder, decoder and heads."""
     loss: Path
     """Loss of each step, CSV."""
     card: Path
@@ -161,7 +161,7 @@ def run(cfg: config.Config, resume: Path, curves: Path, outputs: Outputs) -> Non
     if not backend.is_main_process:
         return
     training.ema.settle()
-    training.save(outputs.state, {"run": run_digest})
+    tensors.write(outputs.state, model.state_dict(), {"run": run_digest})
     losses = training.loss_table()
     storage.write_table(outputs.loss, losses)
     save_encoder(outputs.encoder, model.encoder, cfg.features)

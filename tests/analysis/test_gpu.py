@@ -25,7 +25,7 @@ def test_the_analysis_has_the_tables_of_the_cpu(tiny: Config, tmp_path: Path) ->
     with torch.no_grad():  # not the control itself
         model.encoder.embed.weight.mul_(1.5)
     save_encoder(path, model.encoder, tiny.features)
-    tensors.write(state, {f"model.{name}": tensor for name, tensor in model.state_dict().items()}, {})
+    tensors.write(state, model.state_dict(), {})
     few = tiny.latent.model_copy(update={"corpora": ["events", "natural", "notes"], "n_threads": 2})
     for device in ("cpu", "cuda"):
         compute = tiny.compute.model_copy(update={"device": device})

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from audiopg import config
 from audiopg.config import Config, profile
 from audiopg.cost import estimate, flops, table
+from audiopg.cost.speed import Speed
 from audiopg.errors import AudiopgError
 from audiopg.models import vit
 from audiopg.models.classifier import Classifier
@@ -26,7 +27,7 @@ from audiopg.tasks.registry import TASKS
 
 AUDIOPG = Path(sys.executable).with_name("audiopg")
 N_CLASSES = 10
-A100 = estimate.Speed(312e12, 0.3)
+A100 = Speed(312e12, 0.3)
 # clips per batch; `paper` is ViT-B, of which a core does a clip in seconds
 BATCHES = {"test": 3, "small": 2, "paper": 1}
 
@@ -245,6 +246,18 @@ def test_stages_and_clips_of_the_paper() -> None:
     assert max(row.memory_bytes for row in rows.values()) < 80e9
 
 
+@pytest.mark.parametrize(("peak", "n_states"), [(312e12, 6), (989e12, 1)], ids=["A100", "H100"])
+def test_all_of_the_paper_writes_ten_gigabytes_at_most(peak: float, n_states: int) -> None:
+    cfg = profile.load("paper")
+    rows = [row for row in estimate.rows(cfg, Speed(peak, 0.3)) if row.saves is not None]
+    written = [row.written_bytes(row.train_s) for row in rows]
+    assert sum(row.n_runs for row in rows) == 1 + 34
+    assert sum(written) < 10e9
+    found = flops.parameters(cfg)
+    assert written[0] == n_states * 12 * found.pretrain + 4 * (found.pretrain + found.encoder)
+    assert not any(written[1:])
+
+
 def test_a_time_budget_is_the_time_and_parts_of_a_batch_are_its_memory() -> None:
     cfg = profile.load("paper")
     timed = cfg.model_copy(
@@ -271,16 +284,16 @@ def test_longer_recordings_have_more_windows() -> None:
 
 def test_time_and_data_rate_follow_from_the_speed() -> None:
     cfg = profile.load("paper")
-    first = estimate.rows(cfg, estimate.Speed(100e12, 0.5, 10e12))[0]
+    first = estimate.rows(cfg, Speed(100e12, 0.5, 10e12))[0]
     assert first.time_s == pytest.approx(first.flops.training * 2.5e6 / 50e12)
     assert first.clips_per_s == pytest.approx(2.5e6 / first.time_s)
-    last = estimate.rows(cfg, estimate.Speed(100e12, 0.5, 10e12))[-1]
+    last = estimate.rows(cfg, Speed(100e12, 0.5, 10e12))[-1]
     assert last.time_s == pytest.approx(last.flops.forward * 64_000 / 5e12)
     assert last.clips_per_s == pytest.approx(64_000 / last.time_s)
     float32 = cfg.model_copy(update={"compute": cfg.compute.model_copy(update={"precision": "float32"})})
-    slower = estimate.rows(float32, estimate.Speed(100e12, 0.5, 10e12))[0]
+    slower = estimate.rows(float32, Speed(100e12, 0.5, 10e12))[0]
     assert slower.time_s == pytest.approx(10 * first.time_s)
-    assert estimate.Speed(100e12, 0.5).sustained(reduced=False) == pytest.approx(0.5 * 100e12 / 8)
+    assert Speed(100e12, 0.5).sustained(reduced=False) == pytest.approx(0.5 * 100e12 / 8)
 
 
 @pytest.mark.parametrize(
@@ -295,7 +308,7 @@ def test_time_and_data_rate_follow_from_the_speed() -> None:
 )
 def test_speeds_that_give_no_time_are_refused(speed: tuple[float, ...], message: str) -> None:
     with pytest.raises(AudiopgError, match=message):
-        estimate.Speed(*speed)
+        Speed(*speed)
 
 
 def test_the_table_on_the_page_is_the_printed_one() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from audiopg.config import Config, profile
-from audiopg.cost import estimate, forecast, measured
+from audiopg.cost import estimate, flops, forecast, measured
+from audiopg.cost.speed import Speed
 from audiopg.errors import AudiopgError
 from audiopg.models.readout import usual_layers
 
@@ -49,32 +50,33 @@ def pretrain(cfg: Config, **changes: Any) -> Config:
 def test_pretraining_by_hand(tiny: Config, tmp_path: Path) -> None:
     cfg = pretrain(tiny, n_steps=1000, save_every_min=2)
     stage = stages(cfg, tmp_path)["pretrain", ""]
-    weights = estimate.rows(cfg, estimate.Speed(1, 1))[0].n_parameters
+    weights = estimate.rows(cfg, Speed(1, 1))[0].n_parameters
     assert (stage.start_s, stage.train_s) == (5 + 2, 500)
-    # four copies in 500 s, the writes beside the training; and one state at the end
-    assert stage.save_s == pytest.approx(12e-9 * weights * (4 / 2 + 1 / 0.5))
+    kept = weights + flops.parameters(cfg).encoder
+    # three copies in 500 s, after 480 s no more, the writes beside the training; and the weights at the end
+    assert stage.save_s == pytest.approx(12e-9 * weights * 3 / 2 + 4e-9 * kept / 0.5)
+    assert stage.written_bytes == 3 * 12 * weights + 4 * kept
     assert stage.time_s == pytest.approx(507 + stage.save_s)
     timed = pretrain(tiny, n_steps=None, budget_min=3.0)
     assert stages(timed, tmp_path)["pretrain", ""].train_s == 180
 
 
 def test_a_write_longer_than_the_time_between_two_saves_makes_the_training_wait(tiny: Config, tmp_path: Path) -> None:
-    cfg = pretrain(tiny, n_steps=120, save_every_min=0.5)
+    cfg = pretrain(tiny, n_steps=240, save_every_min=0.5)
     quick, slow = (
         stages(cfg, tmp_path, save={"copy_gb_per_s": 1e9, "write_gb_per_s": rate})["pretrain", ""].save_s
         for rate in (1e9, 1e-4)
     )
-    weights = estimate.rows(cfg, estimate.Speed(1, 1))[0].n_parameters
+    weights = estimate.rows(cfg, Speed(1, 1))[0].n_parameters
     write_s = 12e-9 * weights / 1e-4
     assert write_s > 30
-    assert slow - quick == pytest.approx(2 * (write_s - 30) + write_s, rel=1e-6)
+    kept = weights + flops.parameters(cfg).encoder
+    assert slow - quick == pytest.approx(3 * (write_s - 30) + 4e-9 * kept / 1e-4, rel=1e-6)
 
 
 def test_fine_tuning_by_hand(tiny: Config, tmp_path: Path) -> None:
     found = stages(tiny, tmp_path)
-    row = next(
-        row for row in estimate.rows(tiny, estimate.Speed(1, 1)) if (row.stage, row.task) == ("scratch", "drums")
-    )
+    row = next(row for row in estimate.rows(tiny, Speed(1, 1)) if (row.stage, row.task) == ("scratch", "drums"))
     stage = found["scratch", "drums"]
     assert stage == forecast.Stage(
         "scratch",
@@ -82,10 +84,15 @@ def test_fine_tuning_by_hand(tiny: Config, tmp_path: Path) -> None:
         4,
         start_s=4 * 6,
         train_s=row.clips_trained / 64 * 0.125,
-        save_s=pytest.approx(4 * 4e-9 * row.n_parameters / 0.5),
         evaluate_s=row.clips_evaluated / 100,
     )
     assert found["finetune", "drums"].time_s == stage.time_s
+    every_s = stage.train_s / 4 / 3.5  # of the 4 folds, each with three and a half times as long
+    averaged = tiny.finetune.optimizer.model_copy(update={"ema_decay": 0.9})
+    recipe = tiny.finetune.model_copy(update={"save_every_min": every_s / 60, "optimizer": averaged})
+    saving = stages(tiny.model_copy(update={"finetune": recipe}), tmp_path)["scratch", "drums"]
+    assert saving.written_bytes == 4 * 2 * 16 * row.n_parameters
+    assert saving.save_s == pytest.approx(saving.written_bytes / 1e9 / 2)
 
 
 def test_a_probe_by_hand(tiny: Config, tmp_path: Path) -> None:
@@ -107,6 +114,17 @@ def test_the_latent_analysis_grows_with_its_corpora(tiny: Config, tmp_path: Path
         latent = tiny.latent.model_copy(update={"n_clips": 1200, "n_threads": n_threads})
         stage = stages(tiny.model_copy(update={"latent": latent}), tmp_path)["latent", ""]
         assert stage.analyse_s == in_turn * 4 * 6
+
+
+def test_the_table_adds_up_times_and_what_is_written(tiny: Config, tmp_path: Path) -> None:
+    rates = measured.read(write(tmp_path / "rehearsal.json", tiny), tiny)
+    head, _, *lines = (line for line in forecast.table(tiny, rates).splitlines() if line.startswith("|"))
+    last = dict(zip(*([cell.strip() for cell in line.split("|")] for line in (head, lines[-1])), strict=True))
+    data = forecast.data(tiny, "test", rates)
+    assert data["written_bytes"] == sum(stage["written_bytes"] for stage in data["stages"]) > 0
+    assert last["written GB"] == f"{data['written_bytes'] / 1e9:.2f}"
+    assert last["time"] == forecast.time_text(data["time_s"])
+    assert len(lines) == len(data["stages"]) + 1
 
 
 def test_numbers_of_steps_and_epochs_do_not_make_a_new_rehearsal(tiny: Config, tmp_path: Path) -> None:

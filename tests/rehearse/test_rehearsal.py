@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from support.rehearsing import setting_of
 
-from audiopg import compute
 from audiopg.config import Config
 from audiopg.cost import forecast, measured
 from audiopg.errors import AudiopgError
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
     from simulated_cuda import Counts
 
 LONGEST_S = 300
-
-
-def setting_of(cfg: Config, folder: Path, device: str = "cpu", precision: str = "float32") -> Setting:
-    """A setting in which each rate is that of one call."""
-    changed = cfg.compute.model_copy(update={"device": device, "precision": precision})
-    cfg = cfg.model_copy(update={"compute": changed})
-    backend = compute.backend(cfg.compute, torch.get_num_threads(), trains=True)
-    return Setting(cfg, backend, folder, folder, 0.0)
 
 
 @pytest.mark.slow
@@ -56,14 +48,19 @@ def test_the_parts_run_on_a_simulated_device(
 ) -> None:
     # the simulated device has no events of its own
     monkeypatch.setitem(steps.ACTIVITIES, "cuda", steps.ACTIVITIES["cpu"])
+    monkeypatch.setattr(torch, "compile", lambda model, **_: model)  # whose graphs are for C++
     setting = setting_of(tiny, tmp_path, "cuda", "bfloat16")
-    found = {name: part(setting) for name, part in rehearsal.parts(setting.cfg) if name not in {"start", "latent"}}
+    found = {name: part(setting) for name, part in rehearsal.parts(setting.cfg)}
     assert rehearsal.problems(found) == []
     assert found["machine"]["gpu"] == "simulated CUDA device"
     for part in ("fixed step", "pretrain", "finetune drums"):
         assert "peak_memory_gb" in found[part]
         assert float(found[part]["n_steps"]) % 8 == 0  # the loop looks at its losses every eight steps
     assert 0 < float(found["embed drums"]["largest_difference"]) < 0.05
+    assert found["waits"] == {"n_steps": 24, "hidden_wait": "none"}
+    assert {"clips_per_s_64", "peak_memory_gb_64"} <= found["batches"].keys()
+    assert found["processes"] == {"left_out": "there are no two GPUs"}
+    assert not any("left_out" in figures for part, figures in found.items() if part != "processes")
 
 
 def test_a_killed_run_continues_with_the_same_losses(tiny: Config, tmp_path: Path) -> None:
@@ -141,6 +138,7 @@ RIGHT: dict[str, Any] = {
     "machine": {"device": "cpu float32"},
     "renderers": {"largest_difference": 1e-6},
     "resume": {"largest_difference": 0.0, "killed_at": 2},
+    "processes": {"left_out": "there are no two GPUs"},
 }
 
 
@@ -151,6 +149,7 @@ RIGHT: dict[str, Any] = {
         ("renderers", {"largest_difference": float("nan")}, "the two renderers do not play the same clips"),
         ("resume", {"largest_difference": 1e-9, "killed_at": 2}, "a continued run has other losses than a whole one"),
         ("resume", {"largest_difference": 0.0, "killed_at": 0}, "a run that was asked to end did not end"),
+        ("processes", {"largest_difference": 0.1}, "two processes have other losses than one"),
     ],
 )
 def test_a_machine_that_computes_something_else_is_named(part: str, figures: dict[str, Any], problem: str) -> None:

@@ -79,7 +79,13 @@ class Properties:
     multi_processor_count = 132
 
 
+def set_sync_debug_mode(mode: str) -> None:
+    """Refuse to be waited for, or allow it."""
+    Current.device.refuses_waits = mode == "error"
+
+
 DRIVER: dict[str, Any] = {
+    "set_sync_debug_mode": set_sync_debug_mode,
     "is_available": lambda: True,
     "is_initialized": lambda: True,
     "_lazy_init": lambda: None,

@@ -20,6 +20,7 @@ class Device:
     def __init__(self) -> None:
         """Start with nothing asked for."""
         self.counts = Counts()
+        self.refuses_waits = False
         self._lock = threading.Lock()
         self._sent: list[tuple[Tensor, Tensor]] = []
         self._n_arrived = 0
@@ -144,4 +145,7 @@ def count(kind: Kind, operator: str, moment: int | None = None) -> None:
     """Count what the device is asked for; if it is a wait, the copies before it, or before a moment, have arrived."""
     Current.device.counts.add(kind, operator)
     if kind is Kind.SYNC:
+        if Current.device.refuses_waits:
+            msg = "called a synchronizing CUDA operation"
+            raise RuntimeError(msg)
         Current.device.reach(moment)

@@ -22,7 +22,6 @@ from audiopg.provenance import dvc_sync, run_cards, stages, watchdog
 FOLD = (
     "metrics.json",
     *(f"{name}.csv" for name in ("predictions", "classes", "loss", "search")),
-    "classifier.safetensors",
     "run.json",
 )
 LATENT_PICTURES = ("decodability", "angles", "interventions", "embedding", "filters", "attention", "reconstructions")

@@ -12,11 +12,13 @@ import torch
 from support.finetuning import EVERYTHING, batches, separable, separable_task, write_decoded
 from torch import Tensor
 
-from audiopg import storage, tensors
+from audiopg import storage
+from audiopg.arrays import Float64, Int64
 from audiopg.compute import Backend
 from audiopg.config import Config, params, profile
 from audiopg.config.train import Search
 from audiopg.data import decode, prepare
+from audiopg.data.clips import Clips
 from audiopg.evaluate import probes
 from audiopg.evaluate.protocol import split
 from audiopg.models.checkpoint import save_encoder
@@ -29,6 +31,26 @@ from audiopg.train.checkpoints import Checkpoints
 from audiopg.train.classify import predict
 
 CPU = Backend(torch.device("cpu"), None)
+
+
+@pytest.fixture
+def tested(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Tensor]]:
+    """The weights of each classifier when it predicts its test recordings, which are kept nowhere else."""
+    found: list[dict[str, Tensor]] = []
+
+    def kept(model: Classifier, clips: Clips, rows: Int64, backend: Backend, label: str) -> Float64:
+        if label.endswith(": testing"):
+            found.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+        return predict(model, clips, rows, backend, label)
+
+    monkeypatch.setattr(finetune, "predict", kept)
+    return found
+
+
+def assert_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    """Two classifiers have the same weights, to the bit."""
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
@@ -140,7 +162,9 @@ def test_patches_are_dropped_in_training_alone(tiny: Config, monkeypatch: pytest
     assert seen[4:] == [None]
 
 
-def test_both_initialisations_see_the_same_draws(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_initialisations_see_the_same_draws(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tested: list[dict[str, Tensor]]
+) -> None:
     """With everything on, all that enters the model in training is the same from scratch and pre-trained."""
     paths = separable_task(tiny, tmp_path)
     save_encoder(tmp_path / "encoder.safetensors", untrained(tiny.encoder, 99), tiny.features)
@@ -164,13 +188,18 @@ def test_both_initialisations_see_the_same_draws(tiny: Config, tmp_path: Path, m
             assert other is not None
             assert torch.equal(one, other)
     assert (tmp_path / "scratch" / "loss.csv").read_bytes() != (tmp_path / "pretrained" / "loss.csv").read_bytes()
-    assert tensors.read(tmp_path / "scratch" / "classifier.safetensors")[0]["pooling.query"].any()
+    assert all(weights["pooling.query"].any() for weights in tested)
 
 
 @pytest.mark.parametrize("protocol", ["folds", "split"])
 @pytest.mark.parametrize("kill_at", [1, 5, 7])
 def test_a_fine_tuning_that_was_killed_ends_as_if_it_had_not_been(
-    protocol: str, kill_at: int, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    protocol: str,
+    kill_at: int,
+    tiny: Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tested: list[dict[str, Tensor]],
 ) -> None:
     """Also in what the best epoch was: the weights that are reported are those of an epoch before the kill."""
     paths = separable_task(tiny, tmp_path, protocol)
@@ -202,8 +231,9 @@ def test_a_fine_tuning_that_was_killed_ends_as_if_it_had_not_been(
     monkeypatch.setattr(Batches, "batch", batch)
     assert sorted(int(path.stem) for path in resume.glob("*")) == {1: [1], 5: [4, 5], 7: [6, 7]}[kill_at]
     again = tuned("again")
-    for file in ("classifier.safetensors", "loss.csv", "predictions.csv", "classes.csv"):
+    for file in ("loss.csv", "predictions.csv", "classes.csv"):
         assert (whole / file).read_bytes() == (again / file).read_bytes(), file
+    assert_equal(*tested)
     assert storage.read_json(again / "metrics.json")["epoch"] == (4 if protocol == "folds" else 1)
     assert not resume.exists()
 
@@ -225,14 +255,16 @@ def test_a_state_of_another_fold_or_start_is_not_continued(
     assert len(set(digests)) == 3
 
 
-def test_a_standardised_head_reads_what_tells_recordings_apart(tiny: Config, tmp_path: Path) -> None:
+def test_a_standardised_head_reads_what_tells_recordings_apart(
+    tiny: Config, tmp_path: Path, tested: list[dict[str, Tensor]]
+) -> None:
     """Mean 0 and deviation 1 over the training recordings, those of the encoder that the training starts from."""
     paths = separable_task(tiny, tmp_path)
     recipe = tiny.finetune.model_copy(update={"n_epochs": 1, "standardise": True})
     exact = tiny.compute.model_copy(update={"precision": "float32"})
     cfg = tiny.model_copy(update={"finetune": recipe, "compute": exact})
     finetune.run(cfg, "drums", 2, "scratch", *paths, None, resume=tmp_path / "resume", out=tmp_path / "out")
-    weights = tensors.read(tmp_path / "out" / "classifier.safetensors")[0]
+    (weights,) = tested
     clips, _ = separable(tiny.features)
     rows = split(Manifest.read(paths[0]), 2).train
     found = untrained(tiny.encoder, cfg.seed).layers(clips.batch(rows.tolist(), [0] * len(rows)))[:, -1, 0]
@@ -257,7 +289,11 @@ def test_standardised_embeddings_by_hand(tiny: Config) -> None:
 
 @pytest.mark.slow
 def test_two_fine_tunings_are_identical(
-    tiny: Config, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    tiny: Config,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    tested: list[dict[str, Tensor]],
 ) -> None:
     monkeypatch.setenv("AUDIOPG_DATA", str(tmp_path_factory.mktemp("data")))
     manifest, card, decoded = tmp_path / "manifest.csv", tmp_path / "card.json", tmp_path / "decoded"
@@ -285,6 +321,7 @@ def test_two_fine_tunings_are_identical(
         )
     for file in finetune.OUTPUTS:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
+    assert_equal(*tested[:2])
     assert (tmp_path / "a" / "loss.csv").read_bytes() != (tmp_path / "c" / "loss.csv").read_bytes()
     cards = [storage.read_json(tmp_path / name / "run.json") for name in ("a", "c")]
     assert cards[0]["params"] == cards[1]["params"]
@@ -328,7 +365,9 @@ def test_own_recordings_with_several_labels_go_the_whole_way(
 
 
 @pytest.mark.slow
-def test_all_that_learns_on_a_fold_learns_from_one_share_of_it(tiny: Config, tmp_path: Path) -> None:
+def test_all_that_learns_on_a_fold_learns_from_one_share_of_it(
+    tiny: Config, tmp_path: Path, tested: list[dict[str, Tensor]]
+) -> None:
     """Pre-trained, from scratch and probes: with other sounds in place of the unused recordings nothing changes."""
     paths = separable_task(tiny, tmp_path)
     save_encoder(tmp_path / "encoder.safetensors", untrained(tiny.encoder, 99), tiny.features)
@@ -347,8 +386,9 @@ def test_all_that_learns_on_a_fold_learns_from_one_share_of_it(tiny: Config, tmp
         for init, encoder in (("scratch", None), ("pretrained", tmp_path / "encoder.safetensors")):
             finetune.run(cfg, "drums", 4, init, *paths, encoder, resume=tmp_path / "resume", out=tmp_path / name / init)  # type: ignore[arg-type]
         probes.run(cfg, "drums", *paths, tmp_path / "encoder.safetensors", tmp_path / name / "probe")
-    for init in ("scratch", "pretrained"):
-        for file in ("classifier.safetensors", "loss.csv", "metrics.json"):
+    for number, init in enumerate(("scratch", "pretrained")):
+        assert_equal(tested[number], tested[2 + number])
+        for file in ("loss.csv", "predictions.csv", "metrics.json"):
             assert (tmp_path / "a" / init / file).read_bytes() == (tmp_path / "b" / init / file).read_bytes()
         card = storage.read_json(tmp_path / "a" / init / "run.json")
         assert (card["n_train"], card["n_val"], card["n_test"]) == (9, 0, 6)
@@ -364,22 +404,23 @@ def test_all_that_learns_on_a_fold_learns_from_one_share_of_it(tiny: Config, tmp
 )
 @pytest.mark.parametrize("protocol", ["folds", "split"])
 def test_the_clips_that_are_reported_reach_neither_training_nor_selection(
-    protocol: str, changes: dict[str, Any], tiny: Config, tmp_path: Path
+    protocol: str, changes: dict[str, Any], tiny: Config, tmp_path: Path, tested: list[dict[str, Tensor]]
 ) -> None:
     """With other test clips the weights and the chosen epoch are the same, and the reported figure is another."""
     paths = separable_task(tiny, tmp_path, protocol)
     clips, _ = separable(tiny.features)
     recipe = tiny.finetune.model_copy(update=changes | {"n_epochs": 6, "batch_size": 6})
     config = tiny.model_copy(update={"finetune": recipe})
-    tested = Manifest.read(paths[0]).parts == (4 if protocol == "folds" else "test")
+    reported = Manifest.read(paths[0]).parts == (4 if protocol == "folds" else "test")
     other = clips.frames.copy().reshape(24, 32, 128)
-    other[tested] = 2 * np.roll(other[tested], 40, axis=2) + 1
+    other[reported] = 2 * np.roll(other[reported], 40, axis=2) + 1
     for name, frames in (("a", clips.frames), ("b", other.reshape(-1, 128))):
         write_decoded(replace(clips, frames=frames), paths[2])
         run = 4 if protocol == "folds" else 1
         finetune.run(config, "drums", run, "scratch", *paths, None, resume=tmp_path / "resume", out=tmp_path / name)
-    for file in ("classifier.safetensors", "loss.csv", "search.csv"):
+    for file in ("loss.csv", "search.csv"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    assert_equal(*tested)
     assert len(pd.read_csv(tmp_path / "a" / "search.csv")) == (4 if "search" in changes else 0)
     cards = [storage.read_json(tmp_path / name / "run.json") for name in "ab"]
     assert cards[0]["validation"] == cards[1]["validation"]

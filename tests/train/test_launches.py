@@ -22,13 +22,14 @@ from audiopg.config import Config
 from audiopg.models.checkpoint import save_encoder
 from audiopg.models.vit import untrained
 from audiopg.train import finetune, loop
+from audiopg.train.checkpoints import Checkpoints
 
 MADE_WITH = "2.14"  # the torch of the launches; the waits are the same with any
 READ_EVERY = 2  # steps between two looks, fewer than in earnest, so that a short run has some
 N_SHORT, N_LONG = 2, 4  # steps: multiples of that, and of an epoch's steps
 
 # Where the thread of the training waits, and how often per step: nowhere, but for a look at the losses.
-LOOK = {"train/loop.py Training._read": Fraction(1, READ_EVERY)}
+LOOK = {"train/look.py Unread.read": Fraction(1, READ_EVERY)}
 
 DATA = ("synth/", "features/", "data/", "train/batches.py", "train/feed.py", "rng.py", "compute.py")
 """What makes the data of a step, which must not be done in the thread of the training."""
@@ -136,6 +137,20 @@ def test_a_step_of_pretraining(tiny: Config, tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", FINETUNING)
 def test_a_step_of_finetuning(tiny: Config, tmp_path: Path, kind: str) -> None:
     check(finetuning, FINETUNING[kind], tiny, tmp_path)
+
+
+def test_a_save_waits_once_for_all_its_copies(tmp_path: Path, simulated_cuda: Counts) -> None:
+    expected = {str(number): torch.arange(6.0).reshape(2, 3).t() + number for number in range(5)}
+    state = {name: tensor.to("cuda") for name, tensor in expected.items()} | {"losses": torch.ones(2)}
+    simulated_cuda.clear()
+    with Checkpoints(tmp_path, "run", 0) as checkpoints:
+        checkpoints.save(1, state, {})
+        state["0"].zero_()  # what follows is not in it
+    assert simulated_cuda.by("function", Kind.SYNC) == {"train/checkpoints.py Checkpoints.save": 1}
+    assert simulated_cuda.total(Kind.COPY) == len(expected)
+    found = Checkpoints(tmp_path, "run", 0).newest()
+    assert found is not None
+    assert all(torch.equal(found[0][name], tensor) for name, tensor in expected.items())
 
 
 @pytest.mark.parametrize("stage", DATA_COSTS)

@@ -25,9 +25,11 @@ from torch import Tensor, nn
 
 from audiopg import tensors
 from audiopg.errors import AudiopgError
+from audiopg.train import checkpoints as checkpoints_module
 from audiopg.train import loop
 from audiopg.train.checkpoints import Checkpoints
 from audiopg.train.feed import Batch
+from audiopg.train.look import Numbers, Unread
 from audiopg.train.loop import Training
 
 
@@ -258,6 +260,51 @@ def test_a_run_with_a_budget_follows_the_clock_and_ends_on_time(
     )
 
 
+@pytest.mark.usefixtures("blocks")
+def test_the_time_of_steps_counts_that_a_gpu_is_still_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does eight steps of five seconds while a look waits for them; none of it passes while they are asked for."""
+    clock, read = Clock(), Unread.read
+
+    def waiting(self: Unread) -> list[Numbers]:
+        clock.now += 5.0 * len(self)
+        return read(self)
+
+    monkeypatch.setattr(loop, "time", clock)
+    monkeypatch.setattr(Unread, "read", waiting)
+    run = training(None, budget_s=100.0)
+    run.fit(Line(), loss_of, CPU, "timed")
+    assert (run.step, run.elapsed_s) == (24, 120)
+
+
+@pytest.mark.parametrize(("n_steps", "budget_s"), [(20, math.inf), (None, 100.0)])
+@pytest.mark.parametrize(("every_s", "expected"), [(25.0, [5, 10, 15]), (30.0, [6, 12]), (60.0, [])])
+def test_no_state_is_saved_when_less_is_left_than_comes_between_two(
+    n_steps: int | None,
+    budget_s: float,
+    every_s: float,
+    expected: list[int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In twenty steps of five seconds."""
+    clock, saved = Clock(), []
+    monkeypatch.setattr(loop, "time", clock)
+    monkeypatch.setattr(checkpoints_module, "time", clock)
+
+    class Noted(Checkpoints):
+        def save(self, step: int, state: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+            saved.append(step)
+            super().save(step, state, header)
+
+    def slow(run: nn.Module, batch: Batch) -> Tensor:
+        clock.now += 5.0
+        return loss_of(run, batch)
+
+    run = training(n_steps, budget_s=budget_s)
+    run.fit(Line(), slow, CPU, "timed", Noted(tmp_path, "run", every_s))
+    assert (run.step, saved) == (20, expected)
+
+
 def cosine(progress: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * progress))
 
@@ -275,10 +322,9 @@ def test_a_finished_run_says_how_long_it_waited_for_data(
 
 def test_the_whole_state_is_written(tmp_path: Path) -> None:
     run = training(4)
-    run.fit(Line(), loss_of, CPU, "x")
-    run.save(tmp_path / "state.safetensors", {"run": "run"})
-    state, header = tensors.read(tmp_path / "state.safetensors")
-    assert header == {"run": "run"}
+    run.fit(Line(), loss_of, CPU, "x", Checkpoints(tmp_path, "run", 0))
+    state, header = tensors.read(tmp_path / "000000004.safetensors")
+    assert header["run"] == "run"
     assert state["losses"].tolist() == run.losses
     assert {"model.weight", "model.bias", "optimizer.0.exp_avg", "optimizer.0.exp_avg_sq", "optimizer.1.step"} <= set(
         state

@@ -67,10 +67,10 @@ def test_what_is_written_are_the_averaged_weights(tiny: Config, tmp_path: Path) 
     assert losses(averaged) == losses(plain)
     states = [tensors.read(outputs.state)[0] for outputs in (plain, averaged)]
     assert states[0].keys() == states[1].keys()
-    assert not torch.equal(states[0]["model.decoder.predict.weight"], states[1]["model.decoder.predict.weight"])
+    assert not torch.equal(states[0]["decoder.predict.weight"], states[1]["decoder.predict.weight"])
     for outputs, state in zip((plain, averaged), states, strict=True):
         for name, tensor in tensors.read(outputs.encoder)[0].items():
-            assert torch.equal(tensor, state[f"model.encoder.{name}"])
+            assert torch.equal(tensor, state[f"encoder.{name}"])
 
 
 def test_a_time_budget_ends_the_run_and_the_card_tells_what_it_saw(tiny: Config, tmp_path: Path) -> None:

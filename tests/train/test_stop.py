@@ -33,8 +33,7 @@ def test_a_signal_ends_after_the_step_and_keeps_it(number: signal.Signals, tmp_p
     assert torch.equal(weights(second), weights(whole))
 
 
-def test_sigterm_in_the_last_step_is_heard_and_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
-    """What follows the training, such as the tests of a fold, may be killed as well."""
+def test_sigterm_in_the_last_step_is_heard_and_no_step_is_run_again(tmp_path: Path) -> None:
     whole = training(12)
 
     def stop_at_twelve(step: int) -> None:
@@ -43,12 +42,10 @@ def test_sigterm_in_the_last_step_is_heard_and_a_finished_run_is_not_run_again(t
 
     with pytest.raises(KeyboardInterrupt):
         whole.fit(Line(), loss_of, CPU, "a", checkpoints(tmp_path), stop_at_twelve)
-    for run, folder in ((training(12), tmp_path), (training(12), tmp_path / "other")):
-        run.fit(Line(), loss_of, CPU, "b", checkpoints(folder))
-        again, data = training(12), Line()
-        again.fit(data, loss_of, CPU, "c", checkpoints(folder))
-        assert not data.seen
-        assert torch.equal(weights(again), weights(whole))
+    again, data = training(12), Line()
+    again.fit(data, loss_of, CPU, "b", checkpoints(tmp_path))
+    assert not data.seen
+    assert torch.equal(weights(again), weights(whole))
 
 
 def test_sigterm_is_held_back_however_often_and_after_the_run_does_what_it_did_before(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ rule finetune:
         classes=f"{FOLD}/classes.csv",
         loss=f"{FOLD}/loss.csv",
         search=f"{FOLD}/search.csv",
-        classifier=f"{FOLD}/classifier.safetensors",
         run=f"{FOLD}/run.json",
     log:
         "logs/finetune/{task}/{init}/fold{fold}.log",

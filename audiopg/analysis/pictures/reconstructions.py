@@ -42,7 +42,7 @@ class Reconstruction:
 
 
 def load(path: Path, encoder: config.Encoder, pretrain: config.Pretrain) -> MaskedAutoencoder | None:
-    """Read the masked autoencoder from the state of a pre-training, with or without its optimiser, without heads.
+    """Read the masked autoencoder that a pre-training has written, without heads.
 
     None where the pre-training reconstructed nothing.
 
@@ -52,8 +52,7 @@ def load(path: Path, encoder: config.Encoder, pretrain: config.Pretrain) -> Mask
     if not pretrain.objectives.reconstruction:
         return None
     state, _ = tensors.read(path)
-    weights = {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
-    weights = {name: tensor for name, tensor in weights.items() if not name.startswith(("physics.", "projection."))}
+    weights = {name: tensor for name, tensor in state.items() if not name.startswith(("physics.", "projection."))}
     model = MaskedAutoencoder(encoder, pretrain.decoder, pretrain.mask_ratio)
     try:
         model.load_state_dict(weights, strict=True)
