@@ -129,7 +129,7 @@ def test_a_light_install_renders_and_embeds(light: Environment, tiny: Config, tm
     [
         (["render", "--preset", "world", "--index", "0", "--out", "x", "--sheet", "x.png"], "matplotlib"),
         (["compare", *map(str, SEEDS), "--along", "pretrain.n_steps", "--picture", "x.png"], "matplotlib"),
-        (["latent", "--encoder", "x", "--state", "x", "--out-dir", "x"], "scikit-learn"),
+        (["latent", "--encoder", "x", "--model", "x", "--out-dir", "x"], "scikit-learn"),
         (["sync"], "dvc"),
     ],
 )

@@ -208,13 +208,13 @@ def nested(table: pd.DataFrame, names: tuple[str, ...], columns: tuple[str, ...]
     return found
 
 
-def draw_pictures(cfg: config.Config, encoders: Mapping[str, Encoder], state: Path, log_mel: LogMel, out: Path) -> None:
+def draw_pictures(cfg: config.Config, encoders: Mapping[str, Encoder], path: Path, log_mel: LogMel, out: Path) -> None:
     """Draw how the encoders process a few clips, and write the data behind the pictures.
 
     Args:
         cfg: all parameters.
         encoders: ``pretrained`` and ``random``, on the device.
-        state: the masked autoencoder's weights.
+        path: the masked autoencoder's weights.
         log_mel: the features.
         out: folder.
 
@@ -227,7 +227,7 @@ def draw_pictures(cfg: config.Config, encoders: Mapping[str, Encoder], state: Pa
     corpus = synthetic.build(SHOWN, cfg, device)
     spectrogram = log_mel(corpus.waveforms(0, min(N_ATTENDED, len(corpus))))
     attended = attention.distances(encoders, spectrogram, hop_ms)
-    model, numbers, hidden = reconstructions.load(state, cfg.encoder, cfg.pretrain), range(N_RECONSTRUCTED), None
+    model, numbers, hidden = reconstructions.load(path, cfg.encoder, cfg.pretrain), range(N_RECONSTRUCTED), None
     if model is not None:
         hidden = reconstructions.reconstruct(model.to(device), spectrogram[:N_RECONSTRUCTED], numbers, cfg.seed)
     reconstructed = reconstructions.table(hidden, numbers, cfg.features)
@@ -239,13 +239,13 @@ def draw_pictures(cfg: config.Config, encoders: Mapping[str, Encoder], state: Pa
     reconstructions.picture(reconstructed, cfg.features, out / "reconstructions.png")
 
 
-def run(cfg: config.Config, encoder_path: Path, state_path: Path, out: Path) -> None:
+def run(cfg: config.Config, encoder_path: Path, model_path: Path, out: Path) -> None:
     """Analyse an encoder on all probe corpora against the same encoder with random weights.
 
     Args:
         cfg: all parameters.
         encoder_path: the pre-trained encoder.
-        state_path: the masked autoencoder that it comes from, for the reconstructions.
+        model_path: the masked autoencoder that it comes from, for the reconstructions.
         out: folder for `OUTPUTS` and the run card.
 
     Raises:
@@ -263,7 +263,7 @@ def run(cfg: config.Config, encoder_path: Path, state_path: Path, out: Path) -> 
     out.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(cfg.latent.n_threads) as pool:
         natural = pool.submit(in_natural, cfg, encoders, log_mel, out)
-        pictures = pool.submit(draw_pictures, cfg, encoders, state_path, log_mel, out)
+        pictures = pool.submit(draw_pictures, cfg, encoders, model_path, log_mel, out)
         first, covariances = natural.result()
         others = [name for name in cfg.latent.corpora if name != SHOWN]
         each = pool.map(lambda name: in_corpus(name, cfg, encoders, log_mel, covariances, out), others)
@@ -287,7 +287,7 @@ def run(cfg: config.Config, encoder_path: Path, state_path: Path, out: Path) -> 
         out / "run.json",
         "latent",
         stages.reads(cfg, "latent"),
-        [encoder_path, state_path],
+        [encoder_path, model_path],
         [out / name for name in OUTPUTS],
         device=backend.name,
     )

@@ -81,14 +81,14 @@ def pretrain(
     resume: Annotated[Path, typer.Option(help="Folder for the state during the run.")],
     curves: Annotated[Path, typer.Option(help="Folder for curves that grow during the run.")],
     encoder: Annotated[Path, typer.Option(help="Weights to write (safetensors).")],
-    state: Annotated[Path, typer.Option(help="Full final state to write (safetensors).")],
+    model: Annotated[Path, typer.Option(help="Encoder, decoder and heads to write (safetensors).")],
     loss: Annotated[Path, typer.Option(help="Loss per step to write (CSV).")],
     card: Annotated[Path, typer.Option(help="Run card to write (JSON).")],
     params: Params = PARAMS,
 ) -> None:
     """Train an encoder on synthetic sound."""
     stage = load("pretrain")
-    stage.run(read_params(params), resume, curves, stage.Outputs(encoder, state, loss, card))
+    stage.run(read_params(params), resume, curves, stage.Outputs(encoder, model, loss, card))
 
 
 def finetune(  # noqa: PLR0913, PLR0917  (the options)
@@ -140,13 +140,13 @@ def aggregate(
 
 def latent(
     encoder: Encoder,
-    state: Annotated[Path, typer.Option(help="State of the pre-training, for its decoder (safetensors).")],
+    model: Annotated[Path, typer.Option(help="Model of the pre-training, for its decoder (safetensors).")],
     out_dir: Annotated[Path, typer.Option(help="Folder for claims, metrics, tables, figures and card.")],
     params: Params = PARAMS,
 ) -> None:
     """Analyse what the encoder's latent space knows about the physics of sound."""
     config = read_params(params)
-    load("latent").run(config, encoder, state, out_dir)
+    load("latent").run(config, encoder, model, out_dir)
 
 
 def table(

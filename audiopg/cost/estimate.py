@@ -17,9 +17,10 @@ from audiopg.tasks.registry import find
 from audiopg.tasks.task import Download
 
 WRITTEN = (
-    "Written are the states of pre-training and fine-tuning, and the weights that pre-training keeps; not recordings, "
-    "spectrograms, tables and pictures. A state has 12 bytes per weight, 4 more for the best epoch's weights, 4 more "
-    "for averaged weights. One is saved when save_every_min has passed and at least as much time is left."
+    "Written GB counts the states of pre-training and fine-tuning, and the weights that pre-training keeps; not "
+    "recordings, spectrograms, tables and pictures. A state has 12 bytes per weight, 4 more for the best epoch's "
+    "weights, 4 more for averaged weights. "
+    "One is saved when save_every_min has passed and at least as much time is left."
 )
 SEARCHING = (
     "A search trains every candidate with what is left of the training recordings, and then the best one with all of "

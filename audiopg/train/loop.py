@@ -262,7 +262,7 @@ class Training:
     def _keep(self, checkpoints: Checkpoints, backend: "Backend", *, asked: bool) -> None:
         """Save the state when it is due, and if the process is asked to end; then end it.
 
-        Of what takes less time than comes between two states, a kill may cost all: no state is worth its bytes there.
+        No state is saved when the rest takes less than the time between two: it would cost more bytes than it is worth.
         """
         if backend.is_main_process and (asked or (checkpoints.due() and self._rest_s() >= checkpoints.every_s)):
             clock = {"elapsed_s": repr(self.elapsed_s), "waited_s": repr(self.waited_s)}

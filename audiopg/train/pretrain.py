@@ -35,7 +35,7 @@ class Outputs:
 
     encoder: Path
     """Weights of the encoder."""
-    state: Path
+    model: Path
     """Weights of encoder, decoder and heads."""
     loss: Path
     """Loss of each step, CSV."""
@@ -161,7 +161,7 @@ def run(cfg: config.Config, resume: Path, curves: Path, outputs: Outputs) -> Non
     if not backend.is_main_process:
         return
     training.ema.settle()
-    tensors.write(outputs.state, model.state_dict(), {"run": run_digest})
+    tensors.write(outputs.model, model.state_dict(), {"run": run_digest})
     losses = training.loss_table()
     storage.write_table(outputs.loss, losses)
     save_encoder(outputs.encoder, model.encoder, cfg.features)
@@ -172,7 +172,7 @@ def run(cfg: config.Config, resume: Path, curves: Path, outputs: Outputs) -> Non
         "pretrain",
         reads,
         [],
-        [outputs.encoder, outputs.state, outputs.loss],
+        [outputs.encoder, outputs.model, outputs.loss],
         device=backend.name,
         first_clip=clip_name(cfg.seed, 0),
         last_clip=clip_name(cfg.seed, n_clips - 1),

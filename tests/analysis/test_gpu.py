@@ -19,17 +19,17 @@ pytestmark = pytest.mark.gpu
 
 @pytest.mark.slow
 def test_the_analysis_has_the_tables_of_the_cpu(tiny: Config, tmp_path: Path) -> None:
-    path, state = tmp_path / "encoder.safetensors", tmp_path / "state.safetensors"
+    path, whole = tmp_path / "encoder.safetensors", tmp_path / "model.safetensors"
     model = MaskedAutoencoder(tiny.encoder, tiny.pretrain.decoder, tiny.pretrain.mask_ratio)
     initialise(model, tiny.seed)
     with torch.no_grad():  # not the control itself
         model.encoder.embed.weight.mul_(1.5)
     save_encoder(path, model.encoder, tiny.features)
-    tensors.write(state, model.state_dict(), {})
+    tensors.write(whole, model.state_dict(), {})
     few = tiny.latent.model_copy(update={"corpora": ["events", "natural", "notes"], "n_threads": 2})
     for device in ("cpu", "cuda"):
         compute = tiny.compute.model_copy(update={"device": device})
-        latent.run(tiny.model_copy(update={"latent": few, "compute": compute}), path, state, tmp_path / device)
+        latent.run(tiny.model_copy(update={"latent": few, "compute": compute}), path, whole, tmp_path / device)
     assert storage.read_json(tmp_path / "cuda" / "run.json")["device"].startswith("cuda")
     for name in latent.TABLES:
         expected, found = (pd.read_csv(tmp_path / device / f"{name}.csv") for device in ("cpu", "cuda"))

@@ -48,14 +48,14 @@ def test_activations_are_kept_on_disk_in_order(tiny: Config, tmp_path: Path) -> 
 def test_the_stage_repeats_on_any_threads_and_an_untrained_encoder_equals_its_control(
     tiny: Config, tmp_path: Path
 ) -> None:
-    path, state = tmp_path / "encoder.safetensors", tmp_path / "state.safetensors"
+    path, whole = tmp_path / "encoder.safetensors", tmp_path / "model.safetensors"
     model = MaskedAutoencoder(tiny.encoder, tiny.pretrain.decoder, tiny.pretrain.mask_ratio)
     initialise(model, tiny.seed)
     save_encoder(path, model.encoder, tiny.features)
-    tensors.write(state, model.state_dict(), {})
+    tensors.write(whole, model.state_dict(), {})
     for name, n_threads in (("a", 1), ("b", 2)):
         few = {"corpora": ["events", "natural", "notes"], "n_threads": n_threads}
-        latent.run(tiny.model_copy(update={"latent": tiny.latent.model_copy(update=few)}), path, state, tmp_path / name)
+        latent.run(tiny.model_copy(update={"latent": tiny.latent.model_copy(update=few)}), path, whole, tmp_path / name)
     for file in latent.OUTPUTS:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
     metrics = storage.read_json(tmp_path / "a" / "metrics.json")

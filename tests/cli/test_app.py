@@ -39,7 +39,7 @@ def project(tmp_path: Path) -> Path:
 
 def pretraining(project: Path, name: str) -> list[str]:
     folder = project / name
-    files = {"encoder": "encoder.safetensors", "state": "state.safetensors", "loss": "loss.csv", "card": "run.json"}
+    files = {"encoder": "encoder.safetensors", "model": "model.safetensors", "loss": "loss.csv", "card": "run.json"}
     options = [f"--{option}={folder / file}" for option, file in files.items()]
     return [
         "pretrain",
@@ -102,7 +102,7 @@ def refused(
         ),
         (["profile", "quik"], "unknown profile 'quik'; known: paper, paper-20min, paper-strong, quick, small, test"),
         (
-            ["latent", "--encoder=no.safetensors", "--state=no.safetensors", "--out-dir=x"],
+            ["latent", "--encoder=no.safetensors", "--model=no.safetensors", "--out-dir=x"],
             "no.safetensors: no such checkpoint",
         ),
         (
@@ -133,7 +133,7 @@ def test_what_a_user_can_cause_is_one_line_and_code_2(
     assert sorted(path.name for path in project.iterdir()) == ["params.yaml"]
 
 
-OUTPUTS = [f"--{name}=x" for name in ("encoder", "state", "loss", "card")]
+OUTPUTS = [f"--{name}=x" for name in ("encoder", "model", "loss", "card")]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ OUTPUTS = [f"--{name}=x" for name in ("encoder", "state", "loss", "card")]
     [
         ["pretrain", "--resume=x", "--curves=x", *OUTPUTS],
         ["probe", "--task=drums", "--manifest=x", "--card=x", "--decoded=x", "--encoder=x", "--out-dir=x"],
-        ["latent", "--encoder=x", "--state=x", "--out-dir=x"],
+        ["latent", "--encoder=x", "--model=x", "--out-dir=x"],
     ],
 )
 def test_a_stage_refuses_a_gpu_that_torch_cannot_use(
@@ -223,7 +223,7 @@ def test_a_kill_at_any_moment_changes_no_weight(project: Path) -> None:
     again = audiopg(*pretraining(project, "killed"))
     assert again.returncode == 0, again.stderr
     assert f"{state}: continuing at step " in again.stderr
-    for file in ("encoder.safetensors", "state.safetensors"):
+    for file in ("encoder.safetensors", "model.safetensors"):
         expected, found = (tensors.read(project / name / file)[0] for name in ("whole", "killed"))
         assert expected.keys() == found.keys()
         assert all(torch.equal(expected[key], found[key]) for key in expected)

@@ -173,7 +173,7 @@ def test_what_a_user_can_cause_is_one_line_and_code_2(weights: Path, sounds: lis
 def test_what_pre_training_writes_can_be_used_as_it_is(sounds: list[Path], tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(profile.text("test"))
     folder = tmp_path / "pretrain"
-    files = {"encoder": "encoder.safetensors", "state": "state.safetensors", "loss": "loss.csv", "card": "run.json"}
+    files = {"encoder": "encoder.safetensors", "model": "model.safetensors", "loss": "loss.csv", "card": "run.json"}
     options = [f"--{option}={folder / file}" for option, file in files.items()]
     options += [f"--{option}={tmp_path / option}" for option in ("resume", "curves")]
     run = audiopg("pretrain", f"--params={tmp_path / 'params.yaml'}", *options)

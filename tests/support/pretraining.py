@@ -22,7 +22,7 @@ def changed(cfg: Config, **changes: Any) -> Config:
 
 
 def run(cfg: Config, folder: Path) -> Outputs:
-    names = ("encoder.safetensors", "state.safetensors", "loss.csv", "run.json")
+    names = ("encoder.safetensors", "model.safetensors", "loss.csv", "run.json")
     outputs = Outputs(*(folder / name for name in names))
     pretrain.run(cfg, folder / "resume", folder / "curves", outputs)
     return outputs

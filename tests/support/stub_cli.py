@@ -117,7 +117,7 @@ def last(stage: str) -> None:
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the options of any command."""
     parser = argparse.ArgumentParser()
-    for option in ("task", "out", "out-dir", "resume", "curves", "state", "loss", "fold", "init", "index", "threads"):
+    for option in ("task", "out", "out-dir", "resume", "curves", "model", "loss", "fold", "init", "index", "threads"):
         parser.add_argument(f"--{option}", default="")
     for option in ("source", "manifest", "card", "probe", "latent", "metrics", "encoder", "sheet", "decoded"):
         parser.add_argument(f"--{option}", type=Path)
@@ -141,7 +141,7 @@ def files(stage: str, given: argparse.Namespace) -> tuple[list[Path], list[Path]
     if stage == "aggregate":
         given.task = given.card.parent.name
     if stage == "pretrain":
-        return [*map(Path, (given.encoder, given.state, given.card, given.loss))], []
+        return [*map(Path, (given.encoder, given.model, given.card, given.loss))], []
     made = [Path(given.out)] if given.out else []
     made += [Path(given.out_dir) / name for name in FOLDERS[stage]]
     read = [
@@ -155,7 +155,7 @@ def files(stage: str, given: argparse.Namespace) -> tuple[list[Path], list[Path]
         *given.files,
     ]
     if stage == "latent":
-        read.append(Path(given.state))
+        read.append(Path(given.model))
     if stage == "table":
         read += [Path(given.loss), *(given.metrics / f"{card.parent.name}.json" for card in given.files)]
     return made, [path for path in read if path]

@@ -148,7 +148,7 @@ def test_a_few_clips_are_learnt(preset: Config) -> None:
 
 def test_without_a_weight_there_is_no_head_and_the_same_start(tiny: Config, tmp_path: Path) -> None:
     outputs = run(changed(tiny), tmp_path)
-    assert not any("physics" in name for name in tensors.read(outputs.state)[0])
+    assert not any("physics" in name for name in tensors.read(outputs.model)[0])
     assert len(Corpus(changed(tiny), BACKEND).part(0, range(4))) == 3
     told = Corpus(changed(tiny, objectives={"physics": 1.0}), BACKEND)
     plain = MaskedAutoencoder(tiny.encoder, tiny.pretrain.decoder, tiny.pretrain.mask_ratio)
@@ -163,11 +163,11 @@ def test_without_a_weight_there_is_no_head_and_the_same_start(tiny: Config, tmp_
 def test_the_head_is_in_the_state_and_nowhere_else(preset: Config, tmp_path: Path) -> None:
     outputs = run(preset, tmp_path)
     assert all(map(math.isfinite, losses(outputs)))
-    state, _ = tensors.read(outputs.state)
+    state, _ = tensors.read(outputs.model)
     assert state["physics.weight"].shape == (Physics(preset.synth).n_outputs, preset.encoder.shape.width)
     assert outputs.loss.read_text().splitlines()[0] == "step,loss"
     encoder = load_encoder(outputs.encoder, preset.encoder, preset.features)
-    model = reconstructions.load(outputs.state, preset.encoder, preset.pretrain)
+    model = reconstructions.load(outputs.model, preset.encoder, preset.pretrain)
     assert model.physics is None
     for one, other in zip(encoder.parameters(), model.encoder.parameters(), strict=True):
         assert torch.equal(one, other)
@@ -190,7 +190,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     assert list((tmp_path / "cut" / "resume").iterdir())
     monkeypatch.setattr(SyntheticClips, "with_score", hear)
     resumed = run(preset, tmp_path / "cut")
-    for name in ("encoder", "state", "loss"):
+    for name in ("encoder", "model", "loss"):
         assert getattr(resumed, name).read_bytes() == getattr(whole, name).read_bytes()
 
 

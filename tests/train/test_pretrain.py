@@ -65,7 +65,7 @@ def test_a_loss_that_is_not_finite_names_its_clips(
 def test_what_is_written_are_the_averaged_weights(tiny: Config, tmp_path: Path) -> None:
     plain, averaged = run(changed(tiny), tmp_path / "a"), run(changed(tiny, ema_decay=0.5), tmp_path / "b")
     assert losses(averaged) == losses(plain)
-    states = [tensors.read(outputs.state)[0] for outputs in (plain, averaged)]
+    states = [tensors.read(outputs.model)[0] for outputs in (plain, averaged)]
     assert states[0].keys() == states[1].keys()
     assert not torch.equal(states[0]["decoder.predict.weight"], states[1]["decoder.predict.weight"])
     for outputs, state in zip((plain, averaged), states, strict=True):
@@ -85,7 +85,7 @@ def test_a_time_budget_ends_the_run_and_the_card_tells_what_it_saw(tiny: Config,
 
 def test_outputs_do_not_depend_on_the_clock(tiny: Config, tmp_path: Path) -> None:
     first, second = run(changed(tiny), tmp_path / "a"), run(changed(tiny), tmp_path / "b")
-    for name in ("encoder", "state", "loss"):
+    for name in ("encoder", "model", "loss"):
         assert getattr(first, name).read_bytes() == getattr(second, name).read_bytes()
 
 

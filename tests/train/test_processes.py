@@ -140,7 +140,7 @@ def test_sigterm_ends_both_after_the_same_step(tmp_path: Path) -> None:
 
 
 def pretraining(folder: Path) -> list[str]:
-    files = {"encoder": "encoder.safetensors", "state": "state.safetensors", "loss": "loss.csv", "card": "run.json"}
+    files = {"encoder": "encoder.safetensors", "model": "model.safetensors", "loss": "loss.csv", "card": "run.json"}
     options = [f"--{option}={folder / file}" for option, file in files.items()]
     return ["-m", "audiopg", "pretrain", f"--resume={folder}/resume", f"--curves={folder}/curves", *options]
 
@@ -159,7 +159,7 @@ def test_torchrun_pretrains_as_one_process_does(tmp_path: Path) -> None:
         assert done.stderr.count("pretrain: 5 steps in ") == 1
         losses[name] = [float(line.split(",")[1]) for line in (tmp_path / name / "loss.csv").read_text().split()[1:]]
         assert sorted(path.name for path in (tmp_path / name).iterdir()) == [
-            "curves", "encoder.safetensors", "loss.csv", "run.json", "state.safetensors"
+            "curves", "encoder.safetensors", "loss.csv", "run.json", "model.safetensors"
         ]  # fmt: skip
     assert len(losses["one"]) == 5
     assert losses["two"] == pytest.approx(losses["one"], rel=1e-5, abs=1e-5)

@@ -129,7 +129,7 @@ def test_a_run_keeps_the_projection_in_its_state_alone_and_repeats(twins: Config
     one, other = run(twins, tmp_path / "one"), run(twins, tmp_path / "other")
     assert all(map(math.isfinite, losses(one)))
     assert one.encoder.read_bytes() == other.encoder.read_bytes()
-    assert any("projection" in name for name in tensors.read(one.state)[0])
+    assert any("projection" in name for name in tensors.read(one.model)[0])
     assert not any("projection" in name for name in tensors.read(one.encoder)[0])
 
 

@@ -27,7 +27,7 @@ LAYER_MB = CONFIG.latent.n_clips * 2 * CONFIG.encoder.shape.width * 8 // 2**20
 rule latent:
     input:
         encoder=ENCODER,
-        state="results/pretrain/state.safetensors",
+        model="results/pretrain/model.safetensors",
     output:
         metrics="results/latent/metrics.json",
         claims=report(
@@ -85,5 +85,5 @@ rule latent:
         *reads("latent"),
         code=CODE["latent"],
     shell:
-        'audiopg latent --encoder {input.encoder:q} --state {input.state:q} --out-dir "$(dirname {output.metrics:q})"'
+        'audiopg latent --encoder {input.encoder:q} --model {input.model:q} --out-dir "$(dirname {output.metrics:q})"'
         " 2>&1 | tee -i {log:q} >&2"

@@ -1,7 +1,7 @@
 rule pretrain:
     output:
         encoder=ENCODER,
-        state="results/pretrain/state.safetensors",
+        model="results/pretrain/model.safetensors",
         loss="results/pretrain/loss.csv",
         run="results/pretrain/run.json",
     log:
@@ -16,4 +16,4 @@ rule pretrain:
         code=CODE["pretrain"],
     shell:
         "audiopg pretrain --resume resume/pretrain --curves logs/pretrain --encoder {output.encoder:q}"
-        " --state {output.state:q} --loss {output.loss:q} --card {output.run:q} 2>&1 | tee -i {log:q} >&2"
+        " --model {output.model:q} --loss {output.loss:q} --card {output.run:q} 2>&1 | tee -i {log:q} >&2"

@@ -51,8 +51,8 @@ def load(path: Path, encoder: config.Encoder, pretrain: config.Pretrain) -> Mask
     """
     if not pretrain.objectives.reconstruction:
         return None
-    state, _ = tensors.read(path)
-    weights = {name: tensor for name, tensor in state.items() if not name.startswith(("physics.", "projection."))}
+    found, _ = tensors.read(path)
+    weights = {name: tensor for name, tensor in found.items() if not name.startswith(("physics.", "projection."))}
     model = MaskedAutoencoder(encoder, pretrain.decoder, pretrain.mask_ratio)
     try:
         model.load_state_dict(weights, strict=True)

@@ -31,20 +31,20 @@ def spectrograms() -> torch.Tensor:
 def test_what_a_pre_training_has_written_is_read_without_its_heads(tiny: Config, tmp_path: Path) -> None:
     model = MaskedAutoencoder(tiny.encoder, tiny.pretrain.decoder, tiny.pretrain.mask_ratio, 5, twins=True)
     initialise(model, 1)
-    tensors.write(tmp_path / "state.safetensors", model.state_dict(), {})
-    found = reconstructions.load(tmp_path / "state.safetensors", tiny.encoder, tiny.pretrain)
+    tensors.write(tmp_path / "model.safetensors", model.state_dict(), {})
+    found = reconstructions.load(tmp_path / "model.safetensors", tiny.encoder, tiny.pretrain)
     assert found is not None
     weights = model.state_dict()
     assert {name.partition(".")[0] for name in weights.keys() - found.state_dict().keys()} == {"physics", "projection"}
     assert all(torch.equal(weight, weights[name]) for name, weight in found.state_dict().items())
 
 
-def test_a_state_without_a_weight_is_an_error_of_one_line(tiny: Config, tmp_path: Path) -> None:
-    path = tmp_path / "state.safetensors"
+def test_a_model_without_a_weight_is_an_error_of_one_line(tiny: Config, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
     weights = autoencoder(tiny).state_dict()
     del weights["decoder.predict.bias"]
     tensors.write(path, weights, {})
-    with pytest.raises(AudiopgError, match=r"state\.safetensors: .*predict\.bias.*; pre-train again") as caught:
+    with pytest.raises(AudiopgError, match=r"model\.safetensors: .*predict\.bias.*; pre-train again") as caught:
         reconstructions.load(path, tiny.encoder, tiny.pretrain)
     assert "\n" not in str(caught.value)
 
