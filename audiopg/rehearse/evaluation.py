@@ -1,7 +1,9 @@
 """Fine-tuning and evaluation at the shapes of each task, on recordings that are made up."""
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -49,7 +51,7 @@ def finetuning(setting: Setting, task: str) -> Figures:
 
 def embedding(setting: Setting, task: str) -> Figures:
     """Embed windows in the precision of the training and in float32: how fast, and how different."""
-    return _compared(setting, task, "", tf32=False)
+    return _compared(setting, task, "", allow_tf32=False)
 
 
 def tf32(setting: Setting, task: str) -> Figures:
@@ -58,14 +60,14 @@ def tf32(setting: Setting, task: str) -> Figures:
         return {"left_out": NO_CUDA}
     exact = setting.cfg.compute.model_copy(update={"precision": "float32"})
     exact_cfg = setting.cfg.model_copy(update={"compute": exact})
-    return _compared(replace(setting, cfg=exact_cfg), task, "tf32_", tf32=True)
+    return _compared(replace(setting, cfg=exact_cfg), task, "tf32_", allow_tf32=True)
 
 
-def _compared(setting: Setting, task: str, name: str, *, tf32: bool) -> Figures:
+def _compared(setting: Setting, task: str, prefix: str, *, allow_tf32: bool) -> Figures:
     """Embed windows of a task in the precision of the parameters, with or without TF32, and in float32 without.
 
     Returns:
-        ``windows_per_s`` of both, the first under a name, and their ``largest_difference``, over the largest number.
+        ``windows_per_s`` of both, the first with a prefix, and their ``largest_difference``, over the largest number.
     """
     cfg = setting.cfg
     backend = compute.backend(cfg.compute, cfg.probe.n_threads)
@@ -74,22 +76,31 @@ def _compared(setting: Setting, task: str, name: str, *, tf32: bool) -> Figures:
     clips = setting.recordings(cfg.task(task).clip_s, n_windows)
     encoder, file = untrained(cfg.encoder, cfg.seed), setting.folder / "statistics.npy"
     rates, statistics = {}, {}
-    matmul = torch.backends.cuda.matmul
-    before = matmul.allow_tf32
-    for way, dtype, allowed in ((name, backend.autocast_dtype, tf32), ("float32_", None, False)):
+    for each, dtype, allowed in ((prefix, backend.autocast_dtype, allow_tf32), ("float32_", None, False)):
         one = replace(backend, autocast_dtype=dtype)
-        matmul.allow_tf32 = allowed
 
         def work(one: compute.Backend = one) -> Embeddings:
             return embed(clips, encoder, one, "rehearsal", file)
 
-        rates[f"{way}windows_per_s"] = setting.rate(work, n_windows)
-        statistics[way] = work().statistics.astype(np.float64)
-    matmul.allow_tf32 = before
+        with _products(allow_tf32=allowed):
+            rates[f"{each}windows_per_s"] = setting.rate(work, n_windows)
+            statistics[each] = work().statistics.astype(np.float64)
     file.unlink()
     most = np.abs(statistics["float32_"]).max()
-    difference = np.abs(statistics[name] - statistics["float32_"]).max() / most
+    difference = np.abs(statistics[prefix] - statistics["float32_"]).max() / most
     return {**rates, "largest_difference": float(difference)}
+
+
+@contextmanager
+def _products(*, allow_tf32: bool) -> Iterator[None]:
+    """Let the float32 products of a GPU use TF32, or not, and restore what was before."""
+    matmul = torch.backends.cuda.matmul
+    before = matmul.allow_tf32
+    matmul.allow_tf32 = allow_tf32
+    try:
+        yield
+    finally:
+        matmul.allow_tf32 = before
 
 
 def regression(setting: Setting, task: str) -> Figures:

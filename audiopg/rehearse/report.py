@@ -11,7 +11,7 @@ def page(found: dict[str, Figures], forecast: str, problems: list[str]) -> str:
     Args:
         found: the figures of each part.
         forecast: of each stage, for the eye.
-        problems: what the machine computes wrong.
+        problems: what is wrong.
     """
     device = found["machine"]["device"]
     wrong = "\n".join(f"- **{problem}**" for problem in problems) or "All that was checked is right."

@@ -1,5 +1,6 @@
 """What all parts of a rehearsal share: parameters, device, a folder, and how long a rate is measured."""
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from audiopg.tasks.card import Card
 from audiopg.tasks.registry import find
 
 NO_CUDA = "there is no CUDA device"
+SHARE = 0.25  # of `Setting.seconds`, for rates that are only compared with each other: no forecast uses them
 Figures = dict[str, float | int | str]
 """Figures by name; the unit is in the name."""
 
@@ -35,7 +37,7 @@ class Setting:
     seconds: float
     """How long a rate is measured, at the least, after the first call."""
     gpus: tuple[str, ...] = ()
-    """What this process could choose its GPU from, by number or UUID."""
+    """What ``CUDA_VISIBLE_DEVICES`` gave to this process, by number or UUID; of others, another job may use each."""
 
     def card(self, task: str) -> Card:
         """Return the card of a task, which needs no recordings."""
@@ -45,6 +47,12 @@ class Setting:
         """Wait until the device has done all that it was given."""
         if self.backend.device.type == "cuda":
             torch.cuda.synchronize(self.backend.device)
+
+    def free(self) -> None:
+        """Give memory that is no longer used back to the GPU, for what comes next and for other processes."""
+        if self.backend.device.type == "cuda":
+            gc.collect()  # a model may be part of a circle
+            torch.cuda.empty_cache()
 
     def rate(self, work: Callable[[], object], n_items: int) -> float:
         """Return how many items per second some work does, after a first call that is not counted.

@@ -1,25 +1,38 @@
 """How well and how fast the corpus is played, and turned into spectrograms."""
 
+from dataclasses import replace
 from functools import partial
 
 import torch
 
 from audiopg.data.synthetic import SyntheticClips
-from audiopg.rehearse.setting import Figures, Setting
+from audiopg.rehearse.setting import SHARE, Figures, Setting
 from audiopg.synth.arrange import arrange
 from audiopg.synth.batched import player as batched
 from audiopg.synth.world import World
 
-N_GOLDEN = 8  # clips that both renderers play
+N_GOLDEN = 8  # clips of both renderers that are compared
+N_TIMED = 32  # clips by which both renderers are timed; a small GPU holds them
 
 
 def renderers(setting: Setting) -> Figures:
-    """Compare the two renderers, the batched one on the device of the training: they play the same clips."""
-    world = World(setting.cfg.synth, setting.cfg.seed)
+    """Compare the two renderers, the batched one on the device of the training: they play the same clips.
+
+    Returns:
+        ``largest_difference`` of a sample; and clips/s of both, without the drawing of scores, the compiled one on the
+        threads of pre-training.
+    """
+    cfg, device = setting.cfg, setting.backend.device
+    world = World(cfg.synth, cfg.seed, n_threads=cfg.pretrain.n_threads)
     score = world.score(range(N_GOLDEN))
-    compiled = world.render(score)
-    other = batched.render(arrange(score, world.grid), setting.backend.device).cpu()
-    return {"n_clips": N_GOLDEN, "largest_difference": (compiled - other).abs().max().item()}
+    difference = world.render(score) - batched.render(arrange(score, world.grid), device).cpu()
+    one, many = replace(setting, seconds=SHARE * setting.seconds), world.score(range(N_TIMED))
+    return {
+        "n_clips": N_GOLDEN,
+        "largest_difference": difference.abs().max().item(),
+        "compiled_clips_per_s": one.rate(lambda: world.render(many), N_TIMED),
+        "batched_clips_per_s": one.rate(lambda: batched.render(arrange(many, world.grid), device), N_TIMED),
+    }
 
 
 def clips(setting: Setting) -> Figures:

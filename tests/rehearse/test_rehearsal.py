@@ -59,7 +59,7 @@ def test_the_parts_run_on_a_simulated_device(
     assert 0 < float(found["embed drums"]["largest_difference"]) < 0.05
     assert found["waits"] == {"n_steps": 24, "hidden_wait": "none"}
     assert {"clips_per_s_64", "peak_memory_gb_64"} <= found["batches"].keys()
-    assert found["processes"] == {"left_out": "there are no two GPUs"}
+    assert found["precision"].keys() == {"precision", "clips_per_s", "losses_finite"}
     assert not any("left_out" in figures for part, figures in found.items() if part != "processes")
 
 
@@ -106,7 +106,9 @@ def test_both_renderers_are_compared(tiny: Config, tmp_path: Path, monkeypatch: 
     assert float(sound.renderers(setting)["largest_difference"]) < 1e-4
     render = sound.batched.render
     monkeypatch.setattr(sound.batched, "render", lambda *given: 0.9 * render(*given))
-    assert sound.renderers(setting)["largest_difference"] == pytest.approx(0.1, abs=1e-3)  # clips have a peak of 1
+    found = sound.renderers(setting)
+    assert found["largest_difference"] == pytest.approx(0.1, abs=1e-3)  # clips have a peak of 1
+    assert min(float(found["compiled_clips_per_s"]), float(found["batched_clips_per_s"])) > 0
 
 
 def test_steps_are_timed_after_the_first_ones(tiny: Config, tmp_path: Path) -> None:
@@ -138,7 +140,8 @@ RIGHT: dict[str, Any] = {
     "machine": {"device": "cpu float32"},
     "renderers": {"largest_difference": 1e-6},
     "resume": {"largest_difference": 0.0, "killed_at": 2},
-    "processes": {"left_out": "there are no two GPUs"},
+    "processes": {"left_out": "does not work: torchrun --nproc-per-node=2 takes longer than 300 s"},
+    "waits": {"n_steps": 24, "hidden_wait": "none"},
 }
 
 
@@ -150,6 +153,7 @@ RIGHT: dict[str, Any] = {
         ("resume", {"largest_difference": 1e-9, "killed_at": 2}, "a continued run has other losses than a whole one"),
         ("resume", {"largest_difference": 0.0, "killed_at": 0}, "a run that was asked to end did not end"),
         ("processes", {"largest_difference": 0.1}, "two processes have other losses than one"),
+        ("waits", {"hidden_wait": "loop.py:7"}, "a step of pre-training waits for the GPU at loop.py:7"),
     ],
 )
 def test_a_machine_that_computes_something_else_is_named(part: str, figures: dict[str, Any], problem: str) -> None:
@@ -161,6 +165,81 @@ def test_a_machine_that_computes_something_else_is_named(part: str, figures: dic
 def test_sums_on_a_gpu_may_differ_in_their_last_digits() -> None:
     gpu = RIGHT | {"machine": {"device": "cuda bfloat16"}, "resume": {"largest_difference": 1e-4, "killed_at": 16}}
     assert rehearsal.problems(gpu) == []
+
+
+class Nameless(Exception):
+    """An error without a text."""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("Python.h: no such file\n\nmore"), "does not work: Python.h: no such file"),
+        (Nameless(), "does not work: Nameless"),
+    ],
+)
+def test_a_trial_that_fails_is_a_finding(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    def fails(_: Setting) -> Any:
+        raise error
+
+    for trial in ("compiled", "batches", "waits", "precision", "processes"):
+        monkeypatch.setattr(rehearsal.ways, trial, fails)
+    monkeypatch.setattr(rehearsal.evaluation, "tf32", lambda setting, task: fails(setting))  # noqa: ARG005
+    setting, parts = setting_of(tiny, tmp_path), dict(rehearsal.parts(tiny))
+    trials = [name for name in parts if name in {"compiled", "batches", "waits", "precision", "processes", "tf32"}]
+    assert list(parts)[-6:] == trials  # nothing that the run needs comes after them
+    assert [parts[name](setting) for name in trials] == [{"left_out": said}] * 6
+    used = tiny.model_copy(update={"compute": tiny.compute.model_copy(update={"compile": True})})
+    with pytest.raises(type(error)):  # it is no trial where the run compiles
+        dict(rehearsal.parts(used))["compiled"](setting)
+
+
+def test_a_part_that_fails_leaves_the_figures_of_those_before(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: Setting) -> Any:
+        raise AudiopgError("the disk is full")  # noqa: EM101
+
+    monkeypatch.setattr(rehearsal, "parts", lambda _: iter([("machine", lambda _: RIGHT["machine"]), ("save", fails)]))
+    with pytest.raises(AudiopgError, match="the disk is full"):
+        rehearsal.run(tiny, tmp_path)
+    assert json.loads((tmp_path / "rehearsal.json").read_text())["parts"] == {"machine": RIGHT["machine"]}
+
+
+@pytest.mark.parametrize(("named", "gpus"), [(None, ()), ("0,3", ("0", "3"))])
+def test_only_gpus_that_were_given_to_this_process_are_tried(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str | None, gpus: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(rehearsal.gpus, "_ask", lambda *_: ["GPU-a", "GPU-b"])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if named is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    settings: list[Setting] = []
+
+    def part(setting: Setting) -> Any:
+        settings.append(setting)
+        raise AudiopgError("enough")  # noqa: EM101
+
+    monkeypatch.setattr(rehearsal, "parts", lambda _: iter([("machine", part)]))
+    with pytest.raises(AudiopgError, match="enough"):
+        rehearsal.run(tiny.model_copy(update={"compute": setting_of(tiny, tmp_path).cfg.compute}), tmp_path)
+    assert settings[0].gpus == gpus
+
+
+def test_tf32_is_as_before_after_an_error(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    matmul, seen = torch.backends.cuda.matmul, []
+    before = matmul.allow_tf32
+
+    def fails(*_: Any) -> Any:
+        seen.append(matmul.allow_tf32)
+        raise AudiopgError("enough")  # noqa: EM101
+
+    monkeypatch.setattr(evaluation, "embed", fails)
+    with pytest.raises(AudiopgError, match="enough"):
+        evaluation._compared(setting_of(tiny, tmp_path), "drums", "tf32_", allow_tf32=not before)
+    assert (seen, matmul.allow_tf32) == ([not before], before)
 
 
 def test_what_is_wrong_ends_the_rehearsal_after_its_report(
