@@ -159,7 +159,7 @@ def test_torchrun_pretrains_as_one_process_does(tmp_path: Path) -> None:
         assert done.stderr.count("pretrain: 5 steps in ") == 1
         losses[name] = [float(line.split(",")[1]) for line in (tmp_path / name / "loss.csv").read_text().split()[1:]]
         assert sorted(path.name for path in (tmp_path / name).iterdir()) == [
-            "curves", "encoder.safetensors", "loss.csv", "run.json", "model.safetensors"
+            "curves", "encoder.safetensors", "loss.csv", "model.safetensors", "run.json"
         ]  # fmt: skip
     assert len(losses["one"]) == 5
     assert losses["two"] == pytest.approx(losses["one"], rel=1e-5, abs=1e-5)
