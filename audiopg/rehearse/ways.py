@@ -33,14 +33,12 @@ def compiled(setting: Setting) -> Figures:
         return {"left_out": "there is no C++ compiler"}
     found: Figures = {}
     for name, compiles in (("eager", False), ("compiled", True)):
-        backend = replace(setting.backend, compiles=compiles)
-        one = replace(setting, backend=backend, seconds=SHARE * setting.seconds)
-        training, corpus, loss_of = pretraining(one)
+        one = replace(setting, backend=replace(setting.backend, compiles=compiles))
         with warnings.catch_warnings(), torch.compiler.config.patch(force_disable_caches=True):  # type: ignore[attr-defined]
             # an earlier rehearsal may have left its code; torch warns that it compiles anew
             warnings.simplefilter("ignore")
             try:
-                times = timed(one, training, Fixed.of(corpus, one), loss_of)
+                times = _short(one)
             finally:
                 torch.compiler.reset()
         found[f"{name}_step_s"] = times["step_s"]

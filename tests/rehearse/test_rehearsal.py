@@ -4,20 +4,17 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import torch
-from support.rehearsing import setting_of
+from support.rehearsing import SIMULATED, setting_of
 
 from audiopg.config import Config
 from audiopg.cost import forecast, measured
 from audiopg.errors import AudiopgError
 from audiopg.rehearse import evaluation, rehearsal, sound, states, steps
 from audiopg.rehearse.setting import Setting
-
-if TYPE_CHECKING:
-    from simulated_cuda import Counts
 
 LONGEST_S = 300
 
@@ -38,14 +35,9 @@ def test_a_whole_rehearsal_takes_minutes_and_its_file_gives_the_forecast(tiny: C
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.txt", "rehearsal.json", "report.md", "trace.json"]
 
 
+@SIMULATED
 @pytest.mark.slow
-def test_the_parts_run_on_a_simulated_device(
-    tiny: Config,
-    tmp_path: Path,
-    n_threads: int,  # noqa: ARG001  (restores it)
-    monkeypatch: pytest.MonkeyPatch,
-    simulated_cuda: "Counts",  # noqa: ARG001
-) -> None:
+def test_the_parts_run_on_a_simulated_device(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # the simulated device has no events of its own
     monkeypatch.setitem(steps.ACTIVITIES, "cuda", steps.ACTIVITIES["cpu"])
     monkeypatch.setattr(torch, "compile", lambda model, **_: model)  # whose graphs are for C++

@@ -5,11 +5,11 @@ import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import torch
-from support.rehearsing import setting_of
+from support.rehearsing import SIMULATED, setting_of
 
 from audiopg import compute
 from audiopg.config import Config
@@ -17,9 +17,6 @@ from audiopg.errors import AudiopgError
 from audiopg.rehearse import evaluation, ways
 from audiopg.rehearse.setting import Setting
 from audiopg.train.loop import Training
-
-if TYPE_CHECKING:
-    from simulated_cuda import Counts
 
 
 def test_what_cannot_be_tried_is_said(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,13 +75,12 @@ def test_each_batch_finds_the_memory_of_the_one_before_free(
     assert alive == [0, 0]
 
 
+@SIMULATED
 @pytest.mark.parametrize(("in_use", "other"), [("bfloat16", torch.float16), ("float16", torch.bfloat16)])
-def test_the_other_reduced_precision_is_tried(  # noqa: PLR0913
+def test_the_other_reduced_precision_is_tried(
     tiny: Config,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    simulated_cuda: "Counts",  # noqa: ARG001
-    n_threads: int,  # noqa: ARG001  (restores it)
     in_use: str,
     other: torch.dtype,
 ) -> None:
@@ -95,13 +91,8 @@ def test_the_other_reduced_precision_is_tried(  # noqa: PLR0913
     assert [setting.backend.autocast_dtype for setting in tried] == [other]
 
 
-def test_losses_that_are_not_finite_are_said(
-    tiny: Config,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    simulated_cuda: "Counts",  # noqa: ARG001
-    n_threads: int,  # noqa: ARG001  (restores it)
-) -> None:
+@SIMULATED
+def test_losses_that_are_not_finite_are_said(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setting, pretraining = setting_of(tiny, tmp_path, "cuda", "float16"), ways.pretraining
 
     def overflowing(setting: Setting) -> Any:
@@ -112,13 +103,8 @@ def test_losses_that_are_not_finite_are_said(
     assert ways.precision(setting)["losses_finite"] == "no"
 
 
-def test_a_wait_in_a_step_is_found(
-    tiny: Config,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    simulated_cuda: "Counts",  # noqa: ARG001
-    n_threads: int,  # noqa: ARG001  (restores it)
-) -> None:
+@SIMULATED
+def test_a_wait_in_a_step_is_found(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setting = setting_of(tiny, tmp_path, "cuda", "bfloat16")
     assert ways.waits(setting) == {"n_steps": 24, "hidden_wait": "none"}
     advance, wait = Training._advance, elsewhere("numbers.tolist()")

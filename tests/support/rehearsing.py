@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from audiopg import compute
 from audiopg.config import Config
 from audiopg.rehearse.setting import Setting
+
+SIMULATED = pytest.mark.usefixtures("simulated_cuda", "n_threads")
+"""For parts on a simulated device, which set torch's number of threads."""
 
 
 def setting_of(cfg: Config, folder: Path, device: str = "cpu", precision: str = "float32") -> Setting:
