@@ -64,7 +64,7 @@ MANIFEST = "results/tasks/{task}/manifest.csv"
 CARD = "results/tasks/{task}/card.json"
 DECODED = {
     name: f"results/decoded/{{task}}/{file}"
-    for name, file in {"frames": "frames.f32", "starts": "starts.npy"}.items()
+    for name, file in {"frames": "frames.f16", "starts": "starts.npy"}.items()
 }
 FOLD = "results/finetune/{task}/{init}/fold{fold}"
 SUMMARY = "results/summary/{task}"

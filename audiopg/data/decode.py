@@ -11,7 +11,7 @@ from torch.nn import functional
 from audiopg import config, storage
 from audiopg.ahead import ahead
 from audiopg.audio import decode as audio
-from audiopg.data.clips import FRAMES, STARTS
+from audiopg.data.clips import FRAMES, STARTS, STORED
 from audiopg.errors import AudiopgError
 from audiopg.features.logmel import LogMel
 from audiopg.fetch.store import fetch
@@ -28,7 +28,7 @@ def run(cfg: config.Config, task: str, manifest_path: Path, out: Path, card: Pat
         cfg: all parameters.
         task: name of the task.
         manifest_path: the task's manifest.
-        out: folder for ``frames.f32`` and ``starts.npy``, which `audiopg.data.clips.load` reads.
+        out: folder for ``frames.f16`` and ``starts.npy``, which `audiopg.data.clips.load` reads.
         card: run card to write (JSON).
         n_threads: recordings that are read at a time; no number depends on it.
 
@@ -72,7 +72,7 @@ def write(  # noqa: PLR0913, PLR0917  (what is decoded, how, and where to)
             waveforms = ahead(partial(_waveform, root, rate_hz), manifest.rows, n_threads)
             for waveform in progress(waveforms, f"{label}: decoding", total=len(manifest)):
                 missing = round(clip_s * rate_hz) - len(waveform)
-                spectrogram = log_mel(functional.pad(waveform, (0, max(missing, 0)))[None])[0].numpy()
+                spectrogram = log_mel(functional.pad(waveform, (0, max(missing, 0)))[None])[0].numpy().astype(STORED)
                 file.write(spectrogram.tobytes())
                 lengths.append(len(spectrogram))
         with storage.replacing(out / STARTS) as starts:

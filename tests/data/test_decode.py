@@ -34,5 +34,5 @@ def test_no_number_depends_on_how_many_recordings_are_read_at_a_time(folder: Pat
     manifest, log_mel = Manifest.read(write_manifest(folder)), LogMel(quick.features)
     for n_threads in (1, 5):
         decode.write("x", manifest, folder, log_mel, 0.32, folder / str(n_threads), n_threads)
-    for file in ("frames.f32", "starts.npy"):
+    for file in ("frames.f16", "starts.npy"):
         assert (folder / "1" / file).read_bytes() == (folder / "5" / file).read_bytes()

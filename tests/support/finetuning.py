@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from audiopg import config
 from audiopg.config import Config
-from audiopg.data.clips import FRAMES, STARTS, Clips
+from audiopg.data.clips import FRAMES, STARTS, STORED, Clips
 from audiopg.features.logmel import LogMel
 from audiopg.tasks.manifest import Manifest, Row
 from audiopg.tasks.registry import TASKS
@@ -23,7 +23,7 @@ def separable(features: config.Features) -> tuple[Clips, NDArray[np.float32]]:
     frames = generator.standard_normal((24 * 32, 128)).astype(np.float32)
     for row, label in enumerate(classes):
         frames[row * 32 : (row + 1) * 32, label * 40 : label * 40 + 20] += 3
-    return Clips(frames, np.arange(25) * 32, 32, LogMel(features)), np.eye(3, dtype=np.float32)[classes]
+    return Clips(frames.astype(STORED), np.arange(25) * 32, 32, LogMel(features)), np.eye(3, dtype=np.float32)[classes]
 
 
 def separable_task(tiny: Config, folder: Path, protocol: str = "folds") -> tuple[Path, Path, Path]:

@@ -33,7 +33,7 @@ LATENT = (
     *(f"{name}{theme}.png" for name in LATENT_PICTURES for theme in ("", "-dark")),
     "run.json",
 )
-DECODED = ("frames.f32", "starts.npy")
+DECODED = ("frames.f16", "starts.npy")
 PROBE = ("scores.json", "choices.csv", "run.json")
 DRAWN = ("confusion", "classes", "loss")
 AGGREGATE = (

@@ -326,7 +326,7 @@ def test_two_fine_tunings_are_identical(
     cards = [storage.read_json(tmp_path / name / "run.json") for name in ("a", "c")]
     assert cards[0]["params"] == cards[1]["params"]
     assert list(cards[1]["inputs"]) == [
-        file.as_posix() for file in (manifest, card, decoded / "frames.f32", decoded / "starts.npy", path)
+        file.as_posix() for file in (manifest, card, decoded / "frames.f16", decoded / "starts.npy", path)
     ]
 
 
@@ -413,7 +413,7 @@ def test_the_clips_that_are_reported_reach_neither_training_nor_selection(
     config = tiny.model_copy(update={"finetune": recipe})
     reported = Manifest.read(paths[0]).parts == (4 if protocol == "folds" else "test")
     other = clips.frames.copy().reshape(24, 32, 128)
-    other[reported] = 2 * np.roll(other[reported], 40, axis=2) + 1
+    other[reported] = 4 * np.roll(other[reported], 40, axis=2) - 2
     for name, frames in (("a", clips.frames), ("b", other.reshape(-1, 128))):
         write_decoded(replace(clips, frames=frames), paths[2])
         run = 4 if protocol == "folds" else 1

@@ -72,7 +72,7 @@ def test_downloads_and_decoding_run_beside_the_pre_training(cuda: Any, tmp_path:
 
 def test_memory_is_asked_for_what_is_mapped(finished: Any, tmp_path: Path) -> None:
     project = finished.copy(tmp_path)
-    os.truncate(project.root / "results/decoded/drums/frames.f32", 300_000_000)
+    os.truncate(project.root / "results/decoded/drums/frames.f16", 300_000_000)
     out = project.run("snakemake", "--dry-run", "--quiet", "host", AUDIOPG_DVC_SYNC="off")
     blocks = re.findall(r"^rule (finetune|probe):\n((?: {4}.*\n)+)", out, flags=re.MULTILINE)
     asked = {rule: int(found[1]) for rule, text in blocks if (found := re.search(r"mem_mb=(\d+)", text))}
