@@ -12,7 +12,7 @@ import torch
 from audiopg import config
 from audiopg.arrays import Float32
 from audiopg.compute import Backend
-from audiopg.data.clips import Clips
+from audiopg.data.clips import STORED, Clips
 from audiopg.features.logmel import LogMel
 from audiopg.tasks.card import Card
 from audiopg.tasks.registry import find
@@ -76,4 +76,4 @@ class Setting:
         frames: Float32 = np.random.Generator(np.random.Philox(self.cfg.seed)).standard_normal(
             (n_recordings * n_frames, n_mels), dtype=np.float32
         )
-        return Clips(frames, np.arange(n_recordings + 1) * n_frames, n_frames, LogMel(self.cfg.features))
+        return Clips(frames.astype(STORED), np.arange(n_recordings + 1) * n_frames, n_frames, LogMel(self.cfg.features))
