@@ -41,7 +41,7 @@ docs: $(READY)  ## build the documentation as a site, in site/
 
 encoder: $(READY)  ## make the encoder of the package anew, from its params.yaml: about an hour of two cores; resumes
 	$(BIN)/audiopg pretrain --params $(SHIPPED)/params.yaml --resume $(MADE)/state --curves $(MADE)/curves \
-		--encoder $(MADE)/encoder.safetensors --state $(MADE)/state.safetensors --loss $(MADE)/loss.csv --card $(MADE)/run.json
+		--encoder $(MADE)/encoder.safetensors --model $(MADE)/model.safetensors --loss $(MADE)/loss.csv --card $(MADE)/run.json
 	$(BIN)/audiopg export --encoder $(MADE)/encoder.safetensors --results $(MADE) --half --out $(SHIPPED)
 
 setup: $(READY)  ## install everything into .venv

@@ -107,14 +107,15 @@ def test_the_make_targets_that_the_pages_name_exist() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_the_commands_that_the_pages_name_exist() -> None:
+def test_the_commands_that_the_pages_and_the_makefile_name_exist() -> None:
     commands = get_command(app).commands  # type: ignore[attr-defined]
     options = {name: {option for p in command.params for option in p.opts} for name, command in commands.items()}
-    pages = [README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    pages = [README, ROOT / "CONTRIBUTING.md", ROOT / "Makefile", *(ROOT / "docs").rglob("*.md")]
+    texts = {str(page.relative_to(ROOT)): re.sub(r"\\\n\s*", "", page.read_text(encoding="utf-8")) for page in pages}
     named = [
-        (page.name, *found)
-        for page in pages
-        for found in re.findall(r"\baudiopg ([a-z]+)((?: +[^`\n|&;#]+)?)", page.read_text(encoding="utf-8"))
+        (name, *found)
+        for name, text in texts.items()
+        for found in re.findall(r"\baudiopg ([a-z]+)((?: +[^`\n|&;#]+)?)", text)
         if found[0] in options or found[1].lstrip().startswith("--")
     ]
     users = {
