@@ -111,16 +111,12 @@ def circumstances(here: Results, there: Results) -> list[str]:
     found = []
     ours, theirs = (_made_by(results.card["stages"]) for results in (here, there))
     for key in ("device", "machine"):
-        mine, other = ours[key] - theirs[key], theirs[key] - ours[key]
-        if mine or other:
-            found.append(f"{key}: here {_joined(mine)}, there {_joined(other)}")
+        if ours[key] != theirs[key]:
+            mine, other = (" and ".join(sorted(each[key])) for each in (ours, theirs))
+            found.append(f"{key}: here {mine}, there {other}")
     found += [f"version of {text}" for text in _differences(ours["versions"], theirs["versions"])]
     stages = [stage for stage, code in ours["code"].items() if theirs["code"].get(stage, code) != code]
     return found + ([f"code of {', '.join(stages)}"] if stages else [])
-
-
-def _joined(names: set[str]) -> str:
-    return " and ".join(sorted(names)) or "no other"
 
 
 def _made_by(stages: Mapping[str, Any]) -> dict[str, Any]:

@@ -109,6 +109,16 @@ def test_what_may_explain_a_difference_is_named(tmp_path: Path, there: Path) -> 
     assert text.endswith("Not reproduced.")
 
 
+def test_both_runs_are_named_by_all_their_devices(tmp_path: Path, there: Path) -> None:
+    """A device that both have had is left out for neither: some stages compute in float32 everywhere."""
+
+    def edit(_: pd.DataFrame, card: dict[str, Any]) -> None:
+        card["stages"]["pretrain"]["device"] = "cpu bfloat16"
+
+    text, _ = judged(tmp_path, there, edit)
+    assert "device: here cpu bfloat16 and cpu float32, there cpu float32" in text
+
+
 def test_other_parameters_are_no_reproduction_and_no_failure(tmp_path: Path, there: Path) -> None:
     def edit(table: pd.DataFrame, card: dict[str, Any]) -> None:
         table.loc[1, "mean"] += 0.1
