@@ -39,7 +39,7 @@ docs: $(READY)  ## build the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "site/index.html"
 
-encoder: $(READY)  ## make the encoder of the package anew, from its params.yaml: about an hour of two cores; resumes
+encoder: $(READY)  ## make the encoder of the package anew, from its params.yaml: one or two hours of one core; resumes
 	$(BIN)/audiopg pretrain --params $(SHIPPED)/params.yaml --resume $(MADE)/state --curves $(MADE)/curves \
 		--encoder $(MADE)/encoder.safetensors --model $(MADE)/model.safetensors --loss $(MADE)/loss.csv --card $(MADE)/run.json
 	$(BIN)/audiopg export --encoder $(MADE)/encoder.safetensors --results $(MADE) --half --out $(SHIPPED)

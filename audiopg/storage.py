@@ -23,8 +23,12 @@ def replacing(path: Path) -> Iterator[Path]:
     the umask allows, whatever its writer sets: safetensors would make it unreadable for everybody else.
 
     Raises:
-        AudiopgError: the disk is full, or the folder cannot be written.
+        AudiopgError: there is something of the name that is no file, the disk is full, or the folder cannot be written.
     """
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a device or pipe, not a file"
+        msg = f"{path}: is {kind}; choose the name of a file"
+        raise AudiopgError(msg)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,15 +65,18 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON mapping.
 
     Raises:
-        AudiopgError: the file is missing or is not JSON.
+        AudiopgError: the file is missing or is not JSON, or holds no mapping.
     """
     try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(data, dict):
+            msg = f"a {type(data).__name__} in place of a mapping"
+            raise ValueError(msg)  # noqa: TRY004, TRY301  (told as what is no JSON at all)
     except FileNotFoundError:
         msg = f"{path}: no such file"
         raise AudiopgError(msg) from None
     except ValueError as error:
-        msg = f"{path}: not JSON ({error}); delete it and run again"
+        msg = f"{path}: not JSON ({error}); if it is the workflow's, delete it and run again"
         raise AudiopgError(msg) from None
     return data
 

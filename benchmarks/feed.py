@@ -61,7 +61,7 @@ def decoded(cfg: Config, folder: Path) -> Data:
         for _ in range(N_RECORDINGS):
             draw.standard_normal((n_frames, cfg.features.n_mels), dtype=np.float32).tofile(file)
     np.save(folder / recordings.STARTS, np.arange(N_RECORDINGS + 1) * n_frames)
-    clips = recordings.load(folder, cfg.features, 10.24)
+    clips = recordings.load(folder, cfg.features, 10.24, N_RECORDINGS)
     recipe = cfg.recipe("fsd50k").model_copy(update={"batch_size": BATCH_SIZE})
     targets = np.eye(N_RECORDINGS, dtype=np.float32)
     batches = Batches(clips, targets, np.arange(N_RECORDINGS), recipe, 0, "x", multi_label=True)

@@ -212,7 +212,7 @@ def main(out: Path) -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         write(TASK.card.name, manifest, root, LogMel(shipped.features), shipped.clip_s, Path(folder), 1)
-        clips = recordings.load(Path(folder), shipped.features, shipped.clip_s)
+        clips = recordings.load(Path(folder), shipped.features, shipped.clip_s, len(manifest))
         for name, draw, encoder in encoders():
             found = read(encoder, files, manifest, clips, cfg)
             rows += [(reader, name, draw, round(accuracy, 4)) for reader, accuracy in found.items()]

@@ -33,6 +33,15 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert names(tmp_path) == ["x.json"]
 
 
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    """As root a rename over `/dev/null` succeeds."""
+    os.mkfifo(tmp_path / "pipe")
+    for path, kind in ((tmp_path / "pipe", "a device or pipe"), (tmp_path, "a folder"), (Path(), "a folder")):
+        with pytest.raises(AudiopgError, match=rf"{path}: is {kind}.*; choose the name of a file"):
+            storage.write_text(path, "x")
+    assert names(tmp_path) == ["pipe"]
+
+
 def test_a_full_disk_is_one_line_and_no_file(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     with pytest.raises(AudiopgError, match=r"x\.json: cannot be written \(No space left"):
@@ -62,7 +71,10 @@ def test_json_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(AudiopgError, match="no such file"):
         storage.read_json(tmp_path / "none.json")
     (tmp_path / "bad.json").write_text("{")
-    with pytest.raises(AudiopgError, match=r"bad\.json: not JSON .* delete it and run again"):
+    with pytest.raises(AudiopgError, match=r"bad\.json: not JSON .* if it is the workflow's, delete it and run again"):
+        storage.read_json(tmp_path / "bad.json")
+    (tmp_path / "bad.json").write_text("[1]")
+    with pytest.raises(AudiopgError, match=r"bad\.json: not JSON \(a list in place of a mapping\)"):
         storage.read_json(tmp_path / "bad.json")
     with pytest.raises(ValueError, match="not JSON compliant"):
         storage.write_json(tmp_path / "nan.json", {"x": float("nan")})

@@ -234,7 +234,7 @@ def draw_pictures(cfg: config.Config, encoders: Mapping[str, Encoder], path: Pat
     tables = {"filters": shown, "filter_spectrum": spectrum, "attention": attended, "reconstructions": reconstructed}
     for name, table in tables.items():
         storage.write_table(out / f"{name}.csv", table)
-    patch_filters.picture(shown, spectrum, out / "filters.png")
+    patch_filters.picture(shown, spectrum, cfg.features.hop_ms, out / "filters.png")
     attention.picture(attended, out / "attention.png")
     reconstructions.picture(reconstructed, cfg.features, out / "reconstructions.png")
 

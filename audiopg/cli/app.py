@@ -57,7 +57,7 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as stop:  # typer turns Ctrl-C into the shell's exit code for it, without a message
         if stop.code == INTERRUPTED:
-            sys.stderr.write("audiopg: interrupted; run `snakemake` again to continue\n")
+            sys.stderr.write("audiopg: interrupted; the workflow goes on when `snakemake` is run again\n")
         raise
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from audiopg.errors import AudiopgError
+
 if TYPE_CHECKING:
     from audiopg.config import Config
 
@@ -31,3 +33,25 @@ def read_params(path: Path) -> "Config":
     if config.data.mirror:  # no result depends on it, so it is an environment variable, like AUDIOPG_DATA
         os.environ.setdefault("AUDIOPG_MIRROR", config.data.mirror)
     return config
+
+
+def check_out(out: Path | None, *suffixes: str) -> None:
+    """Refuse to write a file under the name of another kind of file, or in place of a recording, whatever its name.
+
+    Args:
+        out: the file to write; None writes none.
+        suffixes: that a file of its kind has.
+
+    Raises:
+        AudiopgError: the name is not for such a file.
+    """
+    from audiopg.file_kind import SOUND, unlike_tensors
+
+    if out is None:
+        return
+    if out.suffix.lower() not in suffixes:
+        msg = f"{out}: a name that ends in {' or '.join(suffixes)} is needed, for what is to be written"
+        raise AudiopgError(msg)
+    if out.is_file() and unlike_tensors(out) in SOUND.values():
+        msg = f"{out}: is a recording; choose another name for what is to be written"
+        raise AudiopgError(msg)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from audiopg.cli.options import PARAMS, Params, read_params
+from audiopg.cli.options import PARAMS, Params, check_out, read_params
 from audiopg.errors import AudiopgError
 
 
@@ -40,7 +40,7 @@ def profile(
     from audiopg import storage
     from audiopg.config.profile import text
 
-    _check_out(out)
+    check_out(out, ".yaml", ".yml")
     storage.write_text(out, text(name, preset))
 
 
@@ -51,13 +51,9 @@ def list_folder(
 ) -> None:
     """List your own recordings, labelled by the names of their folders."""
     from audiopg import storage
-    from audiopg.audio.files import SUFFIXES
     from audiopg.tasks import own
 
-    _check_out(out)
-    if out.suffix.lower() in SUFFIXES:
-        msg = f"--out: {out} has the name of a recording; a list is a CSV file"
-        raise AudiopgError(msg)
+    check_out(out, ".csv")
     storage.write_text(out, own.scan(folder))
     if check:
         from audiopg.config.profile import load
@@ -102,19 +98,6 @@ def _refuse(n_unusable: int) -> None:
     """End with an error if there are recordings that cannot be used."""
     if n_unusable:
         msg = f"{n_unusable} recording{'s' if n_unusable > 1 else ''} cannot be used"
-        raise AudiopgError(msg)
-
-
-def _check_out(out: Path) -> None:
-    """Refuse to replace a recording, whatever its name.
-
-    Raises:
-        AudiopgError: it would be replaced.
-    """
-    from audiopg.file_kind import SOUND, unlike_tensors
-
-    if out.is_file() and unlike_tensors(out) in SOUND.values():
-        msg = f"--out: {out} is a recording; choose another name"
         raise AudiopgError(msg)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from audiopg.cli.options import PARAMS, Card, Decoded, Encoder, Manifest, Params, Task, read_params
+from audiopg.cli.options import PARAMS, Card, Decoded, Encoder, Manifest, Params, Task, check_out, read_params
 from audiopg.errors import AudiopgError
 from audiopg.provenance.stages import load
 
@@ -43,6 +43,7 @@ def fetch(
     if out is not None and len(found) != 1:
         msg = "--out records the source of one task; name it"
         raise AudiopgError(msg)
+    check_out(out, ".json")
     if dry_run:
         typer.echo(plan(found, config.features))
         return
@@ -60,6 +61,8 @@ def prepare(
     params: Params = PARAMS,
 ) -> None:
     """List a task's recordings, check them against what was published and write their manifest."""
+    check_out(manifest, ".csv")
+    check_out(card, ".json")
     config = read_params(params)
     load("prepare").run(config, task, source, manifest, card)
 
@@ -237,4 +240,5 @@ def code(out: Annotated[Path, typer.Option(help="JSON file to write.")], params:
     from audiopg import storage
     from audiopg.provenance import dvc_sync
 
+    check_out(out, ".json")
     storage.write_json(out, dvc_sync.watched(read_params(params)))

@@ -32,6 +32,9 @@ class Features(Section):
         if self.window_ms * self.sample_rate_hz > 1000 * self.n_fft:
             msg = f"n_fft = {self.n_fft} is shorter than the window of {self.window_ms:g} ms"
             raise ValueError(msg)
+        if round(self.window_ms * self.sample_rate_hz / 1000) < 1:
+            msg = f"window_ms = {self.window_ms:g} is shorter than one sample at {self.sample_rate_hz} Hz"
+            raise ValueError(msg)
         if not (self.hop_ms * self.sample_rate_hz / 1000).is_integer():
             msg = f"hop_ms = {self.hop_ms:g} must be a whole number of samples at {self.sample_rate_hz} Hz"
             raise ValueError(msg)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args, get_origin
 
 import yaml
@@ -134,4 +135,6 @@ def _keys_at(annotation: Any, location: list[int | str]) -> list[str]:  # noqa: 
             annotation = get_args(annotation)[1]
         else:
             annotation = UNION_TAGS[str(part)]
+        if isinstance(annotation, UnionType):  # a section, or none
+            annotation = get_args(annotation)[0]
     return list(annotation.model_fields)

@@ -60,7 +60,7 @@ def load(name: str, preset: str | None = None, folder: Path = FOLDER) -> Config:
 def _find(name: str, folder: Path, kind: str, *others: str) -> Path:
     """Return the file of a profile or preset."""
     known = sorted([*others, *(path.stem for path in folder.glob("*.yaml"))])
-    if not (folder / f"{name}.yaml").is_file():
+    if name not in known:
         msg = f"unknown {kind} '{name}'; known: {', '.join(known)}" if known else f"{folder}: no {kind}s here"
         raise AudiopgError(msg)
     return folder / f"{name}.yaml"

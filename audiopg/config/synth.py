@@ -2,12 +2,35 @@
 
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from audiopg.config.base import Choice, Count, Distribution, Float, Fraction, NonNegative, Positive, Range, Section
 
 SHORTEST_RT60_S = 0.05  # below, the walls of the largest rooms would absorb all sound
 SMALLEST_ROOM_M = 2.0  # below, its echoes are closer than the renderers' steps
+LARGEST_ROOM_M = 300.0  # above, the shortest reverberation fades to less than float64 can hold
+LOWEST_CUTOFF_HZ = 20.0  # below, the renderers' float32 filters differ by more than 1e-4
+LARGEST_LEVEL_DB = 120.0  # from 0, to both sides; float32 holds the power of what is louder no more
+# They name draws of each voice: a source of such a name would repeat them as its own parameters.
+TAKEN_NAMES = ("events", "fundamental", "samples")
+
+
+def _check_levels(level_db: Range) -> Range:
+    if max(-level_db.min, level_db.max) > LARGEST_LEVEL_DB:
+        msg = f"levels must lie between {-LARGEST_LEVEL_DB:g} and {LARGEST_LEVEL_DB:g} dB"
+        raise ValueError(msg)
+    return level_db
+
+
+def _check_amplitudes(amplitude: Range) -> Range:
+    if amplitude.min < 0:
+        msg = "an amplitude must be at least 0"
+        raise ValueError(msg)
+    return amplitude
+
+
+Levels = Annotated[Range, AfterValidator(_check_levels)]
+Amplitudes = Annotated[Range, AfterValidator(_check_amplitudes)]
 
 
 class Source(Section):
@@ -30,7 +53,7 @@ class Voices(Section):
     """Independent sources that sound together in a clip, and how loud each is."""
 
     count: Range
-    level_db: Range
+    level_db: Levels
 
     @model_validator(mode="after")
     def _playable(self) -> "Voices":
@@ -45,7 +68,7 @@ class Events(Section):
 
     count: Range
     duration_s_min: Positive
-    level_db: Range
+    level_db: Levels
     attack_fraction: Range
     decay_fraction: Range
     sustain_level: Range
@@ -82,7 +105,7 @@ class Transient(Section):
 
     probability: Fraction
     duration_s: Range
-    gain: Range
+    gain: Amplitudes
     colour: Colour
 
 
@@ -96,8 +119,8 @@ class Room(Section):
 
     @model_validator(mode="after")
     def _playable(self) -> "Room":
-        if self.size_m.min < SMALLEST_ROOM_M:
-            msg = f"size_m must be at least {SMALLEST_ROOM_M:g}"
+        if not SMALLEST_ROOM_M <= self.size_m.min <= self.size_m.max <= LARGEST_ROOM_M:
+            msg = f"size_m must lie between {SMALLEST_ROOM_M:g} and {LARGEST_ROOM_M:g}"
             raise ValueError(msg)
         if self.rt60_s.min < SHORTEST_RT60_S:
             msg = f"rt60_s must be at least {SHORTEST_RT60_S:g}"
@@ -133,7 +156,7 @@ class Microphone(Section):
 class NoiseFloor(Section):
     """Noise of the recording, in all clips."""
 
-    amplitude: Range
+    amplitude: Amplitudes
     colour: Colour
 
 
@@ -176,11 +199,22 @@ class Synth(Section):
             if not 0 < band.min <= band.max < nyquist_hz:
                 msg = f"{place} must lie between 0 and the Nyquist frequency {nyquist_hz:g} Hz"
                 raise ValueError(msg)
+        for place in ("damping.cutoff_hz", "microphone.high_hz"):
+            if bands[place].min < LOWEST_CUTOFF_HZ:
+                msg = f"{place} must be at least {LOWEST_CUTOFF_HZ:g} Hz"
+                raise ValueError(msg)
         if self.events.duration_s_min * self.events.count.max > self.clip_s:
             msg = f"events.count.max × events.duration_s_min must fit into clip_s = {self.clip_s:g}"
             raise ValueError(msg)
         if not 0 < self.transient.duration_s.min <= self.transient.duration_s.max <= self.clip_s:
             msg = f"transient.duration_s must lie between 0 and clip_s = {self.clip_s:g}"
+            raise ValueError(msg)
+        taken = sorted(set(TAKEN_NAMES) & set(self.sources))
+        if taken:
+            msg = f"sources.{taken[0]}: the name is taken, by what all sources have; choose another"
+            raise ValueError(msg)
+        if self.n_samples < 1:
+            msg = f"clip_s = {self.clip_s:g} is shorter than one sample"
             raise ValueError(msg)
         if sum(source.weight for source in self.sources.values()) == 0:
             msg = "sources: at least one weight must be above 0"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from audiopg.config.base import Count, Float, Fraction, Index, NonNegative, Positive, Section
+from audiopg.config.base import BelowOne, Count, Float, Fraction, Index, NonNegative, Positive, Section
 from audiopg.config.model import Decoder
 
 
@@ -14,10 +14,10 @@ class Optimizer(Section):
 
     lr: Positive
     weight_decay: NonNegative
-    betas: tuple[Fraction, Fraction]
+    betas: tuple[BelowOne, BelowOne]
     warmup_fraction: Fraction
     clip_norm: Positive
-    ema_decay: Annotated[Float, Field(ge=0, lt=1)]
+    ema_decay: BelowOne
     on_non_finite: Literal["stop", "skip"]
 
     @model_validator(mode="before")
@@ -66,7 +66,7 @@ class Pretrain(Steps):
     objectives: Objectives
     mask_ratio: Annotated[Float, Field(gt=0, lt=1)]
     decoder: Decoder
-    drop_path: Annotated[Float, Field(ge=0, lt=1)]
+    drop_path: BelowOne
     optimizer: Optimizer
     save_every_min: Positive
     n_threads: Count
@@ -94,18 +94,18 @@ class Finetune(Steps):
     optimizer: Optimizer
     search: Search
     layer_decay: Annotated[Float, Field(gt=0, le=1)]
-    drop_path: Annotated[Float, Field(ge=0, lt=1)]
+    drop_path: BelowOne
     sampling: Literal["shuffled", "balanced"]
     mixup_alpha: NonNegative
     mixup_domain: Literal["log_mel", "power"]
     cutmix_alpha: NonNegative
-    label_smoothing: Annotated[Float, Field(ge=0, lt=1)]
+    label_smoothing: BelowOne
     shift_frames: Index
     n_time_masks: Index
     time_mask_frames: Count
     n_mel_masks: Index
     mel_mask_bins: Count
-    patch_drop: Annotated[Float, Field(ge=0, lt=1)]
+    patch_drop: BelowOne
     pooling: Literal["mean", "attention", "bands"]
     normalise: Literal["corpus", "task"]
     standardise: bool

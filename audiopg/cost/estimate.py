@@ -126,7 +126,8 @@ def _finetune(cfg: config.Config, stage: str, task: str, speed: Speed) -> Row:
     """Fine-tuning on all folds; with a split there is a validation after each epoch.
 
     The clips that are evaluated are also those that a standardised head takes its statistics from. A search trains all
-    candidates with what is left of the training recordings; the last training is counted with most epochs.
+    candidates with what is left of the training recordings, and scores each of them once; the last training is counted
+    with most epochs.
     """
     recipe, reduced, (card, windows) = cfg.recipe(task), is_reduced(cfg), _card(cfg, task)
     share = cfg.task(task).train_share
@@ -139,7 +140,7 @@ def _finetune(cfg: config.Config, stage: str, task: str, speed: Speed) -> Row:
     tried, last = sum(n_epochs for _, n_epochs in searched), max(n_epochs for _, n_epochs in recipe.candidates)
     if selects:
         n_train = n_learns = n_used(card, card.sizes[0], share)
-        n_compared, n_evaluated = card.sizes[1], (tried + last) * card.sizes[1] + card.sizes[2]
+        n_compared, n_evaluated = card.sizes[1], last * card.sizes[1] + card.sizes[2]
     else:
         n_train, n_evaluated = sum(n_used(card, card.n_clips - size, share) for size in card.sizes), card.n_clips
         n_parts = min(recipe.search.n_folds, card.n_folds - 1)

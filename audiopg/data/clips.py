@@ -115,13 +115,14 @@ def window_offsets(n_frames: int, window: int) -> list[int]:
     return [round(number * slack / max(count - 1, 1)) for number in range(count)]
 
 
-def load(folder: Path, features: config.Features, clip_s: float) -> Clips:
+def load(folder: Path, features: config.Features, clip_s: float, n_recordings: int) -> Clips:
     """Map the decoded recordings of a task into memory.
 
     Args:
         folder: what the stage ``decode`` wrote.
         features: the ``features`` section that they were made with.
         clip_s: length of a window in s, and of the shortest recording.
+        n_recordings: how many the manifest lists.
 
     Raises:
         AudiopgError: a file is missing, or the two do not belong together.
@@ -131,6 +132,9 @@ def load(folder: Path, features: config.Features, clip_s: float) -> Clips:
         shape = (int(starts[-1]), features.n_mels)
         if (folder / FRAMES).stat().st_size != np.dtype(STORED).itemsize * math.prod(shape):
             msg = f"{FRAMES} is not as long as {STARTS} says"
+            raise ValueError(msg)
+        if len(starts) != n_recordings + 1:
+            msg = f"{len(starts) - 1} of them, and the manifest lists {n_recordings}"
             raise ValueError(msg)
         frames = np.memmap(folder / FRAMES, STORED, "r", shape=shape)
     except (ValueError, OSError, EOFError) as error:

@@ -42,8 +42,23 @@ def flac(waveform: Float32, sample_rate_hz: int, subtype: str = "PCM_24") -> byt
     return file.getvalue()
 
 
+def _check_alone(out: Path, indices: Sequence[int]) -> None:
+    """Refuse a folder with other clips, which no table would describe."""
+    others = sorted({path.name for path in out.glob("*.flac")} - {f"{key(index)}.flac" for index in indices})
+    if others:
+        msg = (
+            f"{out / others[0]}: not one of the clips to write, and would be part of the data set; choose another --out"
+        )
+        raise AudiopgError(msg)
+
+
 def write_folder(world: World, indices: Sequence[int], out: Path) -> list[Path]:
-    """Write ``<index>.flac`` of each clip, and ``clips.csv``, ``voices.csv`` and ``events.csv``; return all paths."""
+    """Write ``<index>.flac`` of each clip, and ``clips.csv``, ``voices.csv`` and ``events.csv``; return all paths.
+
+    Raises:
+        AudiopgError: the folder has clips of before.
+    """
+    _check_alone(out, indices)
     made = []
     with ExitStack() as stack:
         files = {}
@@ -64,12 +79,7 @@ def write_audiofolder(world: World, indices: Sequence[int], out: Path) -> list[P
     Raises:
         AudiopgError: the folder has clips of before, which would be part of the data set without physics.
     """
-    others = sorted({path.name for path in out.glob("*.flac")} - {f"{key(index)}.flac" for index in indices})
-    if others:
-        msg = (
-            f"{out / others[0]}: not one of the clips to write, and would be part of the data set; choose another --out"
-        )
-        raise AudiopgError(msg)
+    _check_alone(out, indices)
     made = []
     with storage.replacing(out / METADATA) as temporary, temporary.open("w", encoding="utf-8") as lines:
         for score, waveforms in _shown(world, indices, "render"):

@@ -73,6 +73,7 @@ def run(synth: config.Synth, features: config.Features, seed: int, out: Path) ->
     Raises:
         AudiopgError: the section is wrong, or the folder cannot be written.
     """
+    run_cards.check_place(out / "run.json", "gallery")
     log_mel = LogMel(features)
     figures = [
         "\n".join(_figure(title, world, score, log_mel) for title, world, score in clips)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from audiopg import config
+from audiopg import config, storage
 from audiopg.errors import AudiopgError
 from audiopg.fetch import receipt
 from audiopg.fetch.store import fetch
@@ -23,9 +23,11 @@ def run(cfg: config.Config, task: str, source: Path, manifest_path: Path, card_p
         card_path: card of the task to write (JSON).
 
     Raises:
-        AudiopgError: unknown task, or the recordings are not the fetched ones or do not match the card.
+        AudiopgError: unknown task, no record of the source, or the recordings are not the fetched ones or do not match
+            the card.
     """
     found = registry.find(task, cfg.task(task))
+    storage.read_json(source)
     root = fetch(found)
     manifest = found.make_manifest(root)
     if isinstance(found.source, Download):

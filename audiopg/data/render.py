@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from audiopg import config, storage
+from audiopg import config
 from audiopg.data import formats
 from audiopg.data.shards import CLIPS_PER_SHARD, split
 from audiopg.errors import AudiopgError
@@ -81,9 +81,7 @@ def _check_places(cards: Sequence[Path], picture: Path | None) -> None:
         msg = f"--sheet: a name that ends in .png is needed, found '{picture}'"
         raise AudiopgError(msg)
     for card in cards:
-        if card.exists() and storage.read_json(card).get("stage") != "render":
-            msg = f"{card}: would be replaced, and `audiopg render` did not write it; choose another folder for --out"
-            raise AudiopgError(msg)
+        run_cards.check_place(card, "render")
 
 
 def _draw_sheet(world: World, features: config.Features, indices: Sequence[int], path: Path) -> None:

@@ -74,8 +74,8 @@ def rich_statistics(spectrogram: Float32, hop_ms: float) -> Float32:
 
     Returns:
         Shape (17, M): mean, deviation, mean size and deviation of the change from frame to frame, five quantiles, the
-        logarithm of the mean square of each of five bands of modulation (the share of the fluctuation in 0.5 to 2, 4,
-        8, 16 and 32 Hz), mean of the first, second and third third.
+        logarithm of half the mean square of each of five bands of modulation (the share of the fluctuation in 0.5 to
+        2, 4, 8, 16 and 32 Hz), mean of the first, second and third third.
     """
     change = np.diff(spectrogram, axis=0, prepend=spectrogram[:1])
     mean, deviation = spectrogram.mean(axis=0), spectrogram.std(axis=0)

@@ -50,8 +50,8 @@ def mean_average_precision(targets: Float32, scores: Float64) -> float:
 def d_prime(targets: Float32, scores: Float64) -> float:
     """Distance of two unit normal distributions with the same mean area under the ROC curve, ``√2 Φ⁻¹(AUC)``.
 
-    The area is averaged over the classes that some clips have and others have not, and kept half a pair away from 1,
-    where the distance would be infinite.
+    The area is averaged over the classes that some clips have and others have not, of which there must be one. It is
+    kept 1/(2 N²) away from 0 and 1, where the distance would be infinite.
     """
     decided = targets.any(axis=0) & ~targets.all(axis=0)
     area = float(roc_auc_score(targets[:, decided], scores[:, decided], average="macro"))

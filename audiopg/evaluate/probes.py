@@ -223,8 +223,9 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     """
     backend = compute.backend(cfg.compute, cfg.probe.n_threads)
     manifest, card = Manifest.read(manifest_path), Card.read(card_path)
+    manifest.check(card)
     section = cfg.task(task)
-    clips = recordings.load(decoded, cfg.features, section.clip_s)
+    clips = recordings.load(decoded, cfg.features, section.clip_s, len(manifest))
     given = (manifest, card, cfg.probe, section.train_share, cfg.seed)
     linear, nearest = Linear(cfg.probe, backend.device), Nearest(cfg.probe)
     rows: dict[str, list[tuple[dict[str, list[float]], list[Choice]]]] = {}
@@ -240,7 +241,7 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     pretrained = load_encoder(encoder_path, cfg.encoder, cfg.features)
     probe(pretrained, "pre-trained", probe_linear=linear, probe_knn=nearest)
     for draw in range(N_DRAWS):
-        probe(untrained(cfg.encoder, cfg.seed + draw), f"random weights {draw + 1}", probe_random=linear)
+        probe(untrained(cfg.encoder, cfg.seed, draw), f"random weights {draw + 1}", probe_random=linear)
     rows["logmel_stats"] = [scores(linear, Statistics(clips, f"{task}: log-mel statistics"), *given)]
     storage.write_json(
         out / "scores.json", {row: _mean([figures for figures, _ in runs]) for row, runs in rows.items()}

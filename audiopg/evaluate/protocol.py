@@ -61,10 +61,11 @@ def inner(manifest: Manifest, rows: Split, fold: int, n_folds: int) -> list[Spli
         rows: the division of one run, by `split`; its ``test`` is in none of the new ones.
         fold: number of the held-out fold.
         n_folds: how many training folds are left out in turn, from the one after the held-out fold on; not more than
-            there are. A task with a split leaves out its validation split.
+            there are. A task with a split leaves out its validation split, which then selects no epoch: a figure that
+            is the best of all epochs would favour recipes with many.
     """
     if len(rows.val):
-        return [rows._replace(test=rows.val)]
+        return [rows._replace(val=rows.val[:0], test=rows.val)]
     folds = manifest.parts[rows.train]
     after = sorted(np.unique(folds).tolist(), key=lambda number: (number < fold, number))
     return [Split(rows.train[folds != each], rows.val, rows.train[folds == each]) for each in after[:n_folds]]

@@ -103,7 +103,7 @@ class LogMel(nn.Module):
         Returns:
             Shape (B, F, M), float32, with F = ceil(T / hop); silence is about -1.28. On a CPU the same for every
             batch and number of threads. A waveform that takes gradients, tracing and export get torch's operators,
-            which agree within 1e-3.
+            which agree within 2e-3.
         """
         numbers_only = waveform.device.type == "cpu" and not (waveform.requires_grad or is_traced())
         return self._compiled(waveform) if numbers_only else self.batched(waveform)

@@ -96,4 +96,4 @@ def usual_layers(depth: int) -> Sequence[int]:
     All encoders are read at the same ones. Words are read best after the second of twelve blocks (docs/learning.md),
     recordings of ESC-50 after the sixth to the eighth (docs/results/learning/small_esc50_16k_choices.csv).
     """
-    return sorted({max(1, depth * sixth // 6) for sixth in range(1, 7)} | {depth + 1})
+    return sorted({depth * sixth // 6 for sixth in range(1, 7)} | {depth + 1})

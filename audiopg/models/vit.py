@@ -209,8 +209,15 @@ def initialise(model: nn.Module, seed: int, place: str = "") -> None:
                 parameter.copy_(torch.from_numpy(draw.normal(0.0, 0.02, parameter.shape)))
 
 
-def untrained(encoder: "config.Encoder", seed: int) -> Encoder:
-    """Return the encoder with the weights that pre-training starts from: the control behind every pre-trained row."""
+def untrained(encoder: "config.Encoder", seed: int, draw: int = 0) -> Encoder:
+    """Return an encoder with random weights: the control behind every pre-trained row.
+
+    Args:
+        encoder: the section.
+        seed: names the weights, with ``draw``.
+        draw: 0 has the weights that pre-training starts from, the others have weights of their own, which are not those
+            of another seed either.
+    """
     model = Encoder(encoder)
-    initialise(model, seed, "encoder.")
+    initialise(model, seed, f"draw{draw}/encoder." if draw else "encoder.")
     return model

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import csv, parquet
 
 from audiopg import compute, gpus, storage
+from audiopg.arrays import Float32, Float64
 from audiopg.audio.decode import streamed
 from audiopg.audio.files import check_names, search
 from audiopg.audio.opened import require_file
@@ -19,6 +21,16 @@ from audiopg.progress import progress, say
 
 WRITERS = {".parquet": parquet.ParquetWriter, ".csv": csv.CSVWriter}
 ROWS = 1 << 12  # rows that are written at a time, at least: small row groups make a slow Parquet file
+
+
+class Rows(NamedTuple):
+    """The embeddings of one recording, which wait to be written."""
+
+    path: str
+    times_ms: Float64 | None
+    """Of each row, where there is one for each time."""
+    embeddings: Float32
+    """Shape (rows, D)."""
 
 
 def run(  # noqa: PLR0913  (one argument per option)
@@ -68,14 +80,14 @@ def run(  # noqa: PLR0913  (one argument per option)
     times = [("timestamp_ms", pa.float64())] if timestamps else []
     schema = pa.schema([("path", pa.string()), *times, *((f"e{number}", pa.float32()) for number in range(size))])
     with storage.replacing(out) as temporary, WRITERS[out.suffix](temporary, schema) as writer:
-        waiting: list[pa.Table] = []
+        waiting: list[Rows] = []
         for path in progress(paths, "embedding", total=len(paths), unit="files"):
-            waiting.append(_rows(path, encoder, schema, timestamps=timestamps))
-            if sum(len(table) for table in waiting) >= ROWS:
-                writer.write_table(pa.concat_tables(waiting).combine_chunks())
+            waiting.append(_rows(path, encoder, timestamps=timestamps))
+            if sum(len(rows.embeddings) for rows in waiting) >= ROWS:
+                writer.write_table(_table(waiting, schema))
                 waiting = []
         if waiting:
-            writer.write_table(pa.concat_tables(waiting).combine_chunks())
+            writer.write_table(_table(waiting, schema))
 
 
 def recordings(files: Sequence[Path]) -> list[Path]:
@@ -97,13 +109,18 @@ def recordings(files: Sequence[Path]) -> list[Path]:
     return list(found)
 
 
-def _rows(path: Path, encoder: AudioEncoder, schema: pa.Schema, *, timestamps: bool) -> pa.Table:
+def _rows(path: Path, encoder: AudioEncoder, *, timestamps: bool) -> Rows:
     """Embed one recording."""
     with streamed(path, encoder.sample_rate_hz) as sound:
         if timestamps:
             embeddings, times_ms = encoder.embed_over_time(sound, encoder.sample_rate_hz)
-            times = [pa.array(times_ms.numpy())]
-        else:
-            embeddings, times = encoder.embed(sound, encoder.sample_rate_hz)[None], []
-    columns = [pa.array(column) for column in embeddings.T.contiguous().cpu().numpy()]
-    return pa.table([pa.array([str(path)] * len(embeddings)), *times, *columns], schema=schema)
+            return Rows(str(path), times_ms.numpy(), embeddings.cpu().numpy())
+        return Rows(str(path), None, encoder.embed(sound, encoder.sample_rate_hz)[None].cpu().numpy())
+
+
+def _table(waiting: Sequence[Rows], schema: pa.Schema) -> pa.Table:
+    """Put the rows of some recordings together; a table of each would have about two hundred times their bytes."""
+    names = [rows.path for rows in waiting for _ in rows.embeddings]
+    times = [rows.times_ms for rows in waiting if rows.times_ms is not None]
+    columns = np.ascontiguousarray(np.concatenate([rows.embeddings for rows in waiting]).T)
+    return pa.table([pa.array(names), *([np.concatenate(times)] if times else []), *columns], schema=schema)

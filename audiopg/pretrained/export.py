@@ -72,6 +72,7 @@ def run(encoder_path: Path, results: Path, out: Path, *, half: bool = False, onn
     if figures is not None:
         digests["run card of the results table"] = storage.file_digest(results / RUN_CARD)
     text = model_card(facts, card, figures, digests)
+    (out / GRAPH).unlink(missing_ok=True)  # of other weights, unless it is written anew
     if half:
         weights, header = tensors.read(encoder_path)
         tensors.write(out / WEIGHTS, {name: weight.half() for name, weight in weights.items()}, header)
@@ -145,10 +146,10 @@ def _preprocessor(sample_rate_hz: int) -> dict[str, Any]:
 
 def _check_folder(out: Path) -> None:
     """Refuse a folder with files of other origin under the names of an export."""
-    there = [out / name for name in FILES if (out / name).exists()]
+    there = [out / name for name in (*FILES, GRAPH) if (out / name).exists()]
     try:
         known = storage.read_json(out / CONFIG)["model_type"] == MODEL_TYPE
-    except (AudiopgError, KeyError, TypeError):
+    except (AudiopgError, KeyError):
         known = False
     if there and not known:
         msg = f"{there[0]}: would be replaced, and `audiopg export` did not write it; choose another folder for --out"
@@ -160,7 +161,7 @@ def _made(stage: str, card_path: Path, card: dict[str, Any], output: Path) -> No
     if not output.is_file():
         msg = f"{output}: no such file; `snakemake --cores all` makes it"
         raise AudiopgError(msg)
-    if not isinstance(card, dict) or card.get("stage") != stage:
+    if card.get("stage") != stage:
         msg = f"{card_path}: not a run card of the stage {stage}; `snakemake --cores all` makes it"
         raise AudiopgError(msg)
     told = {Path(path).name: digest for path, digest in card["outputs"].items()}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from audiopg import __version__, storage
+from audiopg.errors import AudiopgError
 from audiopg.provenance import code_digest
 
 # packages that numbers can depend on
@@ -44,6 +45,17 @@ def run_digest(stage: str, reads: Mapping[str, Any], inputs: Sequence[Path], *pl
     files = [storage.file_digest(file) for file in inputs]
     whole = [stage, code_digest.stage_digest(stage), dict(reads), files, versions(), *place]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+def check_place(path: Path, stage: str) -> None:
+    """Refuse to replace the run card of another stage: what it describes would have none.
+
+    Raises:
+        AudiopgError: there is such a card.
+    """
+    if path.exists() and storage.read_json(path).get("stage") != stage:
+        msg = f"{path}: would be replaced, and `audiopg {stage}` did not write it; choose another folder"
+        raise AudiopgError(msg)
 
 
 def write_card(

@@ -204,7 +204,8 @@ def numbers(cards: Cards, table: Iterable[Mapping[str, str]]) -> Iterator[str]:
         }
         path, card = next(iter(made.items()))
         sources = [f"{file} {digest[:SHORT]}" for file, digest in card["inputs"].items() if file in makers]
-        figure = f"{row['metric']} {float(row['mean']):.3f} ± {float(row['std']):.3f}"
+        spread = f" ± {float(row['std']):.3f}" if int(row["n"]) > 1 else ""
+        figure = f"{row['metric']} {float(row['mean']):.3f}{spread}"
         yield (
             f"{row['task']} {row['row']} {figure}, {row['n']} runs: "
             f"{len(made)} × {card['stage']} ({path}), seed {card['params']['seed']}, code {card['code'][:SHORT]}, "

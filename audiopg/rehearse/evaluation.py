@@ -130,7 +130,7 @@ def physics(setting: Setting) -> Figures:
     cfg = with_clips(setting.cfg, N_CLIPS)
     backend = compute.backend(cfg.compute.model_copy(update={"precision": "float32"}), 1)
     encoders = {
-        name: untrained(cfg.encoder, cfg.seed + number).eval().to(backend.device)
+        name: untrained(cfg.encoder, cfg.seed, number).eval().to(backend.device)
         for number, name in enumerate(("pretrained", "random"))
     }
     log_mel = LogMel(cfg.features).to(backend.device)

@@ -12,7 +12,7 @@ from tabulate import tabulate
 from audiopg import storage
 from audiopg.errors import AudiopgError
 from audiopg.provenance import verify
-from audiopg.report.rows import TITLES, mean_and_std
+from audiopg.report.rows import TITLES, mean_and_std, with_spread
 from audiopg.report.significance import NO_TESTS, Tests, tests
 
 # The questions: does pre-training help, and does the frozen encoder know more than simple features or chance do?
@@ -21,12 +21,13 @@ DECIMALS = 6  # of the scores; further ones of a difference are rounding error
 LEAST_SHOWN = 0.001
 
 LEGEND = """\
-Mean ± standard deviation over folds × seeds; a difference is taken within a fold and seed. *t* and *Wilcoxon* are p of
-the paired t test and of the signed-rank test, two-sided, as if all pairs were independent. They are not: the training
-parts of two folds share recordings, and a fold is the same for all seeds, so that both are optimistic. *corrected t*
+Mean ± standard deviation over folds × seeds; a difference is taken within a fold and seed. The tests ask whether the
+mean difference is 0. In them a fold counts once, by its mean over the seeds, as a seed adds no recordings: J is the
+number of folds. *t* and *Wilcoxon* are p of the paired t test and of the signed-rank test, two-sided, as if folds were
+independent. They are not: the training parts of two folds share recordings, so that both are optimistic. *corrected t*
 is p of the corrected resampled t test (Nadeau and Bengio, 2003), which takes (1/J + n_test/n_train) s² instead of s²/J
 for the variance of the mean of J differences; n_train is that of all training recordings, also where a share is used.
-Where a task has a split in place of folds, pairs differ in their seed only, and no test tells of other recordings.
+Where a task has a split in place of folds, J is the number of seeds, and no test tells of other recordings.
 Nothing is corrected for the number of comparisons."""
 
 
@@ -135,7 +136,9 @@ def table(runs: Sequence[Run]) -> pd.DataFrame:
             pairs = {f"{a} - {b}": np.round(scores[a] - scores[b], DECIMALS) for a, b in PAIRS}
             for row, values in (scores | pairs).items():
                 figure = mean_and_std(values.tolist())
-                tested = tests(values, ratio) if row in pairs else NO_TESTS
+                # a seed adds no recordings: it makes the figure of a fold more exact
+                units = values.reshape(len(runs), n_folds).mean(axis=0) if n_folds > 1 else values
+                tested = tests(np.round(units, DECIMALS), ratio) if row in pairs else NO_TESTS
                 place = (task, share, row, metric)
                 found.append((*place, figure["mean"], figure["std"], n_folds, len(runs), ratio, *tested))
     return pd.DataFrame(found, columns=COLUMNS)
@@ -160,7 +163,7 @@ def markdown(frame: pd.DataFrame, seeds: Sequence[int], along: str | None = None
                 f"{row['train_share']:g}",
                 " − ".join(TITLES[name] for name in row["row"].split(" - ")),  # noqa: RUF001  (a minus)
                 row["metric"],
-                f"{row['mean']:{sign}.3f} ± {row['std']:.3f}",
+                with_spread(f"{row['mean']:{sign}.3f}", row["std"], row["n_folds"] * row["n_seeds"]),
                 f"{row['n_folds']}",
                 f"{row['n_seeds']}",
                 *(_p(row[name]) for name in ("p_t", "p_wilcoxon", "p_corrected")),
@@ -170,6 +173,19 @@ def markdown(frame: pd.DataFrame, seeds: Sequence[int], along: str | None = None
     headers = ["task", "train_share", "row", "metric", "mean ± std", "folds", "seeds", "t", "Wilcoxon", "corrected t"]
     shown = tabulate(lines, [*keys, *headers, "n_test/n_train"], "github", disable_numparse=True)
     return "\n\n".join([shown, LEGEND, f"Seeds: {', '.join(map(str, seeds))}."]) + "\n"
+
+
+def _check_places(folders: Sequence[Path], out: Path | None, page: Path | None, curve: Path | None) -> None:
+    """Refuse names of other kinds of files, and places inside the runs that are compared."""
+    for option, path, suffix in (("out", out, ".csv"), ("markdown", page, ".md"), ("picture", curve, ".png")):
+        if path is not None and path.suffix != suffix:
+            msg = f"--{option}: a name that ends in {suffix} is needed, found '{path}'"
+            raise AudiopgError(msg)
+    for folder in folders:
+        for made in (out, page, curve):
+            if made is not None and made.resolve().is_relative_to(folder.resolve()):
+                msg = f"{made}: is inside {folder}, which is compared; choose a place outside"
+                raise AudiopgError(msg)
 
 
 def _p(p: float) -> str:
@@ -191,12 +207,10 @@ def run(
         curve: where the figures over that parameter are drawn, if anywhere.
 
     Raises:
-        AudiopgError: as `Run.read` and `check`; a name of another kind of file; or a curve along nothing.
+        AudiopgError: as `Run.read` and `check`; a name of another kind of file, or inside one of the runs; or a
+            curve along nothing.
     """
-    for option, path, suffix in (("out", out, ".csv"), ("markdown", page, ".md"), ("picture", curve, ".png")):
-        if path is not None and path.suffix != suffix:
-            msg = f"--{option}: a name that ends in {suffix} is needed, found '{path}'"
-            raise AudiopgError(msg)
+    _check_places(folders, out, page, curve)
     if curve is not None and along is None:
         msg = "--picture draws figures over a parameter: name it with --along"
         raise AudiopgError(msg)

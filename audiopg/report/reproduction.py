@@ -1,7 +1,9 @@
 """Whether a run reproduced another one: each figure of the table beside the other's, and what may explain it."""
 
+import hashlib
 import io
 import json
+import math
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from scipy.stats import norm
 from tabulate import tabulate
 
 from audiopg.errors import AudiopgError
@@ -36,15 +39,20 @@ class Results:
         """
         text = _of_folder(Path(place)) if Path(place).is_dir() else _of_revision(place)
         try:
-            card = json.loads(text("run.json"))
-            table = pd.read_csv(io.StringIO(text("table.csv")))
+            card, listed = json.loads(text("run.json")), text("table.csv")
+            table = pd.read_csv(io.StringIO(listed))
             metrics = {task: json.loads(text(f"metrics/{task}.json")) for task in table["task"].unique()}
         except (ValueError, KeyError) as error:
             msg = f"{place}: results that cannot be read ({error})"
             raise AudiopgError(msg) from error
-        missing = [name for name in ("params", "stages") if name not in card]
+        missing = [name for name in ("params", "stages", "outputs") if name not in card]
         if missing:
             msg = f"{place}: results that cannot be read (run.json has no {', '.join(missing)})"
+            raise AudiopgError(msg)
+        if hashlib.sha256(listed.encode()).hexdigest() != card["outputs"].get(
+            (verify.RESULTS / "table.csv").as_posix()
+        ):
+            msg = f"{place}: table.csv is not the one that run.json describes; take it from where it was made"
             raise AudiopgError(msg)
         return cls(place, table, card, metrics)
 
@@ -80,7 +88,8 @@ def compare(here: Results, there: Results) -> pd.DataFrame:
     """Put the figures of two runs side by side.
 
     The spread of a figure is its standard deviation over folds, the larger one of the two runs. Where a task has one
-    run and so no deviation, it is twice the standard error of a share of the test clips, ``2 √(p (1 - p) / n)``.
+    run and so no deviation, it is twice the standard error of a share of the test clips, ``2 √(p (1 - p) / n)``; that
+    of d' is what the same spread of its area under the ROC curve makes of it.
 
     Returns:
         Columns ``task, row, metric, here, there, difference, spread, within``; figures that only one run has are NaN
@@ -94,11 +103,18 @@ def compare(here: Results, there: Results) -> pd.DataFrame:
     for row in both.to_dict("records"):
         spread = max(row["std"], row["std_there"])
         if row["n"] == row["n_there"] == 1:
-            p, n_clips = row["mean_there"], sum(there.metrics[row["task"]]["n_test"])
-            spread = 2 * max(p * (1 - p) / n_clips, 0.0) ** 0.5
+            spread = _spread_of_one(row["metric"], row["mean_there"], sum(there.metrics[row["task"]]["n_test"]))
         spreads.append(spread)
     found["spread"] = spreads
     return found.assign(within=found["difference"].abs() <= found["spread"])
+
+
+def _spread_of_one(metric: str, figure: float, n_clips: int) -> float:
+    """Twice the standard error of a figure of one run, as `compare`."""
+    if metric != "d_prime":
+        return 2 * math.sqrt(figure * (1 - figure) / n_clips)
+    quantile = figure / math.sqrt(2)
+    return math.sqrt(2) / float(norm.pdf(quantile)) * _spread_of_one("area", float(norm.cdf(quantile)), n_clips)
 
 
 def parameters_that_differ(here: Results, there: Results) -> list[str]:

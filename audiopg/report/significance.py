@@ -1,4 +1,4 @@
-"""Tests of paired differences over folds and seeds."""
+"""Tests of paired differences over folds, or over the seeds of one split."""
 
 from typing import NamedTuple
 
@@ -42,7 +42,7 @@ def tests(differences: Float64, test_to_train: float) -> Tests:
     """Test whether the mean of paired differences is 0.
 
     Args:
-        differences: one for each fold and seed, shape (J,).
+        differences: one for each fold, its mean over seeds, or one for each seed of a split, shape (J,).
         test_to_train: n_test / n_train of a fold.
     """
     if np.ptp(differences) == 0:

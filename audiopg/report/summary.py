@@ -66,10 +66,12 @@ def search(searched: pd.DataFrame) -> pd.DataFrame:
 
 def gather(folds: Sequence[Path], name: str) -> pd.DataFrame:
     """Read one table of all folds, with ``init`` and ``fold`` as columns."""
-    # a class may be called "null" or "007"
+    # a class may be called "null" or "007", and a step that was skipped has no loss
     texts = dict.fromkeys(("path", "actual", "predicted", "class"), str)
     tables = [
-        pd.read_csv(fold / name, keep_default_na=False, dtype=texts).assign(init=fold.parent.name, fold=fold.name)
+        pd.read_csv(fold / name, keep_default_na=False, na_values={"loss": [""]}, dtype=texts).assign(
+            init=fold.parent.name, fold=fold.name
+        )
         for fold in folds
     ]
     return pd.concat(tables, ignore_index=True)

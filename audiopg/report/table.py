@@ -11,7 +11,7 @@ from audiopg.analysis.claims import PAPER
 from audiopg.provenance import run_cards, stages, verify
 from audiopg.provenance.verify import some
 from audiopg.report import figures
-from audiopg.report.rows import TITLES
+from audiopg.report.rows import TITLES, with_spread
 from audiopg.tasks.card import Card
 
 OUTPUTS = ("table.csv", "table.md", "pretraining.png")
@@ -106,7 +106,7 @@ def markdown(
         main = rows[rows["metric"] == rows["metric"].iloc[0]]
         figures = {row["row"]: row for row in main.to_dict("records")}
         first = figures["pretrained"]
-        cells = [f"{row['mean']:.3f} ± {row['std']:.3f}" for row in figures.values()]
+        cells = [with_spread(f"{row['mean']:.3f}", row["std"], row["n"]) for row in figures.values()]
         paper = "–" if pd.isna(first["paper"]) else f"{first['paper']:.3f}"
         lines.append([str(task), *cells, first["metric"], str(first["n"]), paper])
         for name, row in figures.items():

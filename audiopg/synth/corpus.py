@@ -25,6 +25,7 @@ from audiopg.synth.stream import Stream
 from audiopg.synth.world import World
 
 N_CLIPS = 1_000_000
+DEVICES = ("cpu", "cuda")
 
 
 def corpus(
@@ -85,6 +86,9 @@ class Corpus(Dataset[tuple[Tensor, ClipPhysics]]):
         _check_whole("n_clips", n_clips, 1, 2**53)
         try:
             torch.empty(0, device=device)
+            if torch.device(device).type not in DEVICES:
+                msg = f"device '{device}' cannot be used here; take {' or '.join(map(repr, DEVICES))}"
+                raise ValueError(msg)  # noqa: TRY301  (torch knows devices that the renderers do not)
             self._world = World(synth, seed, device)
         except AudiopgError as error:
             raise ValueError(str(error)) from None

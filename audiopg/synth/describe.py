@@ -68,7 +68,8 @@ CLAUSES: Mapping[str, tuple[str, ...]] = {
         "grains, {rate_hz}, regularity {regularity} (0 at random, 1 a clock)",
         "weaker by up to {level_range_db}",
         "ringing at {f0_hz} in {n_resonances}, which fade by 60 dB in {decay_s}",
-        "resonances at {resonance_ratio} times that, amplitudes {resonance_gain}",
+        "n_resonances=1?the others at {resonance_ratio} times that",
+        "amplitudes {resonance_gain}",
     ),
 }
 
@@ -103,7 +104,9 @@ def _voice(score: Score, voice: Voice) -> str:
     """Say what one voice plays, how strong, and when."""
     position = int(voice.source[0])
     primitive = score.primitives[position]
-    known, drawn = PRIMITIVES[primitive].parameters, voice.parameters[score.sources[position]]
+    known, drawn = PRIMITIVES[primitive].parameters, dict(voice.parameters[score.sources[position]])
+    if primitive == "grains":  # its first resonance is the fundamental itself
+        drawn["resonance_ratio"] = drawn["resonance_ratio"][:, 1:]
     said = {name: _quantity(drawn[name][0], parameter) for name, parameter in known.items()}
     said["f0_hz"] = _hz(voice.f0_hz[0])
     clauses = CLAUSES.get(primitive, (primitive, *(f"{name} {{{name}}}" for name in said)))
@@ -150,7 +153,7 @@ def _quantity(value: Float64, parameter: Parameter) -> str:
     unit = parameter.unit
     if value.ndim:
         there = value[~np.isnan(value)]
-        ends = [_number(end, 4) for end in (there.min(), there.max())]
+        ends = [_number(end, 4) for end in (there.min(), there.max())] if len(there) else []
         number = " to ".join(dict.fromkeys(ends))
         return number if unit in {"amplitude", "frequency ratio"} else f"{number} {unit}"
     names: list[str] = re.findall(r"\d (\w+)", unit)  # "0 bar, 1 plate, 2 glass"

@@ -126,7 +126,8 @@ def resonances(frequency_hz: Float64, decay_per_s: Float64, amplitude: Float64, 
 def coloured(colour: int, sample_rate_hz: int) -> Filter:
     """Filter that gives white noise a colour and keeps its power; shape (1,).
 
-    Pink falls by 3.01 dB per octave (within 0.5 dB between 40 Hz and 5.5 kHz), brown by 6.02 dB above 20 Hz.
+    Pink falls by 3.01 dB per octave (within 0.5 dB between 40 Hz and 5.5 kHz, from 16 kHz on), brown by 6.02 dB above
+    20 Hz; towards the Nyquist frequency brown falls less, by 3 dB in the last octave.
 
     Args:
         colour: 1 pink, 2 brown.

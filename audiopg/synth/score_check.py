@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiopg.arrays import Float64
-from audiopg.config.synth import SHORTEST_RT60_S, SMALLEST_ROOM_M
+from audiopg.config.synth import LARGEST_LEVEL_DB, LARGEST_ROOM_M, LOWEST_CUTOFF_HZ, SHORTEST_RT60_S, SMALLEST_ROOM_M
 from audiopg.synth.columns import columns
 from audiopg.synth.score import Score, Voice
 from audiopg.synth.sources import PRIMITIVES
@@ -32,20 +32,22 @@ class Bounds(NamedTuple):
         return " ".join([kind, " and ".join(limit for limit in limits if "inf" not in limit)]).strip()
 
 
-def _frequency(grid: Grid) -> Bounds:
-    """Return the frequencies that the sample rate can carry."""
+def _frequency(grid: Grid, low_hz: float = 0.0) -> Bounds:
+    """Return the frequencies that the sample rate can carry, from the lowest of a low-pass or from above 0."""
     nyquist_hz = grid.sample_rate_hz / 2
-    text = f"above 0 and below the Nyquist frequency, {nyquist_hz:g} Hz"
-    return Bounds(math.nextafter(0.0, 1.0), math.nextafter(nyquist_hz, 0.0), text=text)
+    low = f"at least {low_hz:g} Hz" if low_hz else "above 0"
+    text = f"{low} and below the Nyquist frequency, {nyquist_hz:g} Hz"
+    return Bounds(low_hz or math.nextafter(0.0, 1.0), math.nextafter(nyquist_hz, 0.0), text=text)
 
 
 FROM_0 = Bounds(0.0)
+LEVEL = Bounds(-LARGEST_LEVEL_DB, LARGEST_LEVEL_DB)
 COLOUR = Bounds(0.0, 2.0, whole=True)
 ROOM = {
-    "room_size_m": Bounds(SMALLEST_ROOM_M),
+    "room_size_m": Bounds(SMALLEST_ROOM_M, LARGEST_ROOM_M),
     "room_rt60_s": Bounds(SHORTEST_RT60_S),
     "room_treble_damping": Bounds(0.0, 0.5),
-    **dict.fromkeys(PLACES, Bounds(0.0, 1.0)),
+    **dict.fromkeys(PLACES, Bounds(math.nextafter(0.0, 1.0), math.nextafter(1.0, 0.0), text="above 0 and below 1")),
 }
 
 
@@ -62,7 +64,7 @@ def check(score: Score, grid: Grid) -> None:
         sounds = (number < score.n_voices) & (voice.source >= 0)
         place = f"voice {number}, "
         _check(score, f"{place}f0_hz", voice.f0_hz, sounds, _frequency(grid))
-        _check(score, f"{place}level_db", voice.level_db, sounds, Bounds())
+        _check(score, f"{place}level_db", voice.level_db, sounds, LEVEL)
         _check_parameters(score, place, voice, sounds)
         _check_events(score, place, voice, sounds, grid)
 
@@ -82,8 +84,9 @@ def _check_clips(score: Score, table: dict[str, NDArray[Any]], grid: Grid) -> No
     stands = ~np.isnan(score.room_size_m)
     for name, bounds in ROOM.items():
         _check(score, name, table[name], stands, bounds)
-    for name, none in (("cutoff_hz", np.inf), ("microphone_low_hz", 0.0), ("microphone_high_hz", np.inf)):
-        _check(score, name, table[name], table[name] != none, _frequency(grid))
+    _check(score, "microphone_low_hz", score.microphone_low_hz, score.microphone_low_hz != 0, _frequency(grid))
+    for name in ("cutoff_hz", "microphone_high_hz"):
+        _check(score, name, table[name], table[name] != np.inf, _frequency(grid, LOWEST_CUTOFF_HZ))
     _check(score, "noise_floor_amplitude", score.noise_floor_amplitude, everywhere, FROM_0)
     _check(score, "noise_floor_colour", score.noise_floor_colour, everywhere, COLOUR)
 
@@ -107,7 +110,7 @@ def _check_events(score: Score, place: str, voice: Voice, sounds: NDArray[np.boo
     exists = (np.arange(voice.event_onset_s.shape[1]) < voice.n_events[:, None]) & sounds[:, None]
     for name in ("event_attack_s", "event_decay_s", "event_release_s"):
         _check(score, place + name, getattr(voice, name), exists, FROM_0)
-    _check(score, f"{place}event_level_db", voice.event_level_db, exists, Bounds())
+    _check(score, f"{place}event_level_db", voice.event_level_db, exists, LEVEL)
     _check(score, f"{place}event_sustain_level", voice.event_sustain_level, exists, Bounds(0.0, 1.0))
     for name in ("event_onset_s", "event_source_start_s"):
         _check_inside(score, place + name, getattr(voice, name), voice.event_duration_s, exists, grid)

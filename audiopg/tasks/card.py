@@ -78,5 +78,5 @@ class Card:
         try:
             return cls(**{**fields, "sizes": tuple(fields["sizes"])})
         except (TypeError, KeyError) as error:
-            msg = f"{path}: not a task's card ({error}); delete it and run again"
+            msg = f"{path}: not a task's card ({error}); if it is the workflow's, delete it and run again"
             raise AudiopgError(msg) from None

@@ -120,7 +120,7 @@ class Manifest:
         """Read a manifest.
 
         Raises:
-            AudiopgError: the file is missing, or a column or a value is not of the schema.
+            AudiopgError: the file is missing or lists nothing, or a column or a value is not of the schema.
         """
         try:
             text = path.read_text(encoding="utf-8")
@@ -139,6 +139,9 @@ class Manifest:
             except ValueError as error:
                 msg = f"{path}:{reader.line_num}: {error}"
                 raise AudiopgError(msg) from error
+        if not rows:
+            msg = f"{path}: lists no recordings; make it again"
+            raise AudiopgError(msg)
         return cls(tuple(rows))
 
     def write(self, path: Path) -> None:
@@ -212,6 +215,20 @@ class Manifest:
             if absent:
                 place = f"training part of fold {run}" if card.protocol == "folds" else "training split"
                 msg = f"{card.name}: class '{absent[0]}' has no clip in the {place}"
+                raise AudiopgError(msg)
+        if card.multi_label:
+            self._check_differences(card)
+
+    def _check_differences(self, card: Card) -> None:
+        """Refuse a part that is scored and whose clips all have the same labels: there is nothing to rank them by."""
+        labels: dict[int | str, set[frozenset[str]]] = {}
+        for row in self.rows:
+            labels.setdefault(row.fold or row.split, set()).add(frozenset(row.labels))
+        for part, found in labels.items():
+            if len(found) == 1 and part != "train":
+                place = f"fold {part}" if card.protocol == "folds" else f"split '{part}'"
+                same = "|".join(sorted(*found))
+                msg = f"{card.name}: all clips of {place} have the same labels ({same}); put others there"
                 raise AudiopgError(msg)
 
 

@@ -43,6 +43,10 @@ def task(name: str, section: config.Task) -> Task:
     protocol = section.protocol or ""
     n_folds = 0 if protocol == "split" else int(protocol.partition("-")[0])
     if n_folds and not any(row.fold for row in rows):
+        n_groups = len({row.group for row in rows})
+        if n_groups < n_folds:
+            msg = f"{listed}: {n_folds} folds need as many groups of recordings, found {n_groups}"
+            raise AudiopgError(msg)
         rows = list(deal(rows, n_folds))  # before anything is left out, which moves no other recording
     rows = _used(rows, section.leave_out, f"tasks.{name}.leave_out", listed)
     rows, sizes = _folds(rows, n_folds, listed) if n_folds else _split(rows, listed)

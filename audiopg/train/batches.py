@@ -90,7 +90,8 @@ class Batches:
 
         ``shuffled`` has each of them once, and the first of them again where the last batch has places left: all
         batches have one shape, for which a compiled model has one graph. ``balanced`` draws with replacement, by the
-        sum over a recording's labels of 1 / the label's number of recordings: all classes are seen equally often.
+        sum over a recording's labels of 1 / the label's number of recordings: where each has one label, all classes are
+        seen equally often.
         """
         draw = rng.generator(self.seed, f"{self.stream}/order", epoch)
         n_places = self.per_epoch * self.recipe.batch_size

@@ -146,9 +146,10 @@ def run(  # noqa: PLR0913  (the stage's inputs and outputs)
     """
     recipe, section = cfg.recipe(task), cfg.task(task)
     manifest, card = Manifest.read(manifest_path), Card.read(card_path)
+    manifest.check(card)
     backend = compute.backend(cfg.compute, recipe.n_threads, trains=True)
     check_division("finetune", recipe, backend)
-    clips = recordings.load(decoded, cfg.features, section.clip_s)
+    clips = recordings.load(decoded, cfg.features, section.clip_s, len(manifest))
     rows = split(manifest, fold, section.train_share, cfg.seed)
     label, stream = f"{task} fold {fold} {init}", f"finetune/{task}/fold{fold}"
     reads, inputs = stages.reads(cfg, "finetune", task), [manifest_path, card_path, *recordings.files(decoded)]

@@ -163,8 +163,35 @@ def test_a_list_does_not_replace_a_recording(tmp_path: Path) -> None:
     recording.parent.mkdir(parents=True)
     recording.write_bytes(b"mine")
     run = audiopg("list", tmp_path / "sounds", "--out", recording)
-    message = f"audiopg: --out: {recording} has the name of a recording; a list is a CSV file\n"
+    message = f"audiopg: {recording}: a name that ends in .csv is needed, for what is to be written\n"
     assert (run.returncode, run.stderr, recording.read_bytes()) == (2, message, b"mine")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "suffix"),
+    [
+        (["profile", "quick", "--out"], ".yaml or .yml"),
+        (["fetch", "drums", "--out"], ".json"),
+        (["code", "--out"], ".json"),
+        (["prepare", "--task=drums", "--source=s.json", "--card=c.json", "--manifest"], ".csv"),
+        (["prepare", "--task=drums", "--source=s.json", "--manifest=m.csv", "--card"], ".json"),
+    ],
+)
+def test_a_recording_is_replaced_by_nothing_else(
+    arguments: list[str],
+    suffix: str,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By its name, and by what is in it where the name is one for such a file."""
+    (project / "dog.flac").write_bytes(b"fLaC")
+    message = f"audiopg: dog.flac: a name that ends in {suffix} is needed, for what is to be written\n"
+    assert refused([*arguments, "dog.flac"], project, monkeypatch, capsys) == message
+    mine = f"mine{suffix.partition(' ')[0]}"
+    (project / mine).write_bytes(b"fLaC\0\0\0\x22" + bytes(60))
+    message = f"audiopg: {mine}: is a recording; choose another name for what is to be written\n"
+    assert refused([*arguments, mine], project, monkeypatch, capsys) == message
 
 
 @pytest.mark.parametrize(
@@ -249,7 +276,7 @@ def test_a_rule_whose_processes_are_all_told_to_end_keeps_its_state(project: Pat
         os.killpg(process.pid, signal.SIGTERM)
         _, shown = process.communicate()
     assert process.returncode == 130
-    assert shown.splitlines()[-1] == "audiopg: interrupted; run `snakemake` again to continue"
+    assert shown.splitlines()[-1] == "audiopg: interrupted; the workflow goes on when `snakemake` is run again"
     assert len(list((project / "stopped.resume").glob("[0-9]*"))) == 1
 
 
@@ -269,7 +296,7 @@ def test_ctrl_c_and_sigterm_are_one_line(number: signal.Signals, project: Path) 
         process.send_signal(number)
         _, shown = process.communicate()
     assert process.returncode == 130
-    assert shown.splitlines()[-1] == "audiopg: interrupted; run `snakemake` again to continue"
+    assert shown.splitlines()[-1] == "audiopg: interrupted; the workflow goes on when `snakemake` is run again"
     assert not (project / "stopped").exists()
     assert not [path for path in project.rglob("*") if ".part" in path.name]
     again = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

@@ -50,6 +50,12 @@ def rename(path: str, name: str) -> Callable[[dict[str, Any]], None]:
         (put("pretrain/step", 3), "pretrain.step: unknown key; did you mean 'n_steps'?"),
         (put("synth/f0_hz/min", "abc"), "synth.f0_hz.min: Input should be a valid number, found 'abc'"),
         (put("pretrain/n_steps", 0), "pretrain.n_steps: Input should be greater than or equal to 1, found 0"),
+        (
+            put("synth/sources/footsteps/f0_hz", {"min": 60, "max": 2000, "scle": "log"}),
+            "synth.sources.footsteps.f0_hz.scle: unknown key; did you mean 'scale'?",
+        ),
+        (put("finetune/optimizer/betas", [0.9, 1]), "finetune.optimizer.betas.1: Input should be less than 1, found 1"),
+        (put("features/window_ms", 0.01), "features: window_ms = 0.01 is shorter than one sample at 16000 Hz"),
         (put("pretrain/n_steps", 1.5), "pretrain.n_steps: Input should be a valid integer, found 1.5"),
         (put("pretrain/n_steps", None), "pretrain: one of n_steps and budget_min must be a number, and the other null"),
         (

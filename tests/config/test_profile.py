@@ -149,6 +149,14 @@ def test_paper_leaves_cores_for_downloads_and_decoding_on_a_machine_with_eight()
     assert max(paper.probe.n_threads, paper.latent.n_threads) + fetching <= 8
 
 
+@pytest.mark.parametrize("name", ["presets/world", "../profiles/quick", "", "."])
+def test_a_name_is_no_path(name: str) -> None:
+    with pytest.raises(AudiopgError, match=f"unknown profile '{name}'; known: paper"):
+        profile.text(name)
+    with pytest.raises(AudiopgError, match=f"unknown preset '{name or '.'}'"):
+        profile.text("quick", name or ".")
+
+
 def test_params_yaml_is_profile_quick() -> None:
     assert (ROOT / "params.yaml").read_text(encoding="utf-8") == profile.text("quick")
 

@@ -36,7 +36,13 @@ def test_what_was_decoded_is_whole_or_named(
     load(folder, write_manifest(folder), quick.features, 0.32)
     change(folder / "decoded" / file)
     with pytest.raises(AudiopgError, match=r"decoded: the decoded recordings cannot be read .* run `snakemake` again"):
-        clips.load(folder / "decoded", quick.features, 0.32)
+        clips.load(folder / "decoded", quick.features, 0.32, 2)
+
+
+def test_recordings_of_another_list_are_refused(folder: Path, quick: Config) -> None:
+    load(folder, write_manifest(folder), quick.features, 0.32)
+    with pytest.raises(AudiopgError, match="2 of them, and the manifest lists 3"):
+        clips.load(folder / "decoded", quick.features, 0.32, 3)
 
 
 @pytest.mark.parametrize("n_samples", [1, 10, 399, 401])

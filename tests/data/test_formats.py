@@ -136,11 +136,12 @@ def test_no_more_than_a_block_is_in_memory(many: Config, monkeypatch: pytest.Mon
     assert largest == formats.BLOCK
 
 
-def test_a_clip_of_before_is_not_part_of_a_data_set(many: Config, tmp_path: Path) -> None:
-    render.run(many.synth, many.features, SEED, range(3), tmp_path, None, "audiofolder")
-    render.run(many.synth, many.features, SEED, range(3), tmp_path, None, "audiofolder")  # the same ones again
+@pytest.mark.parametrize("form", ["folder", "audiofolder"])
+def test_a_clip_of_before_is_not_part_of_a_data_set(form: str, many: Config, tmp_path: Path) -> None:
+    render.run(many.synth, many.features, SEED, range(3), tmp_path, None, form)
+    render.run(many.synth, many.features, SEED, range(3), tmp_path, None, form)  # the same ones again
     with pytest.raises(AudiopgError, match=r"000001\.flac: not one of the clips to write.*choose another --out"):
-        render.run(many.synth, many.features, SEED, [0], tmp_path, None, "audiofolder")
+        render.run(many.synth, many.features, SEED, [0], tmp_path, None, form)
 
 
 @pytest.mark.parametrize("form", ["folder", "audiofolder", "webdataset"])

@@ -14,9 +14,10 @@ from PIL import Image
 from support.browser import chromium
 from support.places import ROOT
 
-from audiopg import config
+from audiopg import config, storage
 from audiopg.config import Config, params
 from audiopg.data import gallery
+from audiopg.errors import AudiopgError
 from audiopg.synth.describe import describe
 from audiopg.synth.sources import PRIMITIVES
 
@@ -43,6 +44,12 @@ def quick_page(quick: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def expected(synth: config.Synth, seed: int) -> list[tuple[str, Any, Any]]:
     return [*gallery.alone(synth, seed), *gallery.together(synth, seed)]
+
+
+def test_the_run_card_of_another_stage_is_not_replaced(quick: Config, tmp_path: Path) -> None:
+    storage.write_json(tmp_path / "run.json", {"stage": "pretrain"})
+    with pytest.raises(AudiopgError, match=r"run.json: would be replaced, and `audiopg gallery` did not write it"):
+        gallery.run(quick.synth, quick.features, quick.seed, tmp_path)
 
 
 def test_each_clip_is_heard_seen_and_told(quick: Config, quick_page: Path) -> None:

@@ -5,7 +5,7 @@ import torch
 from support.models import MICRO, mae, spectrograms
 
 from audiopg import config
-from audiopg.models.vit import Encoder, initialise
+from audiopg.models.vit import Encoder, initialise, untrained
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,14 @@ def test_a_dropped_branch_is_skipped() -> None:
     none = torch.zeros(6, 2, 3)
     torch.testing.assert_close(encoder(x, drop_path_scale=none), encoder.norm(encoder.tokens(x)))
     torch.testing.assert_close(encoder(x, drop_path_scale=torch.ones(6, 2, 3)), encoder(x))
+
+
+def test_no_two_draws_of_random_weights_are_the_same_whatever_their_seeds() -> None:
+    """Runs of seeds 42, 43 and 44 with three draws each have nine encoders; the first of each begins pre-training."""
+    section = config.Encoder(size="micro", patch_frames=16, patch_mels=16)
+    drawn = [untrained(section, seed, draw).embed.weight for seed in (42, 43, 44) for draw in range(3)]
+    assert len({tuple(weight[0].tolist()) for weight in drawn}) == 9
+    assert torch.equal(drawn[3], untrained(section, 43).embed.weight)
 
 
 def test_weights_have_an_address() -> None:

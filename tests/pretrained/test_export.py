@@ -55,6 +55,20 @@ def head(folder: Path) -> dict[str, Any]:
     return found
 
 
+def test_a_graph_of_another_origin_is_not_removed(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / export.GRAPH).write_bytes(b"mine")
+    with pytest.raises(AudiopgError, match=r"model\.onnx: would be replaced, and `audiopg export` did not write it"):
+        export.run(project.encoder, project.results, tmp_path / "mine")
+    assert (tmp_path / "mine" / export.GRAPH).read_bytes() == b"mine"
+
+
+def test_a_graph_of_other_weights_does_not_stay(project: Project, folder: Path) -> None:
+    (folder / export.GRAPH).write_bytes(b"of the weights before")
+    export.run(project.encoder, project.results, folder)
+    assert not (folder / export.GRAPH).exists()
+
+
 def test_the_folder_gives_the_tokens_of_the_trained_encoder_bit_for_bit(
     project: Project, folder: Path, waveform: torch.Tensor
 ) -> None:
@@ -222,7 +236,7 @@ def as_file(folder: Path) -> None:
         (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors: no such file; `audiopg export`"),
         (lambda folder: (folder / "config.json").write_text("{"), "config.json: not JSON; copy the folder again"),
         (as_file, "hub: is a FLAC recording, not the weights of an audiopg encoder; `audiopg pretrain`"),
-        (lambda folder: (folder / "config.json").write_text("[]"), "config.json: not the configuration of an encoder"),
+        (lambda folder: (folder / "config.json").write_text("[]"), "config.json: not JSON; copy the folder again"),
         (lambda folder: (folder / "config.json").write_text("{}"), "config.json: not the configuration of an encoder"),
         (change("model_type", "bert"), "config.json: model_type is 'bert', not 'audiopg'"),
         (change("encoder", {"size": "huge", "patch_frames": 16, "patch_mels": 16}), "config.json: encoder.size: "),

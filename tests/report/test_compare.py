@@ -71,14 +71,37 @@ def test_pooled_over_folds_and_seeds_and_paired_within_them() -> None:
     differences = np.array([0.1, 0.2, 0.0, 0.1, 0.2, 0.1, 0.1, 0.1])
     assert (gain["mean"], gain["std"]) == (pytest.approx(0.1125), pytest.approx(differences.std(ddof=1), abs=1e-6))
     assert gain["test_to_train"] == pytest.approx(25 / 75)
-    assert gain[list(significance.Tests._fields)].tolist() == list(
-        significance.tests(differences, gain["test_to_train"])
-    )
+    of_folds = np.array([0.15, 0.15, 0.05, 0.1])
+    assert gain[list(significance.Tests._fields)].tolist() == list(significance.tests(of_folds, gain["test_to_train"]))
     assert gain["p_corrected"] > gain["p_t"]
     constant = frame.loc["probe_linear - probe_random"]
     assert (constant["mean"], constant["std"]) == (0.1, 0.0)
     assert math.isnan(constant["p_corrected"])
     assert frame.loc["probe_linear - logmel_stats"]["mean"] == pytest.approx(-0.0125)
+
+
+def test_a_seed_that_says_the_same_again_makes_no_difference_more_certain() -> None:
+    once, thrice = (
+        compare.table([replace(a_run(0), seed=seed) for seed in range(n_seeds)]).set_index("row") for n_seeds in (1, 3)
+    )
+    tests = list(significance.Tests._fields)
+    pd.testing.assert_frame_equal(thrice[tests], once[tests])
+
+
+def test_the_seeds_of_a_split_are_what_its_tests_are_about() -> None:
+    runs = [
+        replace(a_run(0), seed=place, metrics={"drums": of_a_split([each + 0.1 * place**2, each])})
+        for place, each in enumerate((0.5, 0.6, 0.5))
+    ]
+    gain = compare.table(runs).set_index("row").loc["pretrained - scratch"]
+    assert (gain["n_folds"], gain["n_seeds"]) == (1, 3)
+    assert gain["p_t"] == pytest.approx(significance.tests(np.array([0.0, 0.1, 0.4]), 0.25).p_t)
+
+
+def of_a_split(scores: list[float]) -> dict[str, Any]:
+    """The figures of a run with one split: those of the pre-trained encoder, and those of all other rows."""
+    found: dict[str, Any] = {row: {"accuracy": {"scores": [scores[row != "pretrained"]]}} for row in TITLES}
+    return found | {"n_train": [80], "n_test": [20]}
 
 
 def test_a_share_of_the_training_split_counts_as_the_whole() -> None:
@@ -159,6 +182,16 @@ def test_what_is_no_number_is_drawn_in_the_order_given(
     assert list(panel.containers[0].lines[0].get_xdata()) == [0, 1]
 
 
+@pytest.mark.parametrize(
+    "places",
+    [("table.csv", None, None), (None, "latent/claims.md", None), (None, None, "pretraining.png")],
+)
+def test_nothing_is_written_into_what_is_compared(places: tuple[str | None, ...], tmp_path: Path) -> None:
+    out, page, curve = (place and tmp_path / "run" / ".." / "run" / place for place in places)
+    with pytest.raises(AudiopgError, match="is inside .*run, which is compared; choose a place outside"):
+        compare.run([tmp_path / "run"], out, page, None, curve)
+
+
 def test_a_curve_needs_a_parameter(tmp_path: Path) -> None:
     with pytest.raises(AudiopgError, match="name it with --along"):
         compare.run([tmp_path], None, None, None, tmp_path / "t.png")
@@ -170,7 +203,7 @@ def test_for_the_eye() -> None:
     figure = ["drums", "0.5", "k-NN probe", "accuracy", "0.450 ± 0.245", "4", "2", "–", "–", "–", "–"]
     assert figure in cells
     (gain,) = [row for row in cells if row[2] == "pre-trained − scratch"]  # noqa: RUF001  (a minus)
-    assert gain[4:8] == ["+0.113 ± 0.064", "4", "2", "0.002"]
+    assert gain[4:8] == ["+0.113 ± 0.064", "4", "2", "0.018"]
     assert gain[-1] == "0.333"
     assert compare._p(0.0004) == "< 0.001"
     assert lines[-1] == "Seeds: 42, 43."

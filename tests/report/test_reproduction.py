@@ -1,6 +1,7 @@
 """The verdict on a second run: figure by figure, with what may explain a difference."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from audiopg import storage
 from audiopg.cli import app
 from audiopg.errors import AudiopgError
 from audiopg.report.reproduction import verdict
@@ -33,6 +35,7 @@ def write(folder: Path, edit: Edit = lambda *_: None) -> Path:
     edit(table, card)
     (folder / "metrics").mkdir(parents=True)
     table.to_csv(folder / "table.csv", index=False)
+    card["outputs"] = {"results/table.csv": storage.file_digest(folder / "table.csv")}
     (folder / "run.json").write_text(json.dumps(card))
     for task in ("drums", "words"):
         (folder / "metrics" / f"{task}.json").write_text(json.dumps({"n_test": [100] if task == "words" else [48] * 4}))
@@ -93,6 +96,20 @@ def test_a_figure_may_move_by_its_spread(row: int, by: float, within: bool, tmp_
     assert text.endswith("Reproduced." if within else "Nothing that the run cards know of explains it.")
 
 
+@pytest.mark.parametrize(("by", "within"), [(0.51, True), (-0.51, True), (0.53, False)])
+def test_a_distance_may_move_as_far_as_its_area(by: float, within: bool, tmp_path: Path) -> None:
+    """At d' = 2 the area is 0.921, its spread over 100 clips 0.054, and a d' is 0.104 of area: 0.519."""
+
+    def edit(table: pd.DataFrame, _: dict[str, Any]) -> None:
+        table.loc[2, ["metric", "mean"]] = ["d_prime", 2.0]
+
+    def moved_edit(table: pd.DataFrame, card: dict[str, Any]) -> None:
+        edit(table, card)
+        table.loc[2, "mean"] += by
+
+    assert verdict(str(write(tmp_path / "there", edit)), write(tmp_path / "here", moved_edit))[1] == within
+
+
 def test_what_may_explain_a_difference_is_named(tmp_path: Path, there: Path) -> None:
     def edit(table: pd.DataFrame, card: dict[str, Any]) -> None:
         table.loc[1, "mean"] += 0.1
@@ -143,9 +160,8 @@ def test_a_revision_is_read_from_git(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message=x"]):
         subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *command], check=True)
-    table = pd.read_csv("results/table.csv")
-    table.loc[0, "mean"] += 0.5
-    table.to_csv("results/table.csv", index=False)
+    shutil.rmtree("results")
+    write(tmp_path / "results", moved(0, 0.5))
     assert "2 of 3 figures" in verdict("HEAD")[0]
     with pytest.raises(AudiopgError, match="nothing: neither a folder nor a revision that holds results/run.json"):
         verdict("nothing")
@@ -162,5 +178,14 @@ def test_the_command_has_an_exit_code_for_it(tmp_path: Path, there: Path, monkey
 
 def test_results_that_are_damaged_are_named(tmp_path: Path, there: Path) -> None:
     (there / "run.json").write_text("{}")
-    with pytest.raises(AudiopgError, match=r"there: results that cannot be read \(run\.json has no params, stages\)"):
+    with pytest.raises(
+        AudiopgError, match=r"there: results that cannot be read \(run\.json has no params, stages, outputs\)"
+    ):
+        judged(tmp_path, there)
+
+
+def test_a_table_that_was_edited_is_named(tmp_path: Path, there: Path) -> None:
+    text = (there / "table.csv").read_text()
+    (there / "table.csv").write_text(text.replace("0.6", "0.61", 1))
+    with pytest.raises(AudiopgError, match=r"there: table\.csv is not the one that run\.json describes"):
         judged(tmp_path, there)

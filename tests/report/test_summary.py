@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from audiopg import storage
 from audiopg.report import summary
@@ -18,6 +19,14 @@ def test_classes_may_be_called_by_numbers(tmp_path: Path) -> None:
     text = (tmp_path / "out/scratch_confusion.csv").read_text()
     assert text == "actual,predicted\n007,7\n7,null\n"
     assert (tmp_path / "out/pretrained_search.csv").read_text() == "lr,n_epochs,figure\n"
+
+
+def test_a_step_that_was_skipped_has_no_loss(tmp_path: Path) -> None:
+    """`on_non_finite: skip` leaves the cell empty; the mean of the epoch is that of its other steps."""
+    steps = pd.DataFrame({"epoch": 1, "step": range(4), "loss": [1.0, float("nan"), 0.5, 0.3]})
+    storage.write_table(tmp_path / "scratch/fold1/loss.csv", steps)
+    found = summary.loss(summary.gather([tmp_path / "scratch/fold1"], "loss.csv"))
+    assert found["loss"].tolist() == pytest.approx([0.6])
 
 
 def test_classes_and_confusions_and_losses_of_all_folds_by_hand() -> None:

@@ -14,8 +14,9 @@ RATE_HZ = 16000
 
 def load(folder: Path, manifest: Path, features: config.Features, clip_s: float) -> Clips:
     """The recordings of a folder, decoded."""
-    decode.write("x", Manifest.read(manifest), folder, LogMel(features), clip_s, folder / "decoded", 2)
-    return clips.load(folder / "decoded", features, clip_s)
+    listed = Manifest.read(manifest)
+    decode.write("x", listed, folder, LogMel(features), clip_s, folder / "decoded", 2)
+    return clips.load(folder / "decoded", features, clip_s, len(listed))
 
 
 def write_manifest(folder: Path) -> Path:

@@ -10,6 +10,8 @@ from support.scores import assert_same
 from audiopg import config
 from audiopg.synth.clip_score import ClipScore
 from audiopg.synth.columns import columns
+from audiopg.synth.describe import describe
+from audiopg.synth.records import records
 from audiopg.synth.score import Score
 from audiopg.synth.score_check import check
 from audiopg.synth.sources.primitive import Grid
@@ -80,6 +82,26 @@ def test_an_edit_changes_one_event(pair: ClipScore) -> None:
     np.testing.assert_array_equal(np.delete(after, 1), np.delete(before, 1))
 
 
+def test_what_an_edit_takes_away_is_in_no_label(pair: ClipScore) -> None:
+    """A renderer plays the first of the voices and events; the rest is as where there never was any."""
+    fewer = pair.edit(n_voices=1).edit(voice=0, n_events=1)
+    table = columns(fewer)
+    assert table["source"][0].tolist() == [pair.voices[0].source[0], -1, -1]
+    assert np.isnan(table["f0_hz"][0, 1:]).all()
+    assert table["n_events"][0].tolist() == [1, 0, 0]
+    assert np.isfinite(table["event_onset_s"]).sum() == np.isfinite(table["event_level_db"]).sum() == 1
+    assert all(np.isnan(table[name][0, 1:]).all() for name in fewer.voices[0].parameters[fewer.sources[0]])
+    assert len(records(fewer, 42)[0]["voices"]) == 1
+    assert describe(fewer).count(" sounds ") == 1
+    check(fewer, GRID)
+
+
+def test_an_edit_of_something_else_takes_nothing_away(scores: ClipScore) -> None:
+    for name, values in columns(scores.edit(noise_floor_amplitude=0.5)).items():
+        if name != "noise_floor_amplitude":
+            np.testing.assert_array_equal(values, columns(scores)[name])
+
+
 def test_an_edit_leaves_the_original_alone(pair: ClipScore) -> None:
     before = {name: values.copy() for name, values in columns(pair).items()}
     pair.edit(f0_hz=220.0, event_level_db=-1.0, room_size_m=5.0, room_source_x_fraction=0.2)
@@ -123,7 +145,7 @@ def test_what_is_drawn_can_be_played(preset: config.Synth) -> None:
         ({"f0_hz": 8000.0}, "f0_hz: 8000 is not allowed; allowed: above 0 and below the Nyquist frequency, 8000 Hz"),
         ({"f0_hz": np.nan}, "f0_hz: missing; allowed"),
         ({"f0_hz": np.inf}, "f0_hz: inf is not allowed"),
-        ({"level_db": np.nan}, "level_db: missing; allowed: a number"),
+        ({"level_db": np.nan}, "level_db: missing; allowed: a number at least -120"),
         ({"event_onset_s": -0.1}, "event_onset_s, event 0: -0.1 s, .* is not inside the clip of 1.28 s; choose"),
         ({"event_onset_s": 1.25}, "event_onset_s, event 0: 1.25 s"),
         ({"event_source_start_s": 1.25}, "event_source_start_s, event 0: 1.25 s"),
@@ -138,7 +160,12 @@ def test_what_is_drawn_can_be_played(preset: config.Synth) -> None:
         ({"room_size_m": 1.0}, "room_size_m: 1 is not allowed; allowed: a number at least 2"),
         ({"room_rt60_s": np.nan}, "room_rt60_s: missing"),
         ({"room_microphone_z_fraction": 1.1}, "room_microphone_z_fraction: 1.1 is not allowed"),
+        ({"room_source_x_fraction": 0.0}, "room_source_x_fraction: 0 is not allowed; allowed: above 0 and below 1"),
+        ({"room_size_m": 1100.0}, "room_size_m: 1100 is not allowed"),
         ({"cutoff_hz": 0.0}, "cutoff_hz: 0 is not allowed"),
+        ({"cutoff_hz": 10.0}, "cutoff_hz: 10 is not allowed; allowed: at least 20 Hz and below the Nyquist"),
+        ({"level_db": 800.0}, "level_db: 800 is not allowed; allowed: a number at least -120 and at most 120"),
+        ({"event_level_db": -121.0}, "event_level_db: -121 is not allowed"),
         ({"microphone_high_hz": np.nan}, "microphone_high_hz: missing"),
         ({"noise_floor_amplitude": -1.0}, "noise_floor_amplitude: -1 is not allowed"),
     ],

@@ -209,6 +209,7 @@ def test_a_number_of_a_vector_can_be_changed_by_name(corpus: Corpus) -> None:
         (lambda _: audiopg.corpus("world", seed=1.5), "seed: 1.5 is not allowed"),  # type: ignore[arg-type]
         (lambda _: audiopg.corpus("world", n_clips=0), "n_clips: 0 is not allowed; allowed: a whole number from 1"),
         (lambda _: audiopg.corpus("world", device="gpu"), "device 'gpu' cannot be used here; take 'cpu'"),
+        (lambda _: audiopg.corpus("world", device="meta"), "device 'meta' cannot be used here; take 'cpu' or 'cuda'"),
         (lambda corpus: corpus[40], "index 40: the corpus has clips 0 to 39; a larger n_clips gives more"),
         (lambda corpus: corpus[-41], "index -41: the corpus has clips 0 to 39"),
         (lambda corpus: corpus["a"], "index 'a': whole numbers and slices of them are allowed"),

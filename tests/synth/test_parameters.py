@@ -488,7 +488,13 @@ def test_mistakes_in_the_sources_are_explained(preset: config.Synth, change: dic
         ("transient", "duration_s", {"min": 0.1, "max": 2}, "clip_s"),
         ("transient", "colour", {"choices": [3]}, r"colours are 0 \(white\), 1 \(pink\) and 2 \(brown\)"),
         ("noise_floor", "colour", {"choices": [0.5]}, "colours are"),
-        ("room", "size_m", {"min": 1, "max": 3}, "at least 2"),
+        ("room", "size_m", {"min": 1, "max": 3}, "between 2 and 300"),
+        ("room", "size_m", {"min": 3, "max": 1100}, "between 2 and 300"),
+        ("damping", "cutoff_hz", {"min": 10, "max": 4000}, "at least 20 Hz"),
+        ("events", "level_db", {"min": 0, "max": 800}, "between -120 and 120 dB"),
+        ("voices", "level_db", {"min": -800, "max": 0}, "between -120 and 120 dB"),
+        ("transient", "gain", {"min": -2, "max": 1}, "an amplitude must be at least 0"),
+        ("noise_floor", "amplitude", {"min": -0.1, "max": 0.1}, "an amplitude must be at least 0"),
         ("room", "rt60_s", {"min": 0.01, "max": 3}, "at least 0.05"),
         ("room", "treble_damping", {"min": 0, "max": 0.6}, "between 0 and 0.5"),
     ],
@@ -502,11 +508,33 @@ def test_what_cannot_be_played_is_refused(
         config.Synth.model_validate(data)
 
 
+def test_a_microphone_below_20_hz_is_refused(short_world: config.Synth) -> None:
+    data = short_world.model_dump()
+    data["microphone"] |= {"low_hz": {"min": 1, "max": 5}, "high_hz": {"min": 12, "max": 4000}}
+    with pytest.raises(ValueError, match=r"microphone\.high_hz must be at least 20 Hz"):
+        config.Synth.model_validate(data)
+
+
 @pytest.mark.parametrize("f0_hz", [{"min": 0, "max": 100}, {"min": 50, "max": 8000}])
 def test_a_source_above_nyquist_is_refused(short_world: config.Synth, f0_hz: dict[str, float]) -> None:
     data = short_world.model_dump()
     data["sources"]["rain"]["f0_hz"] = f0_hz
     with pytest.raises(ValueError, match=r"sources\.rain\.f0_hz must lie between 0 and the Nyquist frequency 8000 Hz"):
+        config.Synth.model_validate(data)
+
+
+@pytest.mark.parametrize("name", ["fundamental", "events", "samples"])
+def test_a_source_that_would_repeat_other_draws_of_its_voice_is_refused(short_paper: config.Synth, name: str) -> None:
+    data = short_paper.model_dump()
+    data["sources"][name] = data["sources"]["harmonic"] | {"primitive": "harmonic"}
+    with pytest.raises(ValueError, match=f"sources.{name}: the name is taken"):
+        config.Synth.model_validate(data)
+
+
+def test_a_clip_has_a_sample(short_paper: config.Synth) -> None:
+    data = short_paper.model_dump() | {"clip_s": 1e-5}
+    data["events"]["duration_s_min"], data["transient"]["duration_s"] = 1e-6, {"min": 1e-6, "max": 1e-6}
+    with pytest.raises(ValueError, match="clip_s = 1e-05 is shorter than one sample"):
         config.Synth.model_validate(data)
 
 

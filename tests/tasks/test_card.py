@@ -15,7 +15,7 @@ def test_a_card_survives_its_file_and_another_file_is_named(tmp_path: Path) -> N
     DRUMS.write(tmp_path / "card.json")
     assert Card.read(tmp_path / "card.json") == DRUMS
     storage.write_json(tmp_path / "x.json", {"name": "x"})
-    with pytest.raises(AudiopgError, match=r"x\.json: not a task's card .*; delete it and run again"):
+    with pytest.raises(AudiopgError, match=r"x\.json: not a task's card .*, delete it and run again"):
         Card.read(tmp_path / "x.json")
 
 

@@ -45,6 +45,21 @@ def test_several_labels_are_several_targets() -> None:
     manifest.check(replace(CARD, metric="mAP"))
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([("cat", "dog"), ("dog", "cat"), ("cat",), ("dog",)], "fold 1 have the same labels (cat|dog)"),
+        ([("cat",), ("dog",), ("cat",), ("cat",)], "fold 2 have the same labels (cat)"),
+    ],
+)
+def test_a_part_that_gives_no_class_anything_to_rank_is_refused(labels: list[tuple[str, ...]], message: str) -> None:
+    rows = [replace(each, labels=own) for each, own in zip(ROWS, labels, strict=True)]
+    rows += [replace(each, path=f"again/{each.path}", group=f"again/{each.path}", fold=3) for each in ROWS]
+    with pytest.raises(AudiopgError) as caught:
+        Manifest(tuple(rows)).check(replace(CARD, sizes=(2, 2, 4), metric="mAP"))
+    assert str(caught.value) == f"pets: all clips of {message}; put others there"
+
+
 def in_splits() -> Manifest:
     """Two classes in training, one clip to select on and one to report."""
     splits = ("val", "train", "test", "train")
@@ -151,6 +166,13 @@ def test_read_refuses_lines_that_are_too_short(tmp_path: Path) -> None:
     path = tmp_path / "pets.csv"
     path.write_text(",".join(COLUMNS) + "\na.wav,cat\n")
     with pytest.raises(AudiopgError, match=r"pets\.csv:2: "):
+        Manifest.read(path)
+
+
+def test_read_refuses_a_list_of_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "pets.csv"
+    path.write_text(",".join(COLUMNS) + "\n")
+    with pytest.raises(AudiopgError, match=r"pets\.csv: lists no recordings"):
         Manifest.read(path)
 
 

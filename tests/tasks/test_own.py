@@ -243,6 +243,7 @@ def test_the_order_of_lines_and_a_byte_order_mark_change_nothing(folder: Path) -
             "3-fold",
             "mine.csv: all recordings are of class 'x'; at least",
         ),
+        ("path,labels\na.wav,x\nb.wav,y\n", "3-fold", "mine.csv: 3 folds need as many groups of recordings, found 2"),
         ("path,labels,fold\na.wav,x,1\nb.wav,x,4\n", "3-fold", "protocol '3-fold' needs folds 1 to 3, found 1, 4"),
         ("path,labels,fold\na.wav,x,1\nb.wav,x,\n", "3-fold", "protocol '3-fold' needs folds 1 to 3, found none, 1"),
         ("path,labels,split\na.wav,x,train\nb.wav,x,val\n", "split", "mine.csv: no row has split 'test'"),

@@ -134,7 +134,7 @@ def test_sigterm_ends_both_after_the_same_step(tmp_path: Path) -> None:
             shown.append(process.stderr.readline())
         process.terminate()
         shown += process.stderr.readlines()
-    assert ours("".join(shown)) == ["interrupted; run `snakemake` again to continue"] * 2
+    assert ours("".join(shown)) == ["interrupted; the workflow goes on when `snakemake` is run again"] * 2
     assert "loop.py" not in "".join(shown)
     assert [path.suffix for path in (tmp_path / "resume").iterdir()] == [".safetensors"]
 

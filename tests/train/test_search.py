@@ -89,6 +89,7 @@ def test_a_split_leaves_out_its_validation_part(tiny: Config, tmp_path: Path) ->
     rows = split(manifest, 1)
     (part,) = inner(manifest, rows, 1, 3)
     assert [part.train.tolist(), part.test.tolist()] == [rows.train.tolist(), rows.val.tolist()]
+    assert not len(part.val)  # or a candidate would be scored on what chose its epoch
 
 
 def test_a_rate_that_learns_is_chosen_before_one_that_does_not(tiny: Config, tmp_path: Path) -> None:

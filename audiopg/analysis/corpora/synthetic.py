@@ -194,7 +194,7 @@ def recorded(cfg: config.Config, device: torch.device) -> Corpus:
     """Pairs of recorded notes, one of them softer: pitch, level, family; scored on instruments that were held out."""
     played = recorded_notes.Pairs.drawn(cfg.latent, cfg.seed, cfg.synth.clip_s, cfg.synth.sample_rate_hz)
     return Corpus(
-        {"f0_octaves": played.pitch / 12, "event_level_db": played.level_db},
+        {"f0_octaves": np.log2(440) + (played.pitch - 69) / 12, "event_level_db": played.level_db},
         {"family": played.family},
         played.held_out,
         played.instrument,

@@ -80,12 +80,13 @@ def filters(encoder: Encoder, hop_ms: float) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def picture(table: pd.DataFrame, shares: pd.DataFrame, path: Path) -> None:
+def picture(table: pd.DataFrame, shares: pd.DataFrame, hop_ms: float, path: Path) -> None:
     """Draw the filters, and how their squares are spread, against random weights.
 
     Args:
         table: as `filters` makes it.
         shares: as `spectrum` makes it, of ``pretrained`` and ``random``.
+        hop_ms: time between two frames.
         path: PNG file of the light version.
     """
 
@@ -102,12 +103,11 @@ def picture(table: pd.DataFrame, shares: pd.DataFrame, path: Path) -> None:
                 field = filter_.pivot_table(index="mel", columns="time_ms", values="weight")
                 times, mels = field.columns.to_numpy(), field.index.to_numpy()
                 strongest = max(np.abs(field.to_numpy()).max(), 1e-12)
-                hop = times[1] - times[0]
                 panel.imshow(
                     field,
                     origin="lower",
                     aspect="auto",
-                    extent=(0.0, times[-1] + hop, -0.5, mels[-1] + 0.5),
+                    extent=(0.0, times[-1] + hop_ms, -0.5, mels[-1] + 0.5),
                     cmap="PuOr",
                     vmin=-strongest,
                     vmax=strongest,

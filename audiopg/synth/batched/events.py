@@ -1,5 +1,7 @@
 """The events of some clips: segments of sources under their envelopes, added up."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,8 +11,8 @@ from audiopg.compute import sent
 from audiopg.synth.batched.envelopes import adsr
 from audiopg.synth.playlist import Events
 
-# Samples are added up as whole numbers of this part of the loudest event of their clip: a GPU adds in any order, and
-# the sum of whole numbers is the same in each.
+# Samples are added up as whole numbers of this part of the largest that an event of their clip can have: a GPU adds in
+# any order, and the sum of whole numbers is the same in each.
 QUANTUM = 2.0**-40
 SAMPLES = 1 << 23  # of events at once and at most one event more, which bounds the memory
 
@@ -29,23 +31,24 @@ def add_up(events: Events, row: Int64, sources: Tensor, n_clips: int) -> Tensor:
     """
     n_samples = sources.shape[1]
     mix = torch.zeros(n_clips * n_samples, dtype=torch.int64, device=sources.device)
-    loudest = np.zeros(n_clips)
-    np.maximum.at(loudest, events.clip, events.amplitude)
-    loudest[loudest == 0] = 1
-    events = events._replace(amplitude=events.amplitude / loudest[events.clip])
+    row_at, clip_at = sent(torch.from_numpy(np.stack([row, events.clip])), sources.device)
+    amplitude = sent(torch.from_numpy(events.amplitude), sources.device)
+    bound = amplitude * sources.abs().amax(dim=1)[row_at]
+    largest = torch.zeros(n_clips, dtype=bound.dtype, device=bound.device).scatter_reduce_(0, clip_at, bound, "amax")
+    quantum = QUANTUM * torch.where(largest > 0, largest, 1.0)
+    in_quanta = (amplitude / quantum[clip_at]).float()
     parts = np.flatnonzero(np.diff(np.cumsum(events.length) // SAMPLES)) + 1
     first = row * n_samples + events.start
     target = events.clip * n_samples + events.onset
-    for part in np.split(np.arange(len(row)), parts):
-        chosen = Events._make(column[part] for column in events)
-        _add(mix, chosen, first[part], target[part], sources.flatten())
-    scale = sent(torch.from_numpy(loudest * QUANTUM), mix.device)
-    return (mix.view(n_clips, n_samples) * scale[:, None]).float()
+    for begin, end in pairwise([0, *parts.tolist(), len(row)]):
+        chosen = Events._make(column[begin:end] for column in events)
+        _add(mix, chosen, in_quanta[begin:end], first[begin:end], target[begin:end], sources.flatten())
+    return (mix.view(n_clips, n_samples) * quantum[:, None]).float()
 
 
-def _add(mix: Tensor, events: Events, first: Int64, target: Int64, sources: Tensor) -> None:
-    """Add events to whole numbers of the quantum, from places in all sources to places in all clips."""
-    numbers = (events.attack, events.decay, events.sustain, events.release, events.length, events.amplitude)
+def _add(mix: Tensor, events: Events, in_quanta: Tensor, first: Int64, target: Int64, sources: Tensor) -> None:
+    """Add events with amplitudes in quanta, as whole numbers, from places in all sources to places in all clips."""
+    numbers = (events.attack, events.decay, events.sustain, events.release, events.length)
     begin = np.cumsum(events.length) - events.length
     columns = sent(torch.from_numpy(np.stack(numbers).astype(np.float32)), mix.device)
     places = sent(torch.from_numpy(np.stack([begin, first, target])), mix.device)
@@ -56,7 +59,7 @@ def _add(mix: Tensor, events: Events, first: Int64, target: Int64, sources: Tens
 
     begin_at, first_at, target_at = at_samples(places).unbind()
     time = torch.arange(n, device=mix.device) - begin_at
-    attack, decay, sustain, release, duration, amplitude = at_samples(columns).unbind()
+    attack, decay, sustain, release, duration, amplitude = at_samples(torch.cat([columns, in_quanta[None]])).unbind()
     envelope = adsr(time.float(), attack=attack, decay=decay, sustain=sustain, release=release, duration=duration)
     heard = envelope * amplitude * sources.index_select(0, first_at + time)
-    mix.index_add_(0, target_at + time, (heard / QUANTUM).long())
+    mix.index_add_(0, target_at + time, heard.long())

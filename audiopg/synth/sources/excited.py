@@ -28,7 +28,7 @@ def noise_band(  # noqa: PLR0913  (a parameter of the source each)
 
     The filter is a resonance that keeps the power of the noise. Its band is W wide, as wide in Hz as that from
     ``f0 · 2^(-bandwidth / 2)`` to ``f0 · 2^(bandwidth / 2)``, but lies ``√(f0² + W² / 2) ∓ W / 2``: a broad one lies
-    higher, by a quarter of an octave where two are asked for.
+    higher, by a quarter of an octave where two are asked for. Near the Nyquist frequency it is narrower.
 
     Args:
         f0_hz: centre of a narrow band in Hz, shape (B,).
@@ -157,7 +157,7 @@ GRAINS = Primitive(
         "rate_hz": Parameter("impulses per s", low=0.1, high=200),
         "regularity": Parameter("1", low=0, high=1),
         "level_range_db": Parameter("dB", low=0, high=60),
-        "decay_s": Parameter("s", low=1e-4),
+        "decay_s": Parameter("s", low=1e-4, high=1e4),
         "n_resonances": Parameter("resonances", low=1, high=8, whole=True),
         "resonance_ratio": Parameter("frequency ratio", low=0.1, one_per="n_resonances"),
         "resonance_gain": Parameter("amplitude", low=0, one_per="n_resonances"),

@@ -117,7 +117,8 @@ def tone(  # noqa: PLR0913  (a parameter of the source each)
         decay_exponent: γ, shape (B,).
         glide_octaves: from the beginning of the clip to its end, shape (B,).
         vibrato_rate_hz: shape (B,).
-        vibrato_cents: deviation to each side, shape (B,).
+        vibrato_cents: deviation to each side, shape (B,); pitch and level move in straight lines between the grid's
+            knots, which at 16 kHz takes 7 % off a vibrato of 9 Hz and 18 % off one of 15 Hz.
         tremolo_rate_hz: shape (B,).
         tremolo_depth: in [0, 1], shape (B,).
         wander_rate_hz: as in `path`, shape (B,).

@@ -52,5 +52,5 @@ def test_the_spectrum_of_planted_filters_is_steeper_than_that_of_random_ones(tin
 def test_the_picture_has_two_themes(tiny: Config, tmp_path: Path) -> None:
     table = patch_filters.filters(planted(tiny), 10.0).query("number <= 2")
     shares = patch_filters.spectrum({"pretrained": planted(tiny), "random": untrained(tiny.encoder, 2)})
-    patch_filters.picture(table, shares, tmp_path / "a.png")
+    patch_filters.picture(table, shares, tiny.features.hop_ms, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() != (tmp_path / "a-dark.png").read_bytes()

@@ -1,6 +1,7 @@
 """The sum of events."""
 
 import numpy as np
+import pytest
 import torch
 from support.sounds import Floats
 
@@ -70,3 +71,16 @@ def test_levels_far_from_full_scale_lose_nothing() -> None:
 def test_no_events_are_silence() -> None:
     none = Events._make(column[:0] for column in drawn(1))
     assert not add_up(none, none.row, torch.zeros(0, N_SAMPLES), N_CLIPS).any()
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_sources_of_any_level_are_added_as_exactly(scale: float) -> None:
+    """The quantum follows the largest sample: a steep spectrum can be 1e20 above the amplitude of its event."""
+    events, sources = drawn(200), waveforms() * scale
+    expected = one_by_one(events, sources.double().numpy())
+    np.testing.assert_allclose(add_up(events, events.row, sources, N_CLIPS).numpy(), expected, atol=1e-5 * scale)
+
+
+def test_silent_sources_are_silent() -> None:
+    events = drawn(20)
+    assert not add_up(events, events.row, torch.zeros(N_ROWS, N_SAMPLES), N_CLIPS).any()
