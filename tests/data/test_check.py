@@ -75,12 +75,12 @@ def test_a_list_is_checked_and_its_task_goes_on_without(
     assert capsys.readouterr().out == "mine: all recordings can be used\n"
 
 
-@pytest.mark.parametrize("command", [["list", "sounds"], ["profile", "quick"]])
+@pytest.mark.parametrize(("command", "name"), [(["list", "sounds"], "z.csv"), (["profile", "quick"], "z.yaml")])
 def test_a_recording_of_any_name_is_not_replaced(
-    command: list[str], project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: list[str], name: str, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sound = (project / "sounds/cat/0.wav").read_bytes()
-    (project / "z.csv").write_bytes(sound)
-    assert audiopg(monkeypatch, *command, "--out", "z.csv") == 2
-    assert "--out: z.csv is a recording" in capsys.readouterr().err
-    assert (project / "z.csv").read_bytes() == sound
+    (project / name).write_bytes(sound)
+    assert audiopg(monkeypatch, *command, "--out", name) == 2
+    assert f"{name}: is a recording; choose another name" in capsys.readouterr().err
+    assert (project / name).read_bytes() == sound

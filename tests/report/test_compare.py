@@ -194,7 +194,7 @@ def test_nothing_is_written_into_what_is_compared(places: tuple[str | None, ...]
 
 def test_a_curve_needs_a_parameter(tmp_path: Path) -> None:
     with pytest.raises(AudiopgError, match="name it with --along"):
-        compare.run([tmp_path], None, None, None, tmp_path / "t.png")
+        compare.run([tmp_path / "run"], None, None, None, tmp_path / "t.png")
 
 
 def test_for_the_eye() -> None:
