@@ -17,7 +17,7 @@ class Split(NamedTuple):
 
     train: Int64
     val: Int64
-    """What an epoch is selected on; empty in cross-validation, where nothing is selected."""
+    """What an epoch is selected on; empty in cross-validation and inside a search, where nothing is selected."""
     test: Int64
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from audiopg.synth.columns import Columns, columns, from_columns
+from audiopg.synth.columns import columns, from_columns
 from audiopg.synth.score import Score
 from audiopg.synth.tables import PLACES, tables
 
@@ -53,7 +53,6 @@ class ClipScore(Score):
             of_clip = hasattr(self, name) or name in PLACES
             where = slice(None) if of_clip else self._where(name, voice, event)
             table[name] = _changed(name, table[name], where, value)
-        _remove_absent(table)
         return ClipScore.of(from_columns(table, self), self.seed)
 
     def _where(self, name: str, voice: int | None, event: int | None) -> NDArray[np.bool_]:
@@ -94,18 +93,6 @@ class ClipScore(Score):
         return "\n\n".join(clips + more)
 
     __repr__ = __str__
-
-
-def _remove_absent(table: Columns) -> None:
-    """Blank voices and events beyond their number, as in a score that never had them; keys stay."""
-    n_voices = table["source"].shape[1]
-    absent = np.arange(n_voices) >= table["n_voices"][:, None]
-    table["source"][absent], table["n_events"][absent] = -1, 0
-    n_events = table["event_onset_s"].shape[2]
-    no_event = np.arange(n_events) >= table["n_events"][:, :, None]
-    for name, values in table.items():
-        if values.ndim > 1 and values.dtype == np.float64:
-            values[no_event if name.startswith("event_") else absent] = np.nan
 
 
 def _changed(

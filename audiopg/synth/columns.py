@@ -41,17 +41,33 @@ def columns(score: Score) -> Columns:
 def from_columns(table: Mapping[str, NDArray[Any]], like: Score) -> Score:
     """Return the score with these numbers, as `columns` gives them.
 
+    Voices and events beyond their number are not taken over: a renderer does not play them. Keys are.
+
     Args:
         table: any number of clips.
         like: a score with the same sources and the same largest numbers of voices, events and values; also without
             clips.
     """
+    table = _present(table)
     own: dict[str, Any] = {
         name: table[name].astype(values.dtype) for name, values in _arrays(like) if name != "room_places"
     }
     places = np.stack([table[name] for name in PLACES], axis=1)
     voices = tuple(_voice(table, like, number) for number in range(len(like.voices)))
     return replace(like, **own, room_places=places, voices=voices)
+
+
+def _present(table: Mapping[str, NDArray[Any]]) -> Columns:
+    """Blank voices and events beyond their number, as in a score that never had them."""
+    absent = np.arange(table["source"].shape[1]) >= table["n_voices"][:, None]
+    n_events = np.where(absent, 0, table["n_events"])
+    no_event = np.arange(table["event_onset_s"].shape[2]) >= n_events[:, :, None]
+    found = dict(table) | {"source": np.where(absent, -1, table["source"]), "n_events": n_events}
+    for name, values in table.items():
+        if values.ndim > 1 and values.dtype == np.float64:
+            gone = no_event if name.startswith("event_") else absent
+            found[name] = np.where(gone.reshape(gone.shape + (1,) * (values.ndim - gone.ndim)), np.nan, values)
+    return found
 
 
 def names(table: Mapping[str, NDArray[Any]]) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ CLAUSES: Mapping[str, tuple[str, ...]] = {
         "grains, {rate_hz}, regularity {regularity} (0 at random, 1 a clock)",
         "weaker by up to {level_range_db}",
         "ringing at {f0_hz} in {n_resonances}, which fade by 60 dB in {decay_s}",
-        "n_resonances=1?the others at {resonance_ratio} times that",
+        "n_resonances=1?the others at {resonance_ratio} times {f0_hz}",
         "amplitudes {resonance_gain}",
     ),
 }
@@ -125,6 +125,8 @@ def _times(voice: Voice) -> str:
     """Say how often a voice sounds, and from when on."""
     n_events = int(voice.n_events[0])
     onsets = [_seconds(onset) for onset in sorted(voice.event_onset_s[0][:n_events].tolist())]
+    if not onsets:
+        return "at no time"
     together = " and ".join(filter(None, (", ".join(onsets[:-1]), onsets[-1])))
     return f"{TIMES.get(n_events, f'{n_events} times')}, from {together} on"
 

@@ -75,7 +75,8 @@ def _check_clips(score: Score, table: dict[str, NDArray[Any]], grid: Grid) -> No
     n_events = score.voices[0].event_onset_s.shape[1]
     _check(score, "n_voices", score.n_voices, everywhere, Bounds(0, len(score.voices)))
     for number, voice in enumerate(score.voices):
-        _check(score, f"voice {number}, source", voice.source, everywhere, Bounds(-1, len(score.sources) - 1))
+        sounds = number < score.n_voices
+        _check(score, f"voice {number}, source", voice.source, sounds, Bounds(0, len(score.sources) - 1, whole=True))
         _check(score, f"voice {number}, n_events", voice.n_events, everywhere, Bounds(0, n_events))
     happens = ~np.isnan(score.transient_onset_s)
     _check(score, "transient_gain", score.transient_gain, happens, FROM_0)

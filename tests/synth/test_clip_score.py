@@ -96,6 +96,17 @@ def test_what_an_edit_takes_away_is_in_no_label(pair: ClipScore) -> None:
     check(fewer, GRID)
 
 
+def test_a_voice_that_was_taken_away_does_not_come_back_without_a_source(pair: ClipScore) -> None:
+    with pytest.raises(ValueError, match="voice 1, source: -1 is not allowed; allowed: a whole number at least 0"):
+        check(pair.edit(n_voices=1).edit(n_voices=2), GRID)
+
+
+def test_a_voice_without_events_sounds_at_no_time(pair: ClipScore) -> None:
+    silent = pair.edit(n_voices=1).edit(n_events=0)
+    check(silent, GRID)
+    assert "It sounds at no time." in describe(silent)
+
+
 def test_an_edit_of_something_else_takes_nothing_away(scores: ClipScore) -> None:
     for name, values in columns(scores.edit(noise_floor_amplitude=0.5)).items():
         if name != "noise_floor_amplitude":

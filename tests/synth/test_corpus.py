@@ -180,6 +180,14 @@ def test_a_vector_renders_to_the_same_bits(preset: config.Synth) -> None:
     np.testing.assert_array_equal(corpus.vector(corpus.from_vector(vectors)), vectors)
 
 
+def test_voices_beyond_their_number_are_not_in_a_vector(corpus: Corpus) -> None:
+    vector = corpus.vector(corpus.score(range(40)))
+    vector[:, corpus.names.index("n_voices")] = 1
+    for score in (corpus.from_vector(vector), corpus.score(range(40)).edit(n_voices=1)):
+        assert (score.voices[1].source == -1).all()
+        assert np.isnan(score.voices[1].f0_hz).all()
+
+
 def test_the_keys_of_a_vector_make_its_noise(corpus: Corpus, waveforms: torch.Tensor) -> None:
     vector = corpus.vector(corpus.score(7))
     vector[0, corpus.names.index("noise_floor_key")] += 1
