@@ -340,7 +340,7 @@ def test_the_command_exports(project: Project, tmp_path: Path, waveform: torch.T
     assert AudioEncoder.from_pretrained(tmp_path / "hub")(waveform).shape[0] == 3
     alone = subprocess.run([*command, "--private"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (alone.returncode, alone.stderr) == (2, "audiopg: --private: is about the repository of --push; give both\n")
-    (project.results / "run.json").write_text(json.dumps([]))
+    (project.results / "run.json").write_text("{}")
     wrong = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     told = "audiopg: results/run.json: not a run card of the stage table; `snakemake --cores all` makes it\n"
     assert (wrong.returncode, wrong.stderr) == (2, told)
