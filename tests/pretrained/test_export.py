@@ -1,6 +1,5 @@
 """An exported encoder is the one that was trained, tells what it was made from, and a damaged folder says so."""
 
-import json
 import math
 import pickle
 import shutil
