@@ -111,10 +111,9 @@ def compare(here: Results, there: Results) -> pd.DataFrame:
 
 def _spread_of_one(metric: str, figure: float, n_clips: int) -> float:
     """Twice the standard error of a figure of one run, as `compare`."""
-    if metric != "d_prime":
-        return 2 * math.sqrt(figure * (1 - figure) / n_clips)
-    quantile = figure / math.sqrt(2)
-    return math.sqrt(2) / float(norm.pdf(quantile)) * _spread_of_one("area", float(norm.cdf(quantile)), n_clips)
+    quantile = figure / math.sqrt(2)  # of the area, if the figure is d'
+    share, slope = (norm.cdf(quantile), norm.pdf(quantile) / math.sqrt(2)) if metric == "d_prime" else (figure, 1.0)
+    return float(2 * math.sqrt(share * (1 - share) / n_clips) / slope)
 
 
 def parameters_that_differ(here: Results, there: Results) -> list[str]:
