@@ -53,6 +53,8 @@ MpiDefault=none
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
+# jobs are looked at when a run is over, which takes longer than the five minutes that Slurm remembers them by itself
+MinJobAge=86400
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 # more memory than there may be
