@@ -25,12 +25,12 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         AudiopgError: there is something of the name that is no file, the disk is full, or the folder cannot be written.
     """
-    if path.exists() and not path.is_file():
-        kind = "a folder" if path.is_dir() else "a device or pipe, not a file"
-        msg = f"{path}: is {kind}; choose the name of a file"
-        raise AudiopgError(msg)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
+        if path.exists() and not path.is_file():
+            kind = "a folder" if path.is_dir() else "a device or pipe, not a file"
+            msg = f"{path}: is {kind}; choose the name of a file"
+            raise AudiopgError(msg)
+        temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             temporary.touch()
@@ -41,7 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        msg = f"{path}: cannot be written ({error.strerror or error}); free some space or choose another folder"
+        msg = f"{path}: cannot be written ({error.strerror or error}); free some space or choose another place"
         raise AudiopgError(msg) from error
 
 
@@ -65,18 +65,18 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON mapping.
 
     Raises:
-        AudiopgError: the file is missing or is not JSON, or holds no mapping.
+        AudiopgError: the file is missing, or is no JSON mapping.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(data, dict):
-            msg = f"a {type(data).__name__} in place of a mapping"
+            msg = f"a {type(data).__name__}"
             raise ValueError(msg)  # noqa: TRY004, TRY301  (told as what is no JSON at all)
     except FileNotFoundError:
         msg = f"{path}: no such file"
         raise AudiopgError(msg) from None
     except ValueError as error:
-        msg = f"{path}: not JSON ({error}); if it is the workflow's, delete it and run again"
+        msg = f"{path}: not a JSON mapping ({error}); if it is the workflow's, delete it and run again"
         raise AudiopgError(msg) from None
     return data
 

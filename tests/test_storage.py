@@ -67,14 +67,23 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         storage.write_text(tmp_path / "file" / "x.txt", "x")
 
 
+@pytest.mark.parametrize("name", ["a" * 300, "a" * 300 + "/x.txt", "a" * 250])
+def test_a_name_that_is_too_long(tmp_path: Path, name: str) -> None:
+    with pytest.raises(AudiopgError, match="cannot be written .File name too long.; .* choose another place"):
+        storage.write_text(tmp_path / name, "x")
+    assert names(tmp_path) == []
+
+
 def test_json_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(AudiopgError, match="no such file"):
         storage.read_json(tmp_path / "none.json")
     (tmp_path / "bad.json").write_text("{")
-    with pytest.raises(AudiopgError, match=r"bad\.json: not JSON .* if it is the workflow's, delete it and run again"):
+    with pytest.raises(
+        AudiopgError, match=r"bad\.json: not a JSON mapping .* if it is the workflow's, delete it and run again"
+    ):
         storage.read_json(tmp_path / "bad.json")
     (tmp_path / "bad.json").write_text("[1]")
-    with pytest.raises(AudiopgError, match=r"bad\.json: not JSON \(a list in place of a mapping\)"):
+    with pytest.raises(AudiopgError, match=r"bad\.json: not a JSON mapping \(a list\)"):
         storage.read_json(tmp_path / "bad.json")
     with pytest.raises(ValueError, match="not JSON compliant"):
         storage.write_json(tmp_path / "nan.json", {"x": float("nan")})

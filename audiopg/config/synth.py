@@ -1,5 +1,6 @@
 """The ``synth`` section: what the corpus sounds like."""
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -10,7 +11,10 @@ SHORTEST_RT60_S = 0.05  # below, the walls of the largest rooms would absorb all
 SMALLEST_ROOM_M = 2.0  # below, its echoes are closer than the renderers' steps
 LARGEST_ROOM_M = 300.0  # above, the shortest reverberation fades to less than float64 can hold
 LOWEST_CUTOFF_HZ = 20.0  # below, the renderers' float32 filters differ by more than 1e-4
-LARGEST_LEVEL_DB = 120.0  # from 0, to both sides; float32 holds the power of what is louder no more
+LARGEST_LEVEL_DB = 120.0  # from 0, to both sides; float32 cannot hold the power of anything much louder
+LARGEST_AMPLITUDE = 10 ** (LARGEST_LEVEL_DB / 20)
+# A source's name is a part of the names of its draws, which slashes separate.
+SOURCE_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_-]*")
 # They name draws of each voice: a source of such a name would repeat them as its own parameters.
 TAKEN_NAMES = ("events", "fundamental", "samples")
 
@@ -23,8 +27,8 @@ def _check_levels(level_db: Range) -> Range:
 
 
 def _check_amplitudes(amplitude: Range) -> Range:
-    if amplitude.min < 0:
-        msg = "an amplitude must be at least 0"
+    if not 0 <= amplitude.min <= amplitude.max <= LARGEST_AMPLITUDE:
+        msg = f"an amplitude must lie between 0 and {LARGEST_AMPLITUDE:g}"
         raise ValueError(msg)
     return amplitude
 
@@ -185,6 +189,16 @@ class Synth(Section):
         """Return the same corpus with so many clips of each identity, with consecutive numbers; 1 makes no twins."""
         return self.model_copy(update={"identity": self.identity.model_copy(update={"n_clips": n_clips})})
 
+    @field_validator("sources")
+    @classmethod
+    def _named(cls, sources: dict[str, Source]) -> dict[str, Source]:
+        for name in sources:
+            if name in TAKEN_NAMES or not SOURCE_NAME.fullmatch(name):
+                taken = ", ".join(TAKEN_NAMES)
+                msg = f"'{name}' cannot name a source; letters, digits, '-' and '_' can, but {taken} are taken"
+                raise ValueError(msg)
+        return sources
+
     @model_validator(mode="after")
     def _playable(self) -> "Synth":
         nyquist_hz = self.sample_rate_hz / 2
@@ -208,10 +222,6 @@ class Synth(Section):
             raise ValueError(msg)
         if not 0 < self.transient.duration_s.min <= self.transient.duration_s.max <= self.clip_s:
             msg = f"transient.duration_s must lie between 0 and clip_s = {self.clip_s:g}"
-            raise ValueError(msg)
-        taken = sorted(set(TAKEN_NAMES) & set(self.sources))
-        if taken:
-            msg = f"sources.{taken[0]}: the name is taken, by what all sources have; choose another"
             raise ValueError(msg)
         if self.n_samples < 1:
             msg = f"clip_s = {self.clip_s:g} is shorter than one sample"

@@ -134,7 +134,7 @@ def load(folder: Path, features: config.Features, clip_s: float, n_recordings: i
             msg = f"{FRAMES} is not as long as {STARTS} says"
             raise ValueError(msg)
         if len(starts) != n_recordings + 1:
-            msg = f"{len(starts) - 1} of them, and the manifest lists {n_recordings}"
+            msg = f"there are {len(starts) - 1}, and the manifest lists {n_recordings}"
             raise ValueError(msg)
         frames = np.memmap(folder / FRAMES, STORED, "r", shape=shape)
     except (ValueError, OSError, EOFError) as error:

@@ -27,7 +27,7 @@ def run(cfg: config.Config, task: str, source: Path, manifest_path: Path, card_p
             the card.
     """
     found = registry.find(task, cfg.task(task))
-    storage.read_json(source)
+    storage.read_json(source)  # refuses to go on without a record of the fetch
     root = fetch(found)
     manifest = found.make_manifest(root)
     if isinstance(found.source, Download):

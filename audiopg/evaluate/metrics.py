@@ -12,6 +12,7 @@ from sklearn.metrics import (
 )
 
 from audiopg.arrays import Float32, Float64
+from audiopg.errors import AudiopgError
 
 
 def evaluate(targets: Float32, scores: Float64, *, multi_label: bool) -> dict[str, float]:
@@ -21,6 +22,9 @@ def evaluate(targets: Float32, scores: Float64, *, multi_label: bool) -> dict[st
         targets: 1 where a clip has a label, else 0, shape (N, C).
         scores: any monotone scores, shape (N, C).
         multi_label: whether a clip may have several labels.
+
+    Raises:
+        AudiopgError: labels are several, and all clips have the same.
 
     >>> targets = np.array([[1, 0], [0, 1], [0, 1], [1, 0]], dtype=np.float32)
     >>> scores = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]])
@@ -50,10 +54,16 @@ def mean_average_precision(targets: Float32, scores: Float64) -> float:
 def d_prime(targets: Float32, scores: Float64) -> float:
     """Distance of two unit normal distributions with the same mean area under the ROC curve, ``√2 Φ⁻¹(AUC)``.
 
-    The area is averaged over the classes that some clips have and others have not, of which there must be one. It is
-    kept 1/(2 N²) away from 0 and 1, where the distance would be infinite.
+    The area is averaged over the classes that some clips have and others have not. It is kept 1/(2 N²) away from 0 and
+    1, where the distance would be infinite.
+
+    Raises:
+        AudiopgError: there is no such class.
     """
     decided = targets.any(axis=0) & ~targets.all(axis=0)
+    if not decided.any():
+        msg = f"the {len(targets)} recordings that are scored all have the same labels; more are needed (train_share)"
+        raise AudiopgError(msg)
     area = float(roc_auc_score(targets[:, decided], scores[:, decided], average="macro"))
     margin = 0.5 / len(targets) ** 2
     return math.sqrt(2) * float(norm.ppf(np.clip(area, margin, 1 - margin)))

@@ -143,7 +143,7 @@ def _facts(path: Path) -> dict[str, Any]:
     try:
         return storage.read_json(path)
     except AudiopgError:
-        problem = "not JSON; copy the folder again" if path.is_file() else f"no such file; {REMEDY}"
+        problem = "not a JSON mapping; copy the folder again" if path.is_file() else f"no such file; {REMEDY}"
         msg = f"{path}: {problem}"
         raise AudiopgError(msg) from None
 

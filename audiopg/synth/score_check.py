@@ -7,7 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiopg.arrays import Float64
-from audiopg.config.synth import LARGEST_LEVEL_DB, LARGEST_ROOM_M, LOWEST_CUTOFF_HZ, SHORTEST_RT60_S, SMALLEST_ROOM_M
+from audiopg.config.synth import (
+    LARGEST_AMPLITUDE,
+    LARGEST_LEVEL_DB,
+    LARGEST_ROOM_M,
+    LOWEST_CUTOFF_HZ,
+    SHORTEST_RT60_S,
+    SMALLEST_ROOM_M,
+)
 from audiopg.synth.columns import columns
 from audiopg.synth.score import Score, Voice
 from audiopg.synth.sources import PRIMITIVES
@@ -41,6 +48,7 @@ def _frequency(grid: Grid, low_hz: float = 0.0) -> Bounds:
 
 
 FROM_0 = Bounds(0.0)
+AMPLITUDE = Bounds(0.0, LARGEST_AMPLITUDE)
 LEVEL = Bounds(-LARGEST_LEVEL_DB, LARGEST_LEVEL_DB)
 COLOUR = Bounds(0.0, 2.0, whole=True)
 ROOM = {
@@ -79,7 +87,7 @@ def _check_clips(score: Score, table: dict[str, NDArray[Any]], grid: Grid) -> No
         _check(score, f"voice {number}, source", voice.source, sounds, Bounds(0, len(score.sources) - 1, whole=True))
         _check(score, f"voice {number}, n_events", voice.n_events, everywhere, Bounds(0, n_events))
     happens = ~np.isnan(score.transient_onset_s)
-    _check(score, "transient_gain", score.transient_gain, happens, FROM_0)
+    _check(score, "transient_gain", score.transient_gain, happens, AMPLITUDE)
     _check(score, "transient_colour", score.transient_colour, happens, COLOUR)
     _check_inside(score, "transient_onset_s", score.transient_onset_s, score.transient_duration_s, happens, grid)
     stands = ~np.isnan(score.room_size_m)
@@ -88,7 +96,7 @@ def _check_clips(score: Score, table: dict[str, NDArray[Any]], grid: Grid) -> No
     _check(score, "microphone_low_hz", score.microphone_low_hz, score.microphone_low_hz != 0, _frequency(grid))
     for name in ("cutoff_hz", "microphone_high_hz"):
         _check(score, name, table[name], table[name] != np.inf, _frequency(grid, LOWEST_CUTOFF_HZ))
-    _check(score, "noise_floor_amplitude", score.noise_floor_amplitude, everywhere, FROM_0)
+    _check(score, "noise_floor_amplitude", score.noise_floor_amplitude, everywhere, AMPLITUDE)
     _check(score, "noise_floor_colour", score.noise_floor_colour, everywhere, COLOUR)
 
 

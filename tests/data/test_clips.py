@@ -41,7 +41,7 @@ def test_what_was_decoded_is_whole_or_named(
 
 def test_recordings_of_another_list_are_refused(folder: Path, quick: Config) -> None:
     load(folder, write_manifest(folder), quick.features, 0.32)
-    with pytest.raises(AudiopgError, match="2 of them, and the manifest lists 3"):
+    with pytest.raises(AudiopgError, match="there are 2, and the manifest lists 3"):
         clips.load(folder / "decoded", quick.features, 0.32, 3)
 
 

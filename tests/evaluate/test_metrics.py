@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from audiopg.errors import AudiopgError
 from audiopg.evaluate.metrics import accuracy, d_prime, evaluate, lwlrap, mean_average_precision
 
 # three clips, classes a and b; class c occurs nowhere
@@ -39,6 +40,14 @@ def test_d_prime_is_the_distance_of_two_normal_distributions() -> None:
     targets = np.repeat([[1.0, 0.0], [0.0, 1.0]], 20_000, axis=0).astype(np.float32)
     scores = draw.standard_normal(targets.shape) + 1.5 * targets
     assert d_prime(targets, scores) == pytest.approx(1.5, abs=0.03)
+
+
+def test_d_prime_needs_a_class_that_some_clips_lack() -> None:
+    same = np.array([[1, 0], [1, 0]], dtype=np.float32)
+    with pytest.raises(
+        AudiopgError, match=r"the 2 recordings that are scored all have the same labels; more .* \(train_share\)"
+    ):
+        evaluate(same, np.ones((2, 2)), multi_label=True)
 
 
 def test_perfect_scores() -> None:

@@ -233,9 +233,15 @@ def as_file(folder: Path) -> None:
         (shutil.rmtree, "hub: no such folder; `audiopg export` writes such a folder"),
         (lambda folder: (folder / "config.json").unlink(), "config.json: no such file"),
         (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors: no such file; `audiopg export`"),
-        (lambda folder: (folder / "config.json").write_text("{"), "config.json: not JSON; copy the folder again"),
+        (
+            lambda folder: (folder / "config.json").write_text("{"),
+            "config.json: not a JSON mapping; copy the folder again",
+        ),
         (as_file, "hub: is a FLAC recording, not the weights of an audiopg encoder; `audiopg pretrain`"),
-        (lambda folder: (folder / "config.json").write_text("[]"), "config.json: not JSON; copy the folder again"),
+        (
+            lambda folder: (folder / "config.json").write_text("[]"),
+            "config.json: not a JSON mapping; copy the folder again",
+        ),
         (lambda folder: (folder / "config.json").write_text("{}"), "config.json: not the configuration of an encoder"),
         (change("model_type", "bert"), "config.json: model_type is 'bert', not 'audiopg'"),
         (change("encoder", {"size": "huge", "patch_frames": 16, "patch_mels": 16}), "config.json: encoder.size: "),

@@ -179,6 +179,7 @@ def test_what_is_drawn_can_be_played(preset: config.Synth) -> None:
         ({"event_level_db": -121.0}, "event_level_db: -121 is not allowed"),
         ({"microphone_high_hz": np.nan}, "microphone_high_hz: missing"),
         ({"noise_floor_amplitude": -1.0}, "noise_floor_amplitude: -1 is not allowed"),
+        ({"transient_gain": 1e39}, r"transient_gain: 1e\+39 is not allowed; .* at most 1e\+06"),
     ],
 )
 def test_what_cannot_be_played_is_refused(pair: ClipScore, changes: dict[str, float], message: str) -> None:

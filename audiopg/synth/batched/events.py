@@ -14,6 +14,7 @@ from audiopg.synth.playlist import Events
 # Samples are added up as whole numbers of this part of the largest that an event of their clip can have: a GPU adds in
 # any order, and the sum of whole numbers is the same in each.
 QUANTUM = 2.0**-40
+QUIETEST = 1e-20  # below this largest sample a clip is silent: float32 cannot hold amplitudes in its tiny quanta
 SAMPLES = 1 << 23  # of events at once and at most one event more, which bounds the memory
 
 
@@ -35,7 +36,7 @@ def add_up(events: Events, row: Int64, sources: Tensor, n_clips: int) -> Tensor:
     amplitude = sent(torch.from_numpy(events.amplitude), sources.device)
     bound = amplitude * sources.abs().amax(dim=1)[row_at]
     largest = torch.zeros(n_clips, dtype=bound.dtype, device=bound.device).scatter_reduce_(0, clip_at, bound, "amax")
-    quantum = QUANTUM * torch.where(largest > 0, largest, 1.0)
+    quantum = QUANTUM * torch.where(largest > QUIETEST, largest, 1.0)
     in_quanta = (amplitude / quantum[clip_at]).float()
     parts = np.flatnonzero(np.diff(np.cumsum(events.length) // SAMPLES)) + 1
     first = row * n_samples + events.start
