@@ -411,7 +411,7 @@ def test_the_clips_that_are_reported_reach_neither_training_nor_selection(
     monkeypatch: pytest.MonkeyPatch,
     tested: list[dict[str, Tensor]],
 ) -> None:
-    """With other test clips the weights and the chosen epoch are the same, and the scores of the test clips are others."""
+    """With other test clips the weights and the chosen epoch are the same, and their scores are others."""
     paths = separable_task(tiny, tmp_path, protocol)
     clips, _ = separable(tiny.features)
     recipe = tiny.finetune.model_copy(update=changes | {"n_epochs": 6, "batch_size": 6})
@@ -441,4 +441,5 @@ def test_the_clips_that_are_reported_reach_neither_training_nor_selection(
     assert len(norms) == (2 if "normalise" in changes else 1)
     n_epochs = storage.read_json(tmp_path / "a" / "metrics.json")["n_epochs"]
     assert len(cards[0]["validation"]) == (n_epochs if protocol == "split" else 0)
-    assert (scores["a"] != scores["b"]).any(axis=1).all()  # not the classes: so short a training may name one for all clips
+    # Not the classes: after so short a training they may be the same for all clips.
+    assert (scores["a"] != scores["b"]).any(axis=1).all()
