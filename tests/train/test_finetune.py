@@ -420,11 +420,11 @@ def test_the_clips_that_are_reported_reach_neither_training_nor_selection(
     other = clips.frames.copy().reshape(24, 32, 128)
     other[reported] = 4 * np.roll(other[reported], 40, axis=2) - 2
     scores: dict[str, Float64] = {}
-    recording = finetune.predict
+    known = finetune.predict
     for name, frames in (("a", clips.frames), ("b", other.reshape(-1, 128))):
 
         def kept(*inputs: Any, name: str = name) -> Float64:
-            scores[name] = recording(*inputs)  # those of the test clips come last
+            scores[name] = known(*inputs)  # those of the test clips come last
             return scores[name]
 
         monkeypatch.setattr(finetune, "predict", kept)
