@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -33,24 +33,32 @@ from audiopg.train.classify import predict
 CPU = Backend(torch.device("cpu"), None)
 
 
+class Predicted(NamedTuple):
+    """A classifier when it predicts its test recordings; weights and scores are kept nowhere else."""
+
+    weights: dict[str, Tensor]
+    scores: Float64
+
+
 @pytest.fixture
-def tested(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Tensor]]:
-    """The weights of each classifier when it predicts its test recordings, which are kept nowhere else."""
-    found: list[dict[str, Tensor]] = []
+def tested(monkeypatch: pytest.MonkeyPatch) -> list[Predicted]:
+    """Each classifier that predicts its test recordings."""
+    found: list[Predicted] = []
 
     def kept(model: Classifier, clips: Clips, rows: Int64, backend: Backend, label: str) -> Float64:
+        scores = predict(model, clips, rows, backend, label)
         if label.endswith(": testing"):
-            found.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
-        return predict(model, clips, rows, backend, label)
+            found.append(Predicted({name: tensor.clone() for name, tensor in model.state_dict().items()}, scores))
+        return scores
 
     monkeypatch.setattr(finetune, "predict", kept)
     return found
 
 
-def assert_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+def assert_equal(one: Predicted, other: Predicted) -> None:
     """Two classifiers have the same weights, to the bit."""
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert one.weights.keys() == other.weights.keys()
+    assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
@@ -163,7 +171,7 @@ def test_patches_are_dropped_in_training_alone(tiny: Config, monkeypatch: pytest
 
 
 def test_both_initialisations_see_the_same_draws(
-    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tested: list[dict[str, Tensor]]
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tested: list[Predicted]
 ) -> None:
     """With everything on, all that enters the model in training is the same from scratch and pre-trained."""
     paths = separable_task(tiny, tmp_path)
@@ -188,7 +196,7 @@ def test_both_initialisations_see_the_same_draws(
             assert other is not None
             assert torch.equal(one, other)
     assert (tmp_path / "scratch" / "loss.csv").read_bytes() != (tmp_path / "pretrained" / "loss.csv").read_bytes()
-    assert all(weights["pooling.query"].any() for weights in tested)
+    assert all(each.weights["pooling.query"].any() for each in tested)
 
 
 @pytest.mark.parametrize("protocol", ["folds", "split"])
@@ -199,7 +207,7 @@ def test_a_fine_tuning_that_was_killed_ends_as_if_it_had_not_been(
     tiny: Config,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    tested: list[dict[str, Tensor]],
+    tested: list[Predicted],
 ) -> None:
     """Also in what the best epoch was: the weights that are reported are those of an epoch before the kill."""
     paths = separable_task(tiny, tmp_path, protocol)
@@ -256,7 +264,7 @@ def test_a_state_of_another_fold_or_start_is_not_continued(
 
 
 def test_a_standardised_head_reads_what_tells_recordings_apart(
-    tiny: Config, tmp_path: Path, tested: list[dict[str, Tensor]]
+    tiny: Config, tmp_path: Path, tested: list[Predicted]
 ) -> None:
     """Mean 0 and deviation 1 over the training recordings, those of the encoder that the training starts from."""
     paths = separable_task(tiny, tmp_path)
@@ -264,12 +272,12 @@ def test_a_standardised_head_reads_what_tells_recordings_apart(
     exact = tiny.compute.model_copy(update={"precision": "float32"})
     cfg = tiny.model_copy(update={"finetune": recipe, "compute": exact})
     finetune.run(cfg, "drums", 2, "scratch", *paths, None, resume=tmp_path / "resume", out=tmp_path / "out")
-    (weights,) = tested
+    (only,) = tested
     clips, _ = separable(tiny.features)
     rows = split(Manifest.read(paths[0]), 2).train
     found = untrained(tiny.encoder, cfg.seed).layers(clips.batch(rows.tolist(), [0] * len(rows)))[:, -1, 0]
-    torch.testing.assert_close(weights["centre"], found.mean(dim=0))
-    torch.testing.assert_close(weights["spread"], found.std(dim=0), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(only.weights["centre"], found.mean(dim=0))
+    torch.testing.assert_close(only.weights["spread"], found.std(dim=0), rtol=1e-4, atol=1e-6)
 
 
 def test_standardised_embeddings_by_hand(tiny: Config) -> None:
@@ -293,7 +301,7 @@ def test_two_fine_tunings_are_identical(
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
-    tested: list[dict[str, Tensor]],
+    tested: list[Predicted],
 ) -> None:
     monkeypatch.setenv("AUDIOPG_DATA", str(tmp_path_factory.mktemp("data")))
     manifest, card, decoded = tmp_path / "manifest.csv", tmp_path / "card.json", tmp_path / "decoded"
@@ -366,7 +374,7 @@ def test_own_recordings_with_several_labels_go_the_whole_way(
 
 @pytest.mark.slow
 def test_all_that_learns_on_a_fold_learns_from_one_share_of_it(
-    tiny: Config, tmp_path: Path, tested: list[dict[str, Tensor]]
+    tiny: Config, tmp_path: Path, tested: list[Predicted]
 ) -> None:
     """Pre-trained, from scratch and probes: with other sounds in place of the unused recordings nothing changes."""
     paths = separable_task(tiny, tmp_path)
@@ -404,12 +412,7 @@ def test_all_that_learns_on_a_fold_learns_from_one_share_of_it(
 )
 @pytest.mark.parametrize("protocol", ["folds", "split"])
 def test_the_clips_that_are_reported_reach_neither_training_nor_selection(
-    protocol: str,
-    changes: dict[str, Any],
-    tiny: Config,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    tested: list[dict[str, Tensor]],
+    protocol: str, changes: dict[str, Any], tiny: Config, tmp_path: Path, tested: list[Predicted]
 ) -> None:
     """With other test clips the weights and the chosen epoch are the same, and their scores are others."""
     paths = separable_task(tiny, tmp_path, protocol)
@@ -419,15 +422,7 @@ def test_the_clips_that_are_reported_reach_neither_training_nor_selection(
     reported = Manifest.read(paths[0]).parts == (4 if protocol == "folds" else "test")
     other = clips.frames.copy().reshape(24, 32, 128)
     other[reported] = 4 * np.roll(other[reported], 40, axis=2) - 2
-    scores: dict[str, Float64] = {}
-    known = finetune.predict
     for name, frames in (("a", clips.frames), ("b", other.reshape(-1, 128))):
-
-        def kept(*inputs: Any, name: str = name) -> Float64:
-            scores[name] = known(*inputs)  # those of the test clips come last
-            return scores[name]
-
-        monkeypatch.setattr(finetune, "predict", kept)
         write_decoded(replace(clips, frames=frames), paths[2])
         run = 4 if protocol == "folds" else 1
         finetune.run(config, "drums", run, "scratch", *paths, None, resume=tmp_path / "resume", out=tmp_path / name)
@@ -442,4 +437,4 @@ def test_the_clips_that_are_reported_reach_neither_training_nor_selection(
     n_epochs = storage.read_json(tmp_path / "a" / "metrics.json")["n_epochs"]
     assert len(cards[0]["validation"]) == (n_epochs if protocol == "split" else 0)
     # Not the classes: after so short a training they may be the same for all clips.
-    assert (scores["a"] != scores["b"]).any(axis=1).all()
+    assert (tested[0].scores != tested[1].scores).any(axis=1).all()
